@@ -1,0 +1,2 @@
+DROP TABLE share_data;
+DROP TABLE shares;

@@ -1,0 +1,251 @@
+//! Configuration: every number once, with its flag, its environment name, its default and its validation.
+//!
+//! Flags stand over the environment, the environment over a file, the file over the defaults. `cli` layers them; here
+//! stands what there is.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::Args;
+use etcetera::BaseStrategy;
+
+/// The share server.
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, env = "BRUTUS_SHARE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8090")]
+    pub listen: SocketAddr,
+
+    /// Directory of the database [default: brutus-share in the user's state directory]
+    #[arg(long, env = "BRUTUS_SHARE_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// What links start with, as people reach the server [default: the address listened on]
+    #[arg(long, env = "BRUTUS_SHARE_PUBLIC_URL", value_name = "URL", value_parser = base_url)]
+    pub public_url: Option<String>,
+
+    /// The limits.
+    #[command(flatten)]
+    pub limits: Limits,
+
+    /// The timings.
+    #[command(flatten)]
+    pub timings: Timings,
+
+    /// Threads that serve HTTP [default: one a core]
+    #[arg(long, env = "BRUTUS_SHARE_WORKERS", value_name = "N")]
+    pub workers: Option<usize>,
+
+    /// The log.
+    #[command(flatten)]
+    pub log: Log,
+
+    /// TOML file with any of these options, by their names with underscores (`max_body = "64MiB"`)
+    #[arg(long, env = "BRUTUS_SHARE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+impl Serve {
+    /// The directory of the database.
+    ///
+    /// # Errors
+    /// When none is given and the user has no home directory.
+    pub fn data_dir(&self) -> Result<PathBuf, NoHome> {
+        self.data_dir.clone().map_or_else(|| default_dir("--data-dir"), Ok)
+    }
+}
+
+/// How much of anything the server takes.
+#[derive(Debug, Clone, Args)]
+pub struct Limits {
+    /// Shares that one client address may create: N/s, N/m or N/h
+    #[arg(long, env = "BRUTUS_SHARE_CREATE_LIMIT", value_name = "RATE", default_value = "120/m")]
+    pub create_limit: Rate,
+
+    /// Largest body of a request
+    #[arg(long, env = "BRUTUS_SHARE_MAX_BODY", value_name = "SIZE", default_value = "64MiB", value_parser = size)]
+    pub max_body: u64,
+
+    /// Largest item of a sync
+    #[arg(long, env = "BRUTUS_SHARE_MAX_ITEM", value_name = "SIZE", default_value = "16MiB", value_parser = size)]
+    pub max_item: u64,
+
+    /// Largest share, all its items together
+    #[arg(long, env = "BRUTUS_SHARE_MAX_SHARE", value_name = "SIZE", default_value = "512MiB", value_parser = size)]
+    pub max_share: u64,
+
+    /// Most viewers of one share
+    #[arg(long, env = "BRUTUS_SHARE_MAX_VIEWERS", value_name = "N", default_value_t = 10_000)]
+    pub max_viewers: usize,
+
+    /// Most connections of the whole server; further ones wait to be accepted
+    #[arg(long, env = "BRUTUS_SHARE_MAX_CONNECTIONS", value_name = "N", default_value_t = 50_000)]
+    pub max_connections: usize,
+}
+
+/// When things happen by themselves.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Timings {
+    /// How long a share that nobody uses stays in memory
+    #[arg(long, env = "BRUTUS_SHARE_SHARE_IDLE", value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub share_idle: Duration,
+
+    /// How often a silent viewer is pinged; without an answer its connection ends after two and a half of these
+    #[arg(long, env = "BRUTUS_SHARE_PING_INTERVAL", value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub ping_interval: Duration,
+
+    /// How long a peer may leave bytes unacknowledged or unread before the kernel ends its connection
+    #[arg(long, env = "BRUTUS_SHARE_DEAD_PEER_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub dead_peer_timeout: Duration,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, Args)]
+pub struct Log {
+    /// What to log, on stderr: a level (error, warn, info, debug, trace) or tracing's filter syntax
+    #[arg(long, env = "BRUTUS_SHARE_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+}
+
+/// The relay, beside the coding agent.
+#[derive(Debug, Clone, Args)]
+pub struct Relay {
+    /// Loopback address or `unix:PATH` to listen on; port 0 takes a free one
+    #[arg(long, env = "BRUTUS_SHARE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8091")]
+    pub listen: RelayAddress,
+
+    /// The share server
+    #[arg(long, env = "BRUTUS_SHARE_API_URL", value_name = "URL", default_value = "http://127.0.0.1:8090", value_parser = base_url)]
+    pub api_url: String,
+
+    /// Directory of the secrets, the token and the spool [default: brutus-share/relay in the user's state directory]
+    #[arg(long, env = "BRUTUS_SHARE_LOCAL_DIR", value_name = "DIR")]
+    pub local_dir: Option<PathBuf>,
+
+    /// Whether sessions may be shared at all
+    #[arg(long, env = "BRUTUS_SHARE_ENABLED", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub enabled: bool,
+
+    /// How long updates of a session are gathered before they are sent
+    #[arg(long, env = "BRUTUS_SHARE_INTERVAL", value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub interval: Duration,
+
+    /// The log.
+    #[command(flatten)]
+    pub log: Log,
+
+    /// TOML or JSON file with any of these options, by their names with underscores
+    #[arg(long, env = "BRUTUS_SHARE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Where the relay listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RelayAddress {
+    /// A loopback address.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl FromStr for RelayAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return Ok(Self::Unix(path.into()));
+        }
+        let address: SocketAddr = text.parse().map_err(|_| "expected ADDRESS:PORT or unix:PATH")?;
+        if address.ip().is_loopback() {
+            Ok(Self::Tcp(address))
+        } else {
+            Err("the relay listens on loopback alone: it keeps the secrets".into())
+        }
+    }
+}
+
+/// There is no home directory to put things under.
+#[derive(Debug, thiserror::Error)]
+#[error("no home directory is known: set {flag}")]
+pub struct NoHome {
+    flag: &'static str,
+}
+
+/// `brutus-share` in the user's state directory. `flag` is what to set where there is none.
+pub fn default_dir(flag: &'static str) -> Result<PathBuf, NoHome> {
+    let dirs = etcetera::choose_base_strategy().map_err(|_| NoHome { flag })?;
+    Ok(dirs.state_dir().unwrap_or_else(|| dirs.data_dir()).join("brutus-share"))
+}
+
+/// So many in a time: `10/s`, `60/m`, `500/h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many.
+    pub count: NonZeroU32,
+    /// In which time.
+    pub per: Duration,
+}
+
+impl FromStr for Rate {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let expected = "expected N/s, N/m or N/h with N of at least 1";
+        let (count, unit) = text.split_once('/').ok_or(expected)?;
+        let per = match unit.trim() {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            _ => return Err(expected),
+        };
+        let count = count.trim().parse().map_err(|_| expected)?;
+        Ok(Self { count, per: Duration::from_secs(per) })
+    }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    match text.parse::<ByteSize>() {
+        Ok(size) if size.as_u64() > 0 => Ok(size.as_u64()),
+        _ => Err("expected a size above zero, like 64MiB or 500KB".into()),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if !time.is_zero() => Ok(time),
+        _ => Err("expected a time above zero, like 500ms, 30s or 5m".into()),
+    }
+}
+
+/// An `http` or `https` URL without a slash at its end.
+fn base_url(text: &str) -> Result<String, String> {
+    let url = text.trim_end_matches('/');
+    let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    match host {
+        Some(host) if !host.is_empty() && !url.contains(['?', '#', ' ', '"']) => Ok(url.to_owned()),
+        _ => Err("expected an http:// or https:// URL".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_sizes_and_urls_are_read_or_refused() {
+        assert_eq!("3/m".parse::<Rate>().unwrap().per, Duration::from_secs(60));
+        for bad in ["", "3", "0/s", "-1/s", "3/d", "x/s"] {
+            assert!(bad.parse::<Rate>().is_err(), "{bad}");
+        }
+        assert_eq!(size("64MiB"), Ok(64 << 20));
+        assert!(size("0").is_err() && size("much").is_err());
+        assert_eq!(base_url("https://share.example/").as_deref(), Ok("https://share.example"));
+        assert!(base_url("share.example").is_err() && base_url("http://").is_err());
+        assert!("0.0.0.0:1".parse::<RelayAddress>().is_err());
+        assert_eq!("unix:/a".parse(), Ok(RelayAddress::Unix("/a".into())));
+    }
+}

@@ -1,0 +1,158 @@
+//! What can go wrong with a request, in one table: variant, code, HTTP status, message.
+//!
+//! A message says what was wrong and what is expected. It never repeats what the client sent: a mistyped
+//! secret would be in it.
+
+use std::time::Duration;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+
+/// A refused request. Every variant has a stable code, which clients may match on, and a status.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The body is not JSON, or a field is missing or has the wrong type.
+    #[error("{0}")]
+    Malformed(String),
+    /// A request that has to be a WebSocket upgrade and is not.
+    #[error("this address speaks WebSocket: send a GET with `Upgrade: websocket` ({0})")]
+    NotAnUpgrade(String),
+    /// The secret is not the one that was given out when the share was created.
+    #[error("wrong secret for this share")]
+    WrongSecret,
+    /// The share does not exist, was deleted, or has expired.
+    #[error("no such share: it never existed, or it was deleted")]
+    NoSuchShare,
+    /// Nothing lives at this path.
+    #[error("nothing lives at this path")]
+    NoSuchPath,
+    /// The path is known, the method is not.
+    #[error("method not allowed here: use {0}")]
+    MethodNotAllowed(&'static str),
+    /// The client took too long to send its body.
+    #[error("the request's body did not arrive in time")]
+    BodyTimeout,
+    /// The connection ended before the announced body was there.
+    #[error("the request's body ended before its announced length")]
+    BodyIncomplete,
+    /// The body is larger than `max_body`.
+    #[error("the body is larger than {max} bytes (max_body)")]
+    BodyTooLarge {
+        /// The limit, in bytes.
+        max: u64,
+    },
+    /// One item is larger than `max_item`.
+    #[error("data[{index}] is larger than {max} bytes (max_item)")]
+    ItemTooLarge {
+        /// The item's place in the batch.
+        index: usize,
+        /// The limit, in bytes.
+        max: u64,
+    },
+    /// The share would grow over `max_share`.
+    #[error("the share would grow over {max} bytes (max_share)")]
+    ShareTooLarge {
+        /// The limit, in bytes.
+        max: u64,
+    },
+    /// This address created too many shares (`create_limit`).
+    #[error("too many shares were created from this address: wait {} s", .retry_after.as_secs())]
+    TooManyCreates {
+        /// When the next one will be accepted.
+        retry_after: Duration,
+    },
+    /// The share has `max_viewers` viewers.
+    #[error("this share has as many viewers as it may have (max_viewers)")]
+    TooManyViewers,
+    /// More syncs wait for the disk than the server is willing to hold.
+    #[error("the store is behind: try again shortly")]
+    Busy,
+    /// The store cannot read or write now.
+    #[error("the store is not available: try again later")]
+    Unavailable,
+}
+
+impl Error {
+    /// A malformed request, with what was wrong and what is expected.
+    pub fn malformed(message: impl Into<String>) -> Self {
+        Self::Malformed(message.into())
+    }
+
+    /// The stable code and the status.
+    fn row(&self) -> (&'static str, StatusCode) {
+        match self {
+            Self::Malformed(_) => ("malformed", StatusCode::BAD_REQUEST),
+            Self::NotAnUpgrade(_) => ("not_an_upgrade", StatusCode::BAD_REQUEST),
+            Self::WrongSecret => ("wrong_secret", StatusCode::UNAUTHORIZED),
+            Self::NoSuchShare => ("no_such_share", StatusCode::NOT_FOUND),
+            Self::NoSuchPath => ("no_such_path", StatusCode::NOT_FOUND),
+            Self::MethodNotAllowed(_) => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED),
+            Self::BodyTimeout => ("body_timeout", StatusCode::REQUEST_TIMEOUT),
+            Self::BodyIncomplete => ("body_incomplete", StatusCode::BAD_REQUEST),
+            Self::BodyTooLarge { .. } => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::ItemTooLarge { .. } => ("item_too_large", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::ShareTooLarge { .. } => ("share_too_large", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::TooManyCreates { .. } => ("too_many_creates", StatusCode::TOO_MANY_REQUESTS),
+            Self::TooManyViewers => ("too_many_viewers", StatusCode::SERVICE_UNAVAILABLE),
+            Self::Busy => ("busy", StatusCode::SERVICE_UNAVAILABLE),
+            Self::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
+        }
+    }
+
+    /// The stable code, as it stands in `error.code`.
+    pub fn code(&self) -> &'static str {
+        self.row().0
+    }
+
+    /// How long a client should wait before it tries again; `None` where trying again is no use.
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::TooManyCreates { retry_after } => Some(*retry_after),
+            Self::TooManyViewers => Some(Duration::from_secs(30)),
+            Self::Busy => Some(Duration::from_secs(1)),
+            Self::Unavailable => Some(Duration::from_secs(5)),
+            _ => None,
+        }
+    }
+}
+
+/// `{"error":{"code":"…","message":"…"}}`: the shape of every refusal, of the server and of the relay.
+#[derive(Serialize)]
+pub struct ErrorBody<'a> {
+    error: ErrorDetail<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorDetail<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
+impl<'a> ErrorBody<'a> {
+    /// The body for a code and a message.
+    pub fn new(code: &'a str, message: &'a str) -> Self {
+        Self { error: ErrorDetail { code, message } }
+    }
+}
+
+impl ResponseError for Error {
+    fn status_code(&self) -> StatusCode {
+        self.row().1
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        if let Some(wait) = self.retry_after() {
+            // Rounded up: a client that waits as told must not come too early.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response.insert_header((header::RETRY_AFTER, seconds.max(1)));
+        }
+        if let Self::MethodNotAllowed(allowed) = self {
+            response.insert_header((header::ALLOW, *allowed));
+        }
+        response
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .json(ErrorBody::new(self.code(), &self.to_string()))
+    }
+}

@@ -1,0 +1,23 @@
+//! Whether the server lives, and whether it can do its work.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use serde_json::json;
+
+use super::ServiceData;
+use crate::error::Error;
+
+/// How long a commit may take before the server counts as not ready.
+const READY_WITHIN: Duration = Duration::from_secs(5);
+
+/// The process answers.
+pub(super) async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().json(json!({"status": "ok"}))
+}
+
+/// The store commits.
+pub(super) async fn readyz(service: ServiceData) -> Result<HttpResponse, Error> {
+    tokio::time::timeout(READY_WITHIN, service.store.check()).await.map_err(|_| Error::Busy)??;
+    Ok(HttpResponse::Ok().json(json!({"status": "ready"})))
+}

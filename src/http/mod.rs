@@ -1,0 +1,102 @@
+//! The server's HTTP and WebSocket side. Every route stands on this page.
+
+mod body;
+mod health;
+mod limits;
+mod log;
+mod poll;
+mod shares;
+mod viewer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use actix_web::middleware::{Compress, DefaultHeaders};
+use actix_web::{HttpResponse, Resource, guard, web};
+
+use crate::config::Limits;
+use crate::error::Error;
+use crate::share::Hub;
+use crate::store::Store;
+
+pub use limits::CreateLimit;
+pub use log::RequestSpan;
+
+/// What handlers work with; one for the whole server.
+pub struct Service {
+    /// Finds and starts shares.
+    pub hub: Addr<Hub>,
+    /// For the readiness check alone: everything else goes through shares.
+    pub store: Store,
+    /// The limits that handlers hold.
+    pub limits: Limits,
+    /// Counts creates by client address.
+    pub creates: CreateLimit,
+    /// What links start with, without a slash at the end.
+    pub public_url: String,
+    /// How often an idle viewer is pinged.
+    pub ping_interval: Duration,
+}
+
+/// Handlers take this.
+pub type ServiceData = web::Data<Arc<Service>>;
+
+/// The routes.
+pub fn routes(app: &mut web::ServiceConfig) {
+    for base in ["/api/share", "/api/shares"] {
+        app.service(resource(base, "POST").route(web::post().to(shares::create)))
+            .service(
+                resource(&format!("{base}/{{id}}"), "GET, HEAD, DELETE")
+                    .route(read().to(shares::summary))
+                    .route(web::delete().to(shares::delete)),
+            )
+            .service(resource(&format!("{base}/{{id}}/sync"), "POST").route(web::post().to(shares::sync)))
+            .service(compressed(
+                resource(&format!("{base}/{{id}}/data"), "GET, HEAD").route(read().to(shares::data)),
+            ))
+            .service(compressed(
+                resource(&format!("{base}/{{id}}/items"), "GET, HEAD").route(read().to(shares::items)),
+            ))
+            .service(resource(&format!("{base}/{{id}}/poll"), "GET").route(web::get().to(poll::poll)));
+    }
+    for base in ["/s", "/share"] {
+        app.service(compressed(
+            resource(&format!("{base}/{{id}}"), "GET, HEAD").route(read().to(viewer::page)),
+        ));
+    }
+    app.service(compressed(resource("/assets/{path:.*}", "GET, HEAD").route(read().to(viewer::asset))))
+        .service(resource("/healthz", "GET, HEAD").route(read().to(health::healthz)))
+        .service(resource("/readyz", "GET, HEAD").route(read().to(health::readyz)))
+        .default_service(web::to(async || Err::<HttpResponse, _>(Error::NoSuchPath)));
+}
+
+/// Headers that stand on every answer.
+pub fn headers() -> DefaultHeaders {
+    DefaultHeaders::new().add(("X-Content-Type-Options", "nosniff")).add(("Referrer-Policy", "no-referrer"))
+}
+
+/// A resource that answers a method it does not know with 405 and what it knows.
+fn resource(path: &str, allowed: &'static str) -> Resource {
+    web::resource(path).default_service(web::to(move || {
+        std::future::ready(Err::<HttpResponse, _>(Error::MethodNotAllowed(allowed)))
+    }))
+}
+
+fn read() -> actix_web::Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+fn compressed(
+    resource: Resource,
+) -> Resource<
+    impl actix_web::dev::ServiceFactory<
+        actix_web::dev::ServiceRequest,
+        Config = (),
+        Response = actix_web::dev::ServiceResponse<impl actix_web::body::MessageBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    resource.wrap(Compress::default())
+}

@@ -1,0 +1,250 @@
+//! The session of one viewer: an actor behind a WebSocket. The only module that knows `actix-web-actors`.
+//!
+//! A session holds no queue. A wake says that there is something new; the session then pulls what is newer than its
+//! position, one pull at a time, and writes it. A socket that does not take bytes stops this actor (its future is polled
+//! by the connection), so a viewer that does not read pulls nothing, and holds one frame. When such a peer is dead, the
+//! kernel ends the connection (`TCP_USER_TIMEOUT`); a peer that is silent but takes bytes is found by pings.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context as Poller, Poll};
+use std::time::{Duration, Instant};
+
+use actix::fut::wrap_future;
+use actix::prelude::*;
+use actix_http::ws::Codec;
+use actix_web::error::PayloadError;
+use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web_actors::ws::{self, CloseReason, WebsocketContext};
+use bytestring::ByteString;
+use futures_util::{FutureExt, Stream, StreamExt};
+
+use super::ServiceData;
+use super::shares::{position, share_id, shared_epoch};
+use crate::error::Error;
+use crate::protocol::close_code;
+use crate::share::{
+    Goodbye, Join, Leave, Look, Open, Pull, Share, Update, ViewerId, Wake, ask, viewers_frame,
+};
+
+/// The largest frame that a viewer may send, in bytes: pings and closes are smaller.
+const MAX_INCOMING: usize = 4 << 10;
+
+/// How much a frame for a viewer may carry, in bytes.
+const FRAME_BYTES: usize = 128 << 10;
+
+/// How long a closed connection is still read, so that its peer gets to read the close code.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// `GET /api/share/{id}/poll?after=SEQ&epoch=E`
+pub(super) async fn poll(
+    request: HttpRequest,
+    payload: web::Payload,
+    service: ServiceData,
+) -> Result<HttpResponse, Error> {
+    let id = share_id(&request)?;
+    let mut response = ws::handshake(&request).map_err(|error| Error::NotAnUpgrade(error.to_string()))?;
+    let position = position(&request)?;
+    if !ask(&service.hub, &id, || Look).await?.room {
+        return Err(Error::TooManyViewers);
+    }
+    let share = service.hub.send(Open(id)).await.map_err(|_| Error::Unavailable)?;
+    let viewer = Viewer {
+        share,
+        id: None,
+        after: position.after,
+        epoch: shared_epoch(position.epoch),
+        viewers: None,
+        greeted: false,
+        pulling: false,
+        woken: false,
+        heard: Instant::now(),
+        ping_interval: service.ping_interval,
+    };
+    let payload = Rc::new(RefCell::new(payload));
+    let incoming = Incoming(payload.clone());
+    let frames = WebsocketContext::with_codec(viewer, incoming, Codec::new().max_size(MAX_INCOMING));
+    Ok(response.streaming(Lingering { frames: Box::pin(frames), payload: Incoming(payload), until: None }))
+}
+
+struct Viewer {
+    share: Addr<Share>,
+    id: Option<ViewerId>,
+    after: u64,
+    epoch: Option<ByteString>,
+    /// The count of viewers that was told last.
+    viewers: Option<usize>,
+    /// Whether a first frame was sent, which a viewer gets even when it has all.
+    greeted: bool,
+    /// Whether a pull is under way, and whether something came up since it was sent.
+    pulling: bool,
+    woken: bool,
+    heard: Instant,
+    ping_interval: Duration,
+}
+
+impl Viewer {
+    fn pull(&mut self, ctx: &mut WebsocketContext<Self>) {
+        self.woken = true;
+        if self.pulling {
+            return;
+        }
+        self.pulling = true;
+        self.woken = false;
+        let pull = Pull {
+            after: self.after,
+            epoch: self.epoch.clone(),
+            greet: !self.greeted,
+            viewers: self.viewers,
+            max_bytes: FRAME_BYTES,
+        };
+        ctx.spawn(wrap_future::<_, Self>(self.share.send(pull)).map(|update, viewer, ctx| {
+            viewer.pulling = false;
+            match update {
+                Ok(Ok(update)) => viewer.show(update, ctx),
+                // The share was deleted or stopped; where it could, it has said goodbye itself.
+                Ok(Err(Error::NoSuchShare)) => viewer.end(close_code::GONE, ctx),
+                Ok(Err(_)) | Err(_) => viewer.end(close_code::RESTART, ctx),
+            }
+        }));
+    }
+
+    fn show(&mut self, update: Update, ctx: &mut WebsocketContext<Self>) {
+        self.epoch = Some(update.epoch);
+        let mut more = false;
+        if let Some(frame) = update.frame {
+            self.after = frame.seq;
+            self.greeted = true;
+            more = frame.more;
+            ctx.text(frame.text);
+        }
+        if let Some(count) = update.viewers {
+            self.viewers = Some(count);
+            ctx.text(viewers_frame(count));
+        }
+        if more || self.woken {
+            self.pull(ctx);
+        }
+    }
+
+    #[allow(clippy::unused_self)] // Reads as what it is at its callers.
+    fn end(&self, code: u16, ctx: &mut WebsocketContext<Self>) {
+        ctx.close(Some(CloseReason { code: code.into(), description: None }));
+        ctx.stop();
+    }
+
+    fn ping(&mut self, ctx: &mut WebsocketContext<Self>) {
+        if self.heard.elapsed() > self.ping_interval * 2 + self.ping_interval / 2 {
+            ctx.stop();
+        } else {
+            ctx.ping(b"");
+        }
+    }
+}
+
+impl Actor for Viewer {
+    type Context = WebsocketContext<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // One wake says all that many would say.
+        ctx.set_mailbox_capacity(1);
+        let join = Join { wake: ctx.address().recipient(), goodbye: ctx.address().recipient() };
+        ctx.wait(wrap_future::<_, Self>(self.share.send(join)).map(|joined, viewer, ctx| match joined {
+            Ok(Ok(id)) => {
+                viewer.id = Some(id);
+                viewer.pull(ctx);
+            }
+            Ok(Err(Error::NoSuchShare)) => viewer.end(close_code::GONE, ctx),
+            Ok(Err(_)) => viewer.end(close_code::TRY_AGAIN, ctx),
+            Err(_) => viewer.end(close_code::RESTART, ctx),
+        }));
+        ctx.run_interval(self.ping_interval, Self::ping);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        if let Some(id) = self.id {
+            self.share.do_send(Leave(id));
+        }
+    }
+}
+
+impl Handler<Wake> for Viewer {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
+        self.pull(ctx);
+    }
+}
+
+impl Handler<Goodbye> for Viewer {
+    type Result = ();
+
+    fn handle(&mut self, goodbye: Goodbye, ctx: &mut Self::Context) {
+        if let Some(words) = goodbye.last_words {
+            ctx.text(words);
+        }
+        self.end(goodbye.code, ctx);
+    }
+}
+
+impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Viewer {
+    fn handle(&mut self, message: Result<ws::Message, ws::ProtocolError>, ctx: &mut Self::Context) {
+        self.heard = Instant::now();
+        match message {
+            Ok(ws::Message::Ping(bytes)) => ctx.pong(&bytes),
+            Ok(ws::Message::Pong(_) | ws::Message::Nop) => {}
+            Ok(ws::Message::Close(reason)) => {
+                ctx.close(reason);
+                ctx.stop();
+            }
+            Ok(ws::Message::Text(_) | ws::Message::Binary(_) | ws::Message::Continuation(_)) => {
+                self.end(close_code::UNSUPPORTED, ctx);
+            }
+            Err(ws::ProtocolError::Overflow) => self.end(close_code::TOO_BIG, ctx),
+            Err(ws::ProtocolError::Io(_)) => ctx.stop(),
+            Err(_) => self.end(close_code::PROTOCOL, ctx),
+        }
+    }
+}
+
+/// The bytes that a viewer sends.
+struct Incoming(Rc<RefCell<web::Payload>>);
+
+impl Stream for Incoming {
+    type Item = Result<web::Bytes, PayloadError>;
+
+    fn poll_next(self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<Option<Self::Item>> {
+        self.0.borrow_mut().poll_next_unpin(poller)
+    }
+}
+
+/// The bytes that a viewer gets. After the last of them the connection is read on for a moment: closing a socket that
+/// has unread bytes resets it, and the peer would lose the close frame.
+struct Lingering<S> {
+    frames: Pin<Box<S>>,
+    payload: Incoming,
+    until: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl<S: Stream> Stream for Lingering<S> {
+    type Item = S::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<Option<Self::Item>> {
+        if self.until.is_none() {
+            match self.frames.as_mut().poll_next(poller) {
+                Poll::Ready(None) => self.until = Some(Box::pin(tokio::time::sleep(LINGER))),
+                other => return other,
+            }
+        }
+        while let Poll::Ready(piece) = self.payload.poll_next_unpin(poller) {
+            if !matches!(piece, Some(Ok(_))) {
+                return Poll::Ready(None);
+            }
+        }
+        match &mut self.until {
+            Some(until) => until.poll_unpin(poller).map(|()| None),
+            None => Poll::Pending,
+        }
+    }
+}

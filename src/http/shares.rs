@@ -1,0 +1,172 @@
+//! A share over plain HTTP: create, sync, delete, and reading it.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytestring::ByteString;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{ServiceData, body};
+use crate::error::Error;
+use crate::model::{Change, SecretHash, ShareId};
+use crate::protocol::{CreateRequest, Created, SecretRequest, SyncRequest, WireItem};
+use crate::share::{Create, Delete, Look, Read, ReadAll, Sync, ask};
+
+/// A create's body is small: a session's id and JSON around it.
+const MAX_CREATE_BODY: u64 = 64 << 10;
+
+/// How much a frame over `GET …/items` carries, in bytes: fewer, larger ones than over a WebSocket, for they are
+/// compressed and leave nothing behind.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// `POST /api/share`
+pub(super) async fn create(
+    request: HttpRequest,
+    mut payload: web::Payload,
+    service: ServiceData,
+) -> Result<HttpResponse, Error> {
+    let body = body::read(&request, &mut payload, service.limits.max_body.min(MAX_CREATE_BODY)).await?;
+    let CreateRequest { session_id } = CreateRequest::parse(&body)?;
+    if let Some(peer) = request.peer_addr() {
+        service.creates.check(peer.ip())?;
+    }
+    let share = service.hub.send(Create { session_id }).await.map_err(|_| Error::Unavailable)??;
+    Ok(fresh(StatusCode::OK).json(Created {
+        id: share.id.as_str().to_owned(),
+        url: format!("{}/s/{}", service.public_url, share.id.as_str()),
+        secret: share.secret.expose().to_owned(),
+    }))
+}
+
+/// `POST /api/share/{id}/sync`
+pub(super) async fn sync(
+    request: HttpRequest,
+    mut payload: web::Payload,
+    service: ServiceData,
+) -> Result<HttpResponse, Error> {
+    let id = share_id(&request)?;
+    let body = body::read(&request, &mut payload, service.limits.max_body).await?;
+    let (secret, changes) = changes(&body, service.limits.max_item)?;
+    // The items are copies by now.
+    drop(body);
+    ask(&service.hub, &id, || Sync { secret, changes: changes.clone() }).await?;
+    Ok(done())
+}
+
+/// `DELETE /api/share/{id}`
+pub(super) async fn delete(
+    request: HttpRequest,
+    mut payload: web::Payload,
+    service: ServiceData,
+) -> Result<HttpResponse, Error> {
+    let id = share_id(&request)?;
+    let body = body::read(&request, &mut payload, service.limits.max_body.min(MAX_CREATE_BODY)).await?;
+    let secret = SecretHash::of(&SecretRequest::parse(&body)?.secret);
+    ask(&service.hub, &id, || Delete { secret }).await?;
+    Ok(done())
+}
+
+/// `GET /api/share/{id}`
+pub(super) async fn summary(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
+    let id = share_id(&request)?;
+    let summary = ask(&service.hub, &id, || Look).await?;
+    Ok(fresh(StatusCode::OK).json(json!({
+        "id": id.as_str(),
+        "title": summary.title,
+        "createdAt": summary.created_at,
+        "updatedAt": summary.updated_at,
+        "viewers": summary.viewers,
+        "seq": summary.seq,
+    })))
+}
+
+/// `GET /api/share/{id}/data`
+pub(super) async fn data(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
+    let id = share_id(&request)?;
+    let snapshot = ask(&service.hub, &id, || ReadAll).await?;
+    let tag = format!("{}-{}", snapshot.epoch, snapshot.seq);
+    if let Some(known) = not_modified(&request, &tag) {
+        return Ok(known);
+    }
+    let items: Vec<_> = snapshot
+        .items
+        .iter()
+        .map(|(key, content)| WireItem { key: None, kind: key.kind(), data: content })
+        .collect();
+    Ok(tagged(&tag).json(items))
+}
+
+/// `GET /api/share/{id}/items?after=SEQ&epoch=E`
+pub(super) async fn items(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
+    let id = share_id(&request)?;
+    let Position { after, epoch } = position(&request)?;
+    let page = ask(&service.hub, &id, || Read { after, epoch: epoch.clone(), max_bytes: PAGE_BYTES }).await?;
+    let tag = format!("{}-{}-{}", page.epoch, page.after, page.frame.seq);
+    if let Some(known) = not_modified(&request, &tag) {
+        return Ok(known);
+    }
+    Ok(tagged(&tag).content_type("application/json").body(page.frame.text))
+}
+
+/// Where a reader stands.
+#[derive(Deserialize)]
+pub(super) struct Position {
+    #[serde(default)]
+    pub(super) after: u64,
+    pub(super) epoch: Option<String>,
+}
+
+/// The position in a request's query.
+pub(super) fn position(request: &HttpRequest) -> Result<Position, Error> {
+    web::Query::from_query(request.query_string()).map(web::Query::into_inner).map_err(|_| {
+        Error::malformed("`after` must be a sequence number and `epoch` a text, as a frame gave them")
+    })
+}
+
+/// The share that a request's path names. What cannot be an id names no share.
+pub(super) fn share_id(request: &HttpRequest) -> Result<ShareId, Error> {
+    request.match_info().query("id").parse().map_err(|_| Error::NoSuchShare)
+}
+
+/// An answer with content that nobody else may keep.
+fn fresh(status: StatusCode) -> actix_web::HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    response.insert_header((header::CACHE_CONTROL, "no-store")).insert_header(("X-Robots-Tag", "noindex"));
+    response
+}
+
+/// An answer that its reader may recognise the next time. Weak, for it is the same under every compression.
+fn tagged(tag: &str) -> actix_web::HttpResponseBuilder {
+    let mut response = fresh(StatusCode::OK);
+    response.insert_header((header::ETAG, format!("W/\"{tag}\"")));
+    response
+}
+
+fn not_modified(request: &HttpRequest, tag: &str) -> Option<HttpResponse> {
+    let known = request.headers().get(header::IF_NONE_MATCH)?.to_str().ok()?;
+    let same = |candidate: &str| candidate.trim().trim_start_matches("W/").trim_matches('"') == tag;
+    known.split(',').any(same).then(|| {
+        fresh(StatusCode::NOT_MODIFIED).insert_header((header::ETAG, format!("W/\"{tag}\""))).finish()
+    })
+}
+
+fn done() -> HttpResponse {
+    fresh(StatusCode::OK).json(json!({}))
+}
+
+/// What a sync's body changes, with the hash of the secret that it claims.
+fn changes(body: &[u8], max_item: u64) -> Result<(SecretHash, Vec<Change>), Error> {
+    let request = SyncRequest::parse(body)?;
+    let changes = request.items.iter().enumerate().map(|(index, item)| {
+        if item.data.get().len() as u64 > max_item {
+            return Err(Error::ItemTooLarge { index, max: max_item });
+        }
+        Change::from_item(&item.kind, item.data, &format!("data[{index}]"))
+    });
+    Ok((SecretHash::of(&request.secret), changes.collect::<Result<_, _>>()?))
+}
+
+/// The epoch of a position, as messages carry it.
+pub(super) fn shared_epoch(epoch: Option<String>) -> Option<ByteString> {
+    epoch.map(ByteString::from)
+}

@@ -1,0 +1,28 @@
+//! Live, private-by-default sharing of coding-agent sessions.
+//!
+//! The rooms, from the bottom up; an arrow points from what is used to what uses it:
+//!
+//! ```text
+//! protocol, model <- store <- share <- http <- serve
+//! protocol, model <- client <- relay
+//! ```
+//!
+//! | room | what it is |
+//! |---|---|
+//! | [`protocol`] | the wire: what clients send and viewers get, as types alone |
+//! | [`model`] | ids, secrets, keys, and the transcript of a share: pure |
+//! | [`store`] | SQLite: one thread writes and commits in groups, others read |
+//! | [`share`] | the actor of a share, and the Hub that finds it |
+//! | [`http`] | the server's routes, the viewer's session and page |
+//! | [`serve`] | the server put together |
+//! | [`config`], [`error`], [`cli`] | options, refusals, commands |
+
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod http;
+pub mod model;
+pub mod protocol;
+pub mod serve;
+pub mod share;
+pub mod store;

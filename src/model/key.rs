@@ -1,0 +1,232 @@
+//! What an item is stored under. Two items with the same key are versions of one thing: the newer wins.
+
+use std::borrow::{Borrow, Cow};
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::error::Error;
+
+/// Characters in an item's type.
+const MAX_TYPE: usize = 64;
+
+/// Bytes in an id that stands in a key.
+const MAX_ID: usize = 256;
+
+/// `session`, `message/{id}`, `part/{messageID}/{id}`, `session_diff`, `model`, or for a type that this server does not
+/// know `type` or `type/{data.id}`. A type has no slash, so the type is what stands before the first one.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(Arc<str>);
+
+/// The ids that an item carries. Only those that its key needs must be there.
+#[derive(Deserialize)]
+struct Ids<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, rename = "messageID")]
+    message_id: Option<&'a RawValue>,
+}
+
+impl Key {
+    /// The session's own key.
+    pub const SESSION: &'static str = "session";
+    /// The key of the list of models.
+    pub const MODEL: &'static str = "model";
+
+    /// The key of an item. `place` says where the item stood, for the refusal: `data[3]`.
+    pub(super) fn of(kind: &str, data: &RawValue, place: &str) -> Result<Self, Error> {
+        match kind {
+            "session" => object(data, place).map(|_| Self::from(Self::SESSION)),
+            "message" => Ok(Self::message(&required(object(data, place)?.id, place, "id")?)),
+            "part" => {
+                let ids = object(data, place)?;
+                let message = required(ids.message_id, place, "messageID")?;
+                if message.contains('/') {
+                    return Err(Error::malformed(format!(
+                        "`{place}.data.messageID` must not contain a slash"
+                    )));
+                }
+                Ok(Self::part(&message, &required(ids.id, place, "id")?))
+            }
+            "session_diff" | Self::MODEL => {
+                if data.get().starts_with('[') {
+                    Ok(Self::from(kind))
+                } else {
+                    Err(Error::malformed(format!("`{place}.data` must be an array for type `{kind}`")))
+                }
+            }
+            _ => Self::of_unknown(kind, data, place),
+        }
+    }
+
+    /// A type of a newer client: kept as it comes, one for each id when its items have ids.
+    fn of_unknown(kind: &str, data: &RawValue, place: &str) -> Result<Self, Error> {
+        let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'-');
+        if kind.is_empty() || kind.len() > MAX_TYPE || !kind.bytes().all(allowed) {
+            return Err(Error::malformed(format!(
+                "`{place}.type` must be 1 to {MAX_TYPE} characters out of a-z, 0-9, `_`, `.` and `-`"
+            )));
+        }
+        let id = object(data, place).ok().and_then(|ids| ids.id);
+        Ok(match id.and_then(text_or_number) {
+            Some(id) => Self::from(format!("{kind}/{}", checked(id, place, "id")?)),
+            None => Self::from(kind),
+        })
+    }
+
+    /// The key of a message.
+    pub fn message(id: &str) -> Self {
+        Self::from(format!("message/{id}"))
+    }
+
+    /// The key of a part.
+    pub fn part(message_id: &str, id: &str) -> Self {
+        Self::from(format!("part/{message_id}/{id}"))
+    }
+
+    /// What stands before the keys of all parts of a message.
+    pub(super) fn parts_of(message_id: &str) -> String {
+        format!("part/{message_id}/")
+    }
+
+    /// The message that a removal of type `message.removed` names.
+    pub(super) fn of_removed(kind: &str, data: &RawValue, place: &str) -> Result<Self, Error> {
+        Self::of(kind.trim_end_matches(".removed"), data, place)
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The item's type, as its client sent it.
+    pub fn kind(&self) -> &str {
+        self.0.split_once('/').map_or(&*self.0, |(kind, _)| kind)
+    }
+
+    /// The message's id, when this is the key of a message.
+    pub fn message_id(&self) -> Option<&str> {
+        self.0.strip_prefix("message/")
+    }
+
+    /// The id of a part's message, when this is the key of a part.
+    pub fn parent_message_id(&self) -> Option<&str> {
+        Some(self.0.strip_prefix("part/")?.split_once('/')?.0)
+    }
+}
+
+impl<T: Into<Arc<str>>> From<T> for Key {
+    /// A key that was made by this type before: out of the database.
+    fn from(text: T) -> Self {
+        Self(text.into())
+    }
+}
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+fn object<'a>(data: &'a RawValue, place: &str) -> Result<Ids<'a>, Error> {
+    let refusal = || Error::malformed(format!("`{place}.data` must be an object, each field once"));
+    // A derived struct would also be read from an array.
+    if !data.get().starts_with('{') {
+        return Err(refusal());
+    }
+    serde_json::from_str(data.get()).map_err(|_| refusal())
+}
+
+fn required<'a>(field: Option<&'a RawValue>, place: &str, name: &str) -> Result<Cow<'a, str>, Error> {
+    let raw = field.ok_or_else(|| Error::malformed(format!("`{place}.data.{name}` is missing")))?;
+    let id = text(raw).ok_or_else(|| Error::malformed(format!("`{place}.data.{name}` must be a string")))?;
+    checked(id, place, name)
+}
+
+fn checked<'a>(id: Cow<'a, str>, place: &str, name: &str) -> Result<Cow<'a, str>, Error> {
+    if id.is_empty() || id.len() > MAX_ID || id.chars().any(char::is_control) {
+        return Err(Error::malformed(format!(
+            "`{place}.data.{name}` must have 1 to {MAX_ID} bytes and no control characters"
+        )));
+    }
+    Ok(id)
+}
+
+fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
+    serde_json::from_str(raw.get()).ok().map(|Borrowed(text)| text)
+}
+
+fn text_or_number(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let number = raw.get().starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    if number { Some(Cow::Borrowed(raw.get())) } else { text(raw) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(kind: &str, json: &str) -> Result<String, String> {
+        let data = RawValue::from_string(json.to_owned()).unwrap();
+        Key::of(kind, &data, "data[0]").map(|key| key.as_str().to_owned()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_type_has_its_key() {
+        for (kind, json, expected) in [
+            ("session", r#"{"id":"s"}"#, "session"),
+            ("message", r#"{"id":"m"}"#, "message/m"),
+            ("part", r#"{"messageID":"m","id":"p"}"#, "part/m/p"),
+            ("session_diff", "[]", "session_diff"),
+            ("model", "[]", "model"),
+            ("todo", r#"{"id":"t"}"#, "todo/t"),
+            ("todo", r#"{"id":7}"#, "todo/7"),
+            ("todo", r#"{"id":null}"#, "todo"),
+            ("messages", r#"[{"id":"x"}]"#, "messages"),
+            ("v2.thing_a-b", "3", "v2.thing_a-b"),
+        ] {
+            assert_eq!(key(kind, json).as_deref(), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn an_item_without_the_ids_of_its_key_is_refused() {
+        for (kind, json) in [
+            ("session", "[]"),
+            ("message", "{}"),
+            ("message", r#"{"id":""}"#),
+            ("message", r#"{"id":7}"#),
+            ("message", r#"["m"]"#),
+            ("part", r#"{"id":"p"}"#),
+            ("part", r#"{"messageID":"m"}"#),
+            ("part", r#"{"messageID":"a/b","id":"p"}"#),
+            ("part", r#"{"messageID":"m","id":"a\nb"}"#),
+            ("model", "{}"),
+            ("session_diff", "null"),
+            ("", "1"),
+            ("Upper", "1"),
+            ("a/b", "1"),
+        ] {
+            assert!(key(kind, json).is_err(), "{kind} {json}");
+        }
+        assert!(key(&"t".repeat(65), "1").is_err());
+        assert!(key("part", r#"{"id":"p"}"#).unwrap_err().contains("`data[0].data.messageID` is missing"));
+    }
+
+    #[test]
+    fn a_key_tells_its_type_and_message() {
+        let part = Key::part("m", "p/q");
+        assert_eq!((part.kind(), part.parent_message_id()), ("part", Some("m")));
+        assert_eq!(Key::message("m").message_id(), Some("m"));
+        assert_eq!(Key::from("session").kind(), "session");
+    }
+}

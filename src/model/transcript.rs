@@ -1,0 +1,320 @@
+//! A share's items, their order in time, and what is newer than a position.
+//!
+//! Pure: whoever owns a transcript decides when a change is durable and who may see it.
+
+use std::collections::btree_map::Entry as Slot;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+
+use serde::Deserialize;
+
+use super::change::merge_models;
+use super::{Change, Content, Key};
+
+/// What an item costs beside its key and content, in bytes: its places in the two maps. It also keeps a share from
+/// growing without bound by tombstones.
+const ITEM_OVERHEAD: u64 = 128;
+
+/// The items of one share.
+///
+/// Every item carries the sequence number of its last change, no two the same; so a position between any two items is
+/// a plain number, and everything newer than it a range.
+#[derive(Debug, Default)]
+pub struct Transcript {
+    seq: u64,
+    size: u64,
+    items: BTreeMap<Key, Item>,
+    order: BTreeMap<u64, Key>,
+}
+
+#[derive(Debug)]
+struct Item {
+    seq: u64,
+    /// `None` is a tombstone: viewers who have the item must learn that it is gone.
+    content: Option<Content>,
+}
+
+/// One item as it is stored.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// What it is stored under.
+    pub key: Key,
+    /// The item, or `None` for a tombstone.
+    pub content: Option<Content>,
+    /// The sequence number of its last change.
+    pub seq: u64,
+}
+
+/// What a batch changed.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// The items that are different now. Empty when the batch was known already.
+    pub rows: Vec<Row>,
+}
+
+/// What is newer than a position, or the first stretch of it.
+#[derive(Debug)]
+pub struct Window<'a> {
+    /// Items in the order of their last change, messages before parts.
+    pub items: Vec<(&'a Key, &'a Content)>,
+    /// Keys that are no more.
+    pub removed: Vec<&'a Key>,
+    /// The position after this window.
+    pub seq: u64,
+    /// Whether there is still more.
+    pub more: bool,
+}
+
+/// The batch would make the share larger than it may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShareFull;
+
+impl Transcript {
+    /// A transcript out of its stored items.
+    pub fn from_rows(rows: impl IntoIterator<Item = Row>, seq: u64) -> Self {
+        let mut transcript = Self { seq, ..Self::default() };
+        for Row { key, content, seq } in rows {
+            transcript.size += cost(&key, content.as_ref());
+            transcript.seq = transcript.seq.max(seq);
+            transcript.order.insert(seq, key.clone());
+            transcript.items.insert(key, Item { seq, content });
+        }
+        transcript
+    }
+
+    /// The sequence number of the last change.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Bytes that the items take, as `max_share` counts them.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Applies a batch, all of it or nothing. Within a batch the last change of a key counts. A change that changes
+    /// nothing is left out, so that a repeated batch wakes nobody.
+    pub fn apply(&mut self, changes: Vec<Change>, max_size: u64) -> Result<Applied, ShareFull> {
+        let staged = self.stage(changes);
+        let size = staged.iter().fold(self.size, |size, (key, content)| {
+            let before = self.items.get(key).map_or(0, |item| cost(key, item.content.as_ref()));
+            size - before + cost(key, content.as_ref())
+        });
+        // A share that is over its limit already (the limit was lowered) may still shrink.
+        if size > max_size && size > self.size {
+            return Err(ShareFull);
+        }
+        self.size = size;
+        let rows = staged.into_iter().map(|(key, content)| {
+            self.seq += 1;
+            let row = Row { key, content, seq: self.seq };
+            self.put(row.clone());
+            row
+        });
+        Ok(Applied { rows: rows.collect() })
+    }
+
+    fn put(&mut self, Row { key, content, seq }: Row) {
+        self.order.insert(seq, key.clone());
+        match self.items.entry(key) {
+            Slot::Occupied(mut slot) => {
+                let older = slot.insert(Item { seq, content });
+                self.order.remove(&older.seq);
+            }
+            Slot::Vacant(slot) => {
+                slot.insert(Item { seq, content });
+            }
+        }
+    }
+
+    /// What a batch would change, in the order in which it gets its sequence numbers: parts last, because a client may
+    /// send a part before its message.
+    fn stage(&self, changes: Vec<Change>) -> Vec<(Key, Option<Content>)> {
+        let mut staged = Staged::default();
+        for change in changes {
+            match change {
+                Change::Put(key, content) => staged.set(key, Some(content)),
+                Change::MergeModels(newer) => {
+                    let key = Key::from(Key::MODEL);
+                    let older = match staged.get(&key) {
+                        Some(content) => content.as_ref(),
+                        None => self.content(key.as_str()),
+                    };
+                    // Both lists were checked when they came in; a list that cannot be merged is replaced.
+                    let merged = older.and_then(|older| merge_models(older, &newer).ok());
+                    staged.set(key, Some(merged.unwrap_or(newer)));
+                }
+                Change::Remove(key) => {
+                    if let Some(message) = key.message_id() {
+                        let prefix = Key::parts_of(message);
+                        let stored = self.with_prefix(&prefix).map(|(key, _)| key.clone());
+                        let fresh = staged.keys_with_prefix(&prefix);
+                        for part in stored.chain(fresh).collect::<Vec<_>>() {
+                            staged.set(part, None);
+                        }
+                    }
+                    staged.set(key, None);
+                }
+            }
+        }
+        let mut different = staged.changes;
+        different.retain(|(key, content)| match (self.items.get(key), content) {
+            (None, None) => false,
+            (None, Some(_)) => true,
+            (Some(item), content) => {
+                item.content.as_ref().map(|content| content.get())
+                    != content.as_ref().map(|content| content.get())
+            }
+        });
+        different.sort_by_key(|(key, _)| key.parent_message_id().is_some());
+        different
+    }
+
+    fn content(&self, key: &str) -> Option<&Content> {
+        self.items.get(key)?.content.as_ref()
+    }
+
+    fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a Key, &'a Item)> {
+        self.items
+            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
+            .take_while(move |(key, _)| key.as_str().starts_with(prefix))
+    }
+
+    /// Everything newer than `after`, or as much of it as `max_bytes` allows, but at least one item. A viewer that has
+    /// nothing yet (`after` 0) need not hear what was removed.
+    pub fn since(&self, after: u64, max_bytes: usize) -> Window<'_> {
+        let mut window = Window { items: Vec::new(), removed: Vec::new(), seq: self.seq, more: false };
+        let mut bytes = 0;
+        let mut last = after;
+        for (&seq, key) in self.order.range((Bound::Excluded(after), Bound::Unbounded)) {
+            let content = self.content(key.as_str());
+            let cost = key.as_str().len() + content.map_or(0, |content| content.get().len());
+            if bytes > 0 && bytes + cost > max_bytes {
+                window.seq = last;
+                window.more = true;
+                break;
+            }
+            last = seq;
+            match content {
+                Some(content) => window.items.push((key, content)),
+                None if after == 0 => continue,
+                None => window.removed.push(key),
+            }
+            bytes += cost;
+        }
+        window.items.sort_by_key(|(key, _)| key.parent_message_id().is_some());
+        window
+    }
+
+    /// All items as a reader expects them: the session, the messages by time and id, each followed by its parts by id,
+    /// then the rest by key, parts without a message among it.
+    pub fn in_reading_order(&self) -> Vec<(&Key, &Content)> {
+        let (mut messages, mut parts, mut rest) = (Vec::new(), HashMap::<&str, Vec<_>>::new(), Vec::new());
+        let mut ordered = Vec::with_capacity(self.items.len());
+        for (key, item) in &self.items {
+            let Some(content) = item.content.as_ref() else { continue };
+            if key.as_str() == Key::SESSION {
+                ordered.push((key, content));
+            } else if key.message_id().is_some() {
+                messages.push((created(content), key, content));
+            } else if let Some(message) = key.parent_message_id() {
+                parts.entry(message).or_default().push((key, content));
+            } else {
+                rest.push((key, content));
+            }
+        }
+        // `items` is ordered by key, so messages of one time, and parts, are in the order of their ids already.
+        messages.sort_by(|(one, ..), (other, ..)| one.total_cmp(other));
+        for (_, key, content) in messages {
+            ordered.push((key, content));
+            ordered.extend(key.message_id().and_then(|id| parts.remove(id)).unwrap_or_default());
+        }
+        let mut orphans: Vec<_> = parts.into_values().flatten().collect();
+        orphans.sort_by_key(|(key, _)| *key);
+        ordered.extend(orphans);
+        ordered.extend(rest);
+        ordered
+    }
+
+    /// The session's title; `None` before the first sync of the session.
+    pub fn title(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Session {
+            title: Option<Text>,
+        }
+        let session: Session = serde_json::from_str(self.content(Key::SESSION)?.get()).ok()?;
+        session.title.map(|Text(text)| text)
+    }
+}
+
+/// Changes of one batch, the last one of each key, in the order of their first.
+#[derive(Default)]
+struct Staged {
+    changes: Vec<(Key, Option<Content>)>,
+    places: HashMap<Key, usize>,
+}
+
+impl Staged {
+    fn set(&mut self, key: Key, content: Option<Content>) {
+        if let Some(&place) = self.places.get(&key) {
+            self.changes[place].1 = content;
+        } else {
+            self.places.insert(key.clone(), self.changes.len());
+            self.changes.push((key, content));
+        }
+    }
+
+    fn get(&self, key: &Key) -> Option<&Option<Content>> {
+        self.places.get(key).map(|&place| &self.changes[place].1)
+    }
+
+    fn keys_with_prefix(&self, prefix: &str) -> Vec<Key> {
+        self.changes
+            .iter()
+            .filter(|(key, _)| key.as_str().starts_with(prefix))
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+}
+
+/// Text in which a surrogate pair may have been cut: a client that shortens a title by UTF-16 units does that.
+struct Text(String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+        impl serde::de::Visitor<'_> for TextVisitor {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Text, E> {
+                Ok(Text(String::from_utf8_lossy(bytes).into_owned()))
+            }
+        }
+        deserializer.deserialize_bytes(TextVisitor)
+    }
+}
+
+fn cost(key: &Key, content: Option<&Content>) -> u64 {
+    let bytes = key.as_str().len() + content.map_or(0, |content| content.get().len());
+    bytes as u64 + ITEM_OVERHEAD
+}
+
+fn created(message: &Content) -> f64 {
+    #[derive(Deserialize)]
+    struct Message {
+        time: Time,
+    }
+    #[derive(Deserialize)]
+    struct Time {
+        created: f64,
+    }
+    serde_json::from_str::<Message>(message.get()).map_or(0.0, |message| message.time.created)
+}
+
+#[cfg(test)]
+#[path = "transcript_tests.rs"]
+mod tests;

@@ -1,0 +1,11 @@
+//! The wire: what a client sends and what a viewer gets, as types alone.
+//!
+//! Shared by the server, the client and the tests. Knows nothing of shares, storage or sockets.
+
+mod frame;
+mod request;
+
+pub use frame::{Closed, ItemsFrame, Reason, Viewers, WireItem, close_code};
+pub use request::{
+    CreateRequest, Created, MAX_NESTING, MAX_SESSION_ID, SecretRequest, SyncBody, SyncItem, SyncRequest,
+};

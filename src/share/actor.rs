@@ -1,0 +1,590 @@
+//! The actor of one share.
+//!
+//! **Durable before visible.** One write is under way at most. What a sync changes is applied to the transcript, written
+//! by the store, and only then acknowledged and shown. While a write is under way the transcript is ahead of the disk,
+//! so syncs and reads wait; when it is done, those who wait are served from what is durable, and then the waiting syncs
+//! go together into the next write. Viewers who are up to date do not wait: for them the newest frame is kept.
+//!
+//! **A failed write** stops the actor, for its transcript is then ahead of the disk for good. The next `Open` starts
+//! another one, which loads what is stored.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use actix::fut::wrap_future;
+use actix::prelude::*;
+use bytestring::ByteString;
+use tokio::sync::oneshot;
+
+use super::hub::Hub;
+use super::messages::{
+    Ack, Delete, Frame, Goodbye, Idle, Join, Leave, Look, Page, Pull, Read, ReadAll, Shutdown, Snapshot,
+    Summary, Sync, Update, ViewerId, Wake,
+};
+use crate::error::Error;
+use crate::model::{SecretHash, ShareId, Transcript};
+use crate::protocol::{Closed, ItemsFrame, Reason, Viewers, WireItem, close_code};
+use crate::store::{Store, StoreError, StoredShare, Write};
+
+/// What a share needs to know of its server.
+#[derive(Debug, Clone, Copy)]
+pub struct ShareConfig {
+    /// How long a share without viewers and syncs stays in memory.
+    pub idle: Duration,
+    /// How large a share may grow, in bytes.
+    pub max_share: u64,
+    /// How many viewers it may have.
+    pub max_viewers: usize,
+    /// How long changes of the count of viewers are gathered before they are told.
+    pub viewers_delay: Duration,
+}
+
+/// The actor of one share.
+pub struct Share {
+    id: ShareId,
+    store: Store,
+    hub: Addr<Hub>,
+    config: ShareConfig,
+    state: State,
+    used: Instant,
+}
+
+enum State {
+    /// Nothing is handled: `ctx.wait` holds the mailbox back.
+    Loading,
+    Ready(Box<Ready>),
+    /// Deleted: what is left is the means to tell a repeated delete from a wrong secret.
+    Deleted(SecretHash),
+    Missing,
+    Broken,
+}
+
+/// A share that is loaded.
+struct Ready {
+    num: i64,
+    secret: SecretHash,
+    epoch: ByteString,
+    created_at: i64,
+    updated_at: i64,
+    transcript: Transcript,
+    writing: bool,
+    waiting_syncs: Vec<(Sync, Reply<Ack>)>,
+    waiting_reads: Vec<WaitingRead>,
+    waiting_deletes: Vec<Reply<()>>,
+    /// Made from the position before the last write: what a viewer who is up to date pulls next.
+    newest: Option<(u64, Frame)>,
+    viewers: HashMap<ViewerId, Viewer>,
+    next_viewer: u64,
+    /// Whether a change of the count of viewers waits to be told.
+    count_pending: bool,
+}
+
+struct Viewer {
+    wake: Recipient<Wake>,
+    goodbye: Recipient<Goodbye>,
+}
+
+type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+/// A reader that waits for the end of the write under way.
+enum WaitingRead {
+    Look(Reply<Summary>),
+    Read(Read, Reply<Page>),
+    ReadAll(Reply<Snapshot>),
+    Pull(Pull, Reply<Update>),
+}
+
+impl Share {
+    /// A share that is about to load itself.
+    pub fn new(id: ShareId, store: Store, hub: Addr<Hub>, config: ShareConfig) -> Self {
+        Self { id, store, hub, config, state: State::Loading, used: Instant::now() }
+    }
+
+    fn loaded(&mut self, stored: Result<Option<StoredShare>, StoreError>) {
+        self.state = match stored {
+            Ok(Some(stored)) if stored.deleted => State::Deleted(stored.secret_hash),
+            Ok(Some(stored)) => State::Ready(Box::new(Ready {
+                num: stored.num,
+                secret: stored.secret_hash,
+                epoch: stored.epoch.into(),
+                created_at: stored.created_at,
+                updated_at: stored.updated_at,
+                transcript: Transcript::from_rows(stored.rows, stored.seq),
+                writing: false,
+                waiting_syncs: Vec::new(),
+                waiting_reads: Vec::new(),
+                waiting_deletes: Vec::new(),
+                newest: None,
+                viewers: HashMap::new(),
+                next_viewer: 0,
+                count_pending: false,
+            })),
+            Ok(None) => State::Missing,
+            Err(_) => State::Broken,
+        };
+    }
+
+    /// The loaded share, or why there is none.
+    fn ready(&mut self) -> Result<&mut Ready, Error> {
+        self.used = Instant::now();
+        match &mut self.state {
+            State::Ready(ready) => Ok(ready),
+            State::Deleted(_) | State::Missing => Err(Error::NoSuchShare),
+            State::Loading | State::Broken => Err(Error::Unavailable),
+        }
+    }
+
+    /// Serves whoever waits, as far as that can be done now. Called whenever something came in or a write ended.
+    fn turn(&mut self, ctx: &mut Context<Self>) {
+        let config = self.config;
+        let State::Ready(ready) = &mut self.state else { return };
+        if ready.writing {
+            return;
+        }
+        for read in std::mem::take(&mut ready.waiting_reads) {
+            ready.serve(read, config);
+        }
+        if !ready.waiting_deletes.is_empty() {
+            self.delete(ctx);
+        } else if !ready.waiting_syncs.is_empty() {
+            self.write(ctx);
+        }
+    }
+
+    /// Applies the waiting syncs and hands what they change to the store.
+    fn write(&mut self, ctx: &mut Context<Self>) {
+        let State::Ready(ready) = &mut self.state else { return };
+        let before = ready.transcript.seq();
+        let mut rows = HashMap::new();
+        let mut waiters = Vec::new();
+        for (sync, reply) in std::mem::take(&mut ready.waiting_syncs) {
+            match ready.transcript.apply(sync.changes, self.config.max_share) {
+                Ok(applied) => {
+                    waiters.push((Ack { seq: ready.transcript.seq() }, reply));
+                    // Of several versions of an item in one write the last alone is stored.
+                    rows.extend(applied.rows.into_iter().map(|row| (row.key.clone(), row)));
+                }
+                Err(_) => answer(reply, Err(Error::ShareTooLarge { max: self.config.max_share })),
+            }
+        }
+        if rows.is_empty() {
+            for (ack, reply) in waiters {
+                answer(reply, Ok(ack));
+            }
+            return;
+        }
+        let at = now();
+        let write = Write {
+            num: ready.num,
+            rows: rows.into_values().collect(),
+            seq: ready.transcript.seq(),
+            size: ready.transcript.size(),
+            at,
+        };
+        ready.writing = true;
+        let store = self.store.clone();
+        let written = async move { store.write(write).await };
+        ctx.spawn(wrap_future::<_, Self>(written).map(move |result, share, ctx| {
+            share.written(result, before, at, waiters, ctx);
+        }));
+    }
+
+    /// A write has ended: answers its syncs and wakes the viewers, or gives up.
+    fn written(
+        &mut self,
+        result: Result<(), StoreError>,
+        before: u64,
+        at: i64,
+        waiters: Vec<(Ack, Reply<Ack>)>,
+        ctx: &mut Context<Self>,
+    ) {
+        let State::Ready(ready) = &mut self.state else { return };
+        match result {
+            Ok(()) => {
+                ready.writing = false;
+                ready.updated_at = at;
+                for (ack, reply) in waiters {
+                    answer(reply, Ok(ack));
+                }
+                if !ready.viewers.is_empty() {
+                    ready.newest = Some((before, ready.frame(before, FRAME_BYTES)));
+                    ready.wake_all();
+                }
+                self.turn(ctx);
+            }
+            Err(error) => {
+                for (_, reply) in waiters {
+                    answer(reply, Err(error.into()));
+                }
+                self.give_up(&error.into(), ctx);
+            }
+        }
+    }
+
+    fn delete(&mut self, ctx: &mut Context<Self>) {
+        let State::Ready(ready) = &mut self.state else { return };
+        ready.writing = true;
+        let waiters = std::mem::take(&mut ready.waiting_deletes);
+        let (store, num) = (self.store.clone(), ready.num);
+        let deleted = async move { store.delete(num, now()).await };
+        ctx.spawn(wrap_future::<_, Self>(deleted).map(move |result, share, ctx| {
+            for reply in waiters {
+                answer(reply, result.map_err(Error::from));
+            }
+            match result {
+                Ok(()) => share.deleted(),
+                Err(error) => share.give_up(&error.into(), ctx),
+            }
+        }));
+    }
+
+    fn deleted(&mut self) {
+        let State::Ready(ready) = &mut self.state else { return };
+        let last_words = encode(&Closed { reason: Reason::Deleted });
+        ready.dismiss(&Goodbye { last_words: Some(last_words), code: close_code::GONE });
+        let secret = ready.secret;
+        let after = std::mem::replace(&mut self.state, State::Deleted(secret));
+        if let State::Ready(mut ready) = after {
+            // Their share went while they waited; a delete that came in meanwhile got what it asked for.
+            ready.refuse(&Error::NoSuchShare);
+            for reply in ready.waiting_deletes {
+                answer(reply, Ok(()));
+            }
+        }
+    }
+
+    /// The transcript is ahead of the disk for good: everyone who waits is told, viewers are sent to come back.
+    fn give_up(&mut self, error: &Error, ctx: &mut Context<Self>) {
+        if let State::Ready(mut ready) = std::mem::replace(&mut self.state, State::Broken) {
+            ready.refuse(error);
+            for reply in ready.waiting_deletes.drain(..) {
+                answer(reply, Err(error.clone()));
+            }
+            ready.dismiss(&Goodbye { last_words: None, code: close_code::RESTART });
+        }
+        ctx.stop();
+    }
+
+    /// Stops when nobody has used the share for a while. Whoever still holds its address gets a closed mailbox and opens
+    /// it again. With a write under way it is in use.
+    fn stop_when_idle(&mut self, ctx: &mut Context<Self>) {
+        let in_use = match &mut self.state {
+            State::Ready(ready) => {
+                ready.viewers.retain(|_, viewer| viewer.wake.connected());
+                ready.writing || !ready.viewers.is_empty() || self.used.elapsed() < self.config.idle
+            }
+            State::Loading => true,
+            // Nothing worth keeping in memory.
+            State::Deleted(_) | State::Missing | State::Broken => false,
+        };
+        if !in_use {
+            ctx.stop();
+        }
+    }
+
+    /// Tells the viewers, a little later and so once for many, that their number has changed.
+    fn count_changed(&mut self, ctx: &mut Context<Self>) {
+        let State::Ready(ready) = &mut self.state else { return };
+        if !std::mem::replace(&mut ready.count_pending, true) {
+            ctx.run_later(self.config.viewers_delay, |share, _| {
+                if let State::Ready(ready) = &mut share.state {
+                    ready.count_pending = false;
+                    ready.wake_all();
+                }
+            });
+        }
+    }
+
+    /// Lets a reader wait its turn, which comes at once when no write is under way.
+    fn read<T: 'static>(
+        &mut self,
+        ctx: &mut Context<Self>,
+        waiting: impl FnOnce(Reply<T>) -> WaitingRead,
+    ) -> ResponseFuture<Result<T, Error>> {
+        let (reply, answer) = oneshot::channel();
+        match self.ready() {
+            Ok(ready) => ready.waiting_reads.push(waiting(reply)),
+            Err(error) => return refused(error),
+        }
+        self.turn(ctx);
+        promised(answer)
+    }
+}
+
+/// How much a frame for a viewer may carry, in bytes: a viewer that does not read holds one frame.
+pub(super) const FRAME_BYTES: usize = 128 << 10;
+
+impl Ready {
+    fn serve(&mut self, read: WaitingRead, config: ShareConfig) {
+        match read {
+            WaitingRead::Look(reply) => answer(
+                reply,
+                Ok(Summary {
+                    title: self.transcript.title(),
+                    created_at: self.created_at,
+                    updated_at: self.updated_at,
+                    viewers: self.viewers.len(),
+                    room: self.viewers.len() < config.max_viewers,
+                    seq: self.transcript.seq(),
+                }),
+            ),
+            WaitingRead::Read(read, reply) => {
+                let after = self.position(read.after, read.epoch.as_deref());
+                let frame = self.frame(after, read.max_bytes);
+                answer(reply, Ok(Page { epoch: self.epoch.to_string(), after, frame }));
+            }
+            WaitingRead::ReadAll(reply) => {
+                let items = self.transcript.in_reading_order();
+                let items = items.into_iter().map(|(key, content)| (key.clone(), content.clone())).collect();
+                answer(
+                    reply,
+                    Ok(Snapshot { epoch: self.epoch.to_string(), seq: self.transcript.seq(), items }),
+                );
+            }
+            WaitingRead::Pull(pull, reply) => {
+                let after = self.position(pull.after, pull.epoch.as_deref());
+                let behind = after < self.transcript.seq();
+                let frame = (behind || pull.greet).then(|| match &self.newest {
+                    Some((from, frame)) if *from == after => frame.clone(),
+                    _ => self.frame(after, pull.max_bytes),
+                });
+                let update = self.update(frame, &pull);
+                answer(reply, Ok(update));
+            }
+        }
+    }
+
+    fn update(&self, frame: Option<Frame>, pull: &Pull) -> Update {
+        let count = self.viewers.len();
+        Update { epoch: self.epoch.clone(), frame, viewers: (pull.viewers != Some(count)).then_some(count) }
+    }
+
+    /// The newest frame, for a viewer who has all before it: the one read that need not wait for the write under way.
+    fn at_hand(&self, pull: &Pull) -> Option<Update> {
+        let (from, frame) = self.newest.as_ref()?;
+        (*from == pull.after && pull.epoch.as_ref() == Some(&self.epoch))
+            .then(|| self.update(Some(frame.clone()), pull))
+    }
+
+    /// A position means something in its own epoch, and only when it is not ahead of the share.
+    fn position(&self, after: u64, epoch: Option<&str>) -> u64 {
+        if epoch == Some(&*self.epoch) && after <= self.transcript.seq() { after } else { 0 }
+    }
+
+    fn frame(&self, after: u64, max_bytes: usize) -> Frame {
+        let window = self.transcript.since(after, max_bytes);
+        let frame = ItemsFrame {
+            epoch: &self.epoch,
+            seq: window.seq,
+            items: window
+                .items
+                .iter()
+                .map(|(key, content)| WireItem { key: Some(key.as_str()), kind: key.kind(), data: content })
+                .collect(),
+            removed: window.removed.iter().map(|key| key.as_str()).collect(),
+            more: window.more,
+        };
+        Frame { text: encode(&frame), seq: window.seq, more: window.more }
+    }
+
+    fn wake_all(&mut self) {
+        // A full mailbox says it already; a closed one is of a viewer that has gone.
+        self.viewers.retain(|_, viewer| !matches!(viewer.wake.try_send(Wake), Err(SendError::Closed(_))));
+    }
+
+    fn dismiss(&mut self, goodbye: &Goodbye) {
+        for (_, viewer) in self.viewers.drain() {
+            viewer.goodbye.do_send(goodbye.clone());
+        }
+    }
+
+    fn refuse(&mut self, error: &Error) {
+        for (_, reply) in self.waiting_syncs.drain(..) {
+            answer(reply, Err(error.clone()));
+        }
+        for read in self.waiting_reads.drain(..) {
+            match read {
+                WaitingRead::Look(reply) => answer(reply, Err(error.clone())),
+                WaitingRead::Read(_, reply) => answer(reply, Err(error.clone())),
+                WaitingRead::ReadAll(reply) => answer(reply, Err(error.clone())),
+                WaitingRead::Pull(_, reply) => answer(reply, Err(error.clone())),
+            }
+        }
+    }
+}
+
+impl Actor for Share {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let (store, id) = (self.store.clone(), self.id.clone());
+        let load = async move { store.load(&id).await };
+        ctx.wait(wrap_future::<_, Self>(load).map(|stored, share, ctx| {
+            share.loaded(stored);
+            if !matches!(share.state, State::Ready(_)) {
+                // Once those who wait have their answer, nothing is worth keeping: guessing ids costs no memory.
+                ctx.run_later(Duration::from_millis(100), Self::stop_when_idle);
+            }
+        }));
+        ctx.run_interval(self.config.idle.min(Duration::from_secs(5)), Self::stop_when_idle);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.hub.do_send(Idle(self.id.clone()));
+    }
+}
+
+impl Handler<Sync> for Share {
+    type Result = ResponseFuture<Result<Ack, Error>>;
+
+    fn handle(&mut self, sync: Sync, ctx: &mut Self::Context) -> Self::Result {
+        let (reply, answer) = oneshot::channel();
+        match self.ready() {
+            Ok(ready) if !ready.secret.matches(&sync.secret) => return refused(Error::WrongSecret),
+            Ok(ready) => ready.waiting_syncs.push((sync, reply)),
+            Err(error) => return refused(error),
+        }
+        self.turn(ctx);
+        promised(answer)
+    }
+}
+
+impl Handler<Delete> for Share {
+    type Result = ResponseFuture<Result<(), Error>>;
+
+    fn handle(&mut self, delete: Delete, ctx: &mut Self::Context) -> Self::Result {
+        if let State::Deleted(secret) = &self.state {
+            let right = secret.matches(&delete.secret);
+            return Box::pin(async move { if right { Ok(()) } else { Err(Error::WrongSecret) } });
+        }
+        let (reply, answer) = oneshot::channel();
+        match self.ready() {
+            Ok(ready) if !ready.secret.matches(&delete.secret) => return refused(Error::WrongSecret),
+            Ok(ready) => ready.waiting_deletes.push(reply),
+            Err(error) => return refused(error),
+        }
+        self.turn(ctx);
+        promised(answer)
+    }
+}
+
+impl Handler<Look> for Share {
+    type Result = ResponseFuture<Result<Summary, Error>>;
+
+    fn handle(&mut self, _: Look, ctx: &mut Self::Context) -> Self::Result {
+        self.read(ctx, WaitingRead::Look)
+    }
+}
+
+impl Handler<Read> for Share {
+    type Result = ResponseFuture<Result<Page, Error>>;
+
+    fn handle(&mut self, read: Read, ctx: &mut Self::Context) -> Self::Result {
+        self.read(ctx, |reply| WaitingRead::Read(read, reply))
+    }
+}
+
+impl Handler<ReadAll> for Share {
+    type Result = ResponseFuture<Result<Snapshot, Error>>;
+
+    fn handle(&mut self, _: ReadAll, ctx: &mut Self::Context) -> Self::Result {
+        self.read(ctx, WaitingRead::ReadAll)
+    }
+}
+
+impl Handler<Pull> for Share {
+    type Result = ResponseFuture<Result<Update, Error>>;
+
+    fn handle(&mut self, pull: Pull, ctx: &mut Self::Context) -> Self::Result {
+        match self.ready() {
+            Ok(ready) => match ready.at_hand(&pull) {
+                Some(update) => Box::pin(std::future::ready(Ok(update))),
+                None => self.read(ctx, |reply| WaitingRead::Pull(pull, reply)),
+            },
+            Err(error) => refused(error),
+        }
+    }
+}
+
+impl Handler<Join> for Share {
+    type Result = Result<ViewerId, Error>;
+
+    fn handle(&mut self, join: Join, ctx: &mut Self::Context) -> Self::Result {
+        let max = self.config.max_viewers;
+        let ready = self.ready()?;
+        if ready.viewers.len() >= max {
+            return Err(Error::TooManyViewers);
+        }
+        let id = ViewerId(ready.next_viewer);
+        ready.next_viewer += 1;
+        ready.viewers.insert(id, Viewer { wake: join.wake, goodbye: join.goodbye });
+        self.count_changed(ctx);
+        Ok(id)
+    }
+}
+
+impl Handler<Leave> for Share {
+    type Result = ();
+
+    fn handle(&mut self, leave: Leave, ctx: &mut Self::Context) {
+        self.used = Instant::now();
+        if let State::Ready(ready) = &mut self.state {
+            ready.viewers.remove(&leave.0);
+            if ready.viewers.is_empty() {
+                ready.newest = None;
+            }
+            self.count_changed(ctx);
+        }
+    }
+}
+
+impl Handler<Shutdown> for Share {
+    type Result = ();
+
+    fn handle(&mut self, _: Shutdown, _: &mut Self::Context) {
+        if let State::Ready(ready) = &mut self.state {
+            ready.dismiss(&Goodbye { last_words: None, code: close_code::RESTART });
+        }
+        // Syncs that are still on their way are served; new viewers are not let in.
+        self.config.max_viewers = 0;
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy => Self::Busy,
+            StoreError::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+/// The frame that tells the count of viewers.
+pub fn viewers_frame(count: usize) -> ByteString {
+    encode(&Viewers { count })
+}
+
+fn encode(frame: &impl serde::Serialize) -> ByteString {
+    // Frames are strings, numbers and raw JSON: nothing of that can fail to be written.
+    serde_json::to_string(frame).unwrap_or_default().into()
+}
+
+fn answer<T>(reply: Reply<T>, result: Result<T, Error>) {
+    // Who asked may have gone: what was stored stays stored.
+    let _ = reply.send(result);
+}
+
+fn refused<T: 'static>(error: Error) -> ResponseFuture<Result<T, Error>> {
+    Box::pin(std::future::ready(Err(error)))
+}
+
+fn promised<T: 'static>(answer: oneshot::Receiver<Result<T, Error>>) -> ResponseFuture<Result<T, Error>> {
+    // Without an answer the actor has stopped in between.
+    Box::pin(async { answer.await.unwrap_or(Err(Error::Unavailable)) })
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,204 @@
+//! The messages of the Hub, of a share, and of a viewer's session.
+
+use actix::{Addr, Message, Recipient};
+use bytestring::ByteString;
+
+use super::Share;
+use crate::error::Error;
+use crate::model::{Change, Content, Key, Secret, SecretHash, ShareId};
+
+// To the Hub.
+
+/// Creates a share.
+#[derive(Message)]
+#[rtype(result = "Result<NewShare, Error>")]
+pub struct Create {
+    /// The session that it shows, as its client calls it.
+    pub session_id: String,
+}
+
+/// What a create gives out, once.
+#[derive(Debug)]
+pub struct NewShare {
+    /// The share's id.
+    pub id: ShareId,
+    /// Its secret.
+    pub secret: Secret,
+}
+
+/// Finds the actor of a share, or starts it. It loads itself; whether there is such a share is its own to say.
+#[derive(Message)]
+#[rtype(result = "Addr<Share>")]
+pub struct Open(pub ShareId);
+
+/// A share's actor has stopped.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Idle(pub ShareId);
+
+/// The server is about to stop: viewers are sent away, to come back.
+#[derive(Message, Clone, Copy)]
+#[rtype(result = "()")]
+pub struct Shutdown;
+
+// To a share.
+
+/// Stores a batch. Answered when it is durable.
+#[derive(Message)]
+#[rtype(result = "Result<Ack, Error>")]
+pub struct Sync {
+    /// The hash of what the client claims to be the secret.
+    pub secret: SecretHash,
+    /// What changes.
+    pub changes: Vec<Change>,
+}
+
+/// The batch is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ack {
+    /// The share's sequence number after the batch.
+    pub seq: u64,
+}
+
+/// Deletes the share. Answered when its content is gone from the disk.
+#[derive(Message)]
+#[rtype(result = "Result<(), Error>")]
+pub struct Delete {
+    /// The hash of what the client claims to be the secret.
+    pub secret: SecretHash,
+}
+
+/// What is to be said about the share as a whole.
+#[derive(Message)]
+#[rtype(result = "Result<Summary, Error>")]
+pub struct Look;
+
+/// A share as a whole.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// The session's title; `None` before its first sync.
+    pub title: Option<String>,
+    /// Milliseconds since 1970.
+    pub created_at: i64,
+    /// Milliseconds since 1970.
+    pub updated_at: i64,
+    /// Viewers that are connected.
+    pub viewers: usize,
+    /// Whether there is room for one more viewer.
+    pub room: bool,
+    /// The sequence number of the last change.
+    pub seq: u64,
+}
+
+/// One frame for a reader that is not connected, out of what is durable.
+#[derive(Message)]
+#[rtype(result = "Result<Page, Error>")]
+pub struct Read {
+    /// The reader's position, if it has one.
+    pub after: u64,
+    /// The epoch of that position.
+    pub epoch: Option<String>,
+    /// How much the frame may carry, in bytes.
+    pub max_bytes: usize,
+}
+
+/// A frame, with what identifies it.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The epoch that the frame is of.
+    pub epoch: String,
+    /// The position from which it was made.
+    pub after: u64,
+    /// The frame.
+    pub frame: Frame,
+}
+
+/// All items in reading order, out of what is durable.
+#[derive(Message)]
+#[rtype(result = "Result<Snapshot, Error>")]
+pub struct ReadAll;
+
+/// All items in reading order.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The epoch of `seq`.
+    pub epoch: String,
+    /// The sequence number of the last change.
+    pub seq: u64,
+    /// The items.
+    pub items: Vec<(Key, Content)>,
+}
+
+// Between a share and the session of a viewer.
+
+/// Names a viewer within its share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ViewerId(pub(super) u64);
+
+/// A viewer comes.
+#[derive(Message)]
+#[rtype(result = "Result<ViewerId, Error>")]
+pub struct Join {
+    /// Told, without content and without waiting, that there is something new to pull.
+    pub wake: Recipient<Wake>,
+    /// Told, once, to end.
+    pub goodbye: Recipient<Goodbye>,
+}
+
+/// A viewer has gone.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Leave(pub ViewerId);
+
+/// Asks for what a viewer does not have yet.
+#[derive(Message)]
+#[rtype(result = "Result<Update, Error>")]
+pub struct Pull {
+    /// The viewer's position.
+    pub after: u64,
+    /// The epoch of that position; `None` asks from the start.
+    pub epoch: Option<ByteString>,
+    /// Whether the viewer is owed a frame even when nothing is new: it then knows that it has all.
+    pub greet: bool,
+    /// The count of viewers that it was told last.
+    pub viewers: Option<usize>,
+    /// How much a frame may carry, in bytes.
+    pub max_bytes: usize,
+}
+
+/// What a viewer does not have yet.
+#[derive(Debug, Clone)]
+pub struct Update {
+    /// The epoch of the share.
+    pub epoch: ByteString,
+    /// Items; `None` when the viewer has all.
+    pub frame: Option<Frame>,
+    /// The count of viewers, when it is another one.
+    pub viewers: Option<usize>,
+}
+
+/// An `items` frame, encoded once for all who are at the same position.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// The frame as it goes over the wire.
+    pub text: ByteString,
+    /// The position of whoever has read it.
+    pub seq: u64,
+    /// Whether there is still more.
+    pub more: bool,
+}
+
+/// There is something new to pull.
+#[derive(Message, Clone, Copy)]
+#[rtype(result = "()")]
+pub struct Wake;
+
+/// The viewer's session has to end.
+#[derive(Message, Clone)]
+#[rtype(result = "()")]
+pub struct Goodbye {
+    /// A last frame.
+    pub last_words: Option<ByteString>,
+    /// The WebSocket close code.
+    pub code: u16,
+}

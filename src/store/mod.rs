@@ -1,0 +1,92 @@
+//! Where shares are kept: SQLite, written by one thread that commits in groups, read through connections of its own.
+//!
+//! When a write is answered, it is on the disk (`synchronous=FULL`). Knows nothing of actors, viewers or HTTP.
+
+mod connection;
+mod queries;
+mod reader;
+mod schema;
+mod writer;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use connection::{StartupError, private_dir};
+pub use queries::{NewShare, StoredShare, Write};
+
+use crate::model::ShareId;
+use reader::Readers;
+use writer::Writer;
+
+/// The database's file in the data directory.
+const DATABASE: &str = "share.db";
+
+/// A handle on the store. Clones share the writer and the readers.
+#[derive(Clone)]
+pub struct Store {
+    writer: Writer,
+    readers: Readers,
+}
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The writer's queue is full. Nothing was written.
+    #[error("the writer is behind")]
+    Busy,
+    /// The database cannot be read or written now (disk full, I/O error), or is closed. Nothing was written.
+    #[error("the database is not available")]
+    Unavailable,
+}
+
+impl Store {
+    /// Opens the database in `data_dir`, makes it when there is none, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// When the directory or the file cannot be used, when another process serves it, or when a newer version wrote it.
+    pub fn open(data_dir: &Path) -> Result<Self, StartupError> {
+        connection::private_dir(data_dir)?;
+        let lock = connection::lock(&data_dir.join("lock"))?;
+        let path = data_dir.join(DATABASE);
+        let connection = connection::open_and_migrate(&path)?;
+        Ok(Self { writer: Writer::start(connection, lock)?, readers: Readers::open(&path)? })
+    }
+
+    /// Stores a new share, empty.
+    pub async fn create(&self, share: NewShare) -> Result<(), StoreError> {
+        self.writer.create(share).await
+    }
+
+    /// Stores what a batch changed.
+    pub async fn write(&self, write: Write) -> Result<(), StoreError> {
+        self.writer.write(write).await
+    }
+
+    /// Takes a share's content away. When this is answered, its bytes are no longer in the database or its log.
+    pub async fn delete(&self, num: i64, at: i64) -> Result<(), StoreError> {
+        self.writer.delete(num, at).await
+    }
+
+    /// Reads a share with all that is stored of it, or what is left of a deleted one.
+    pub async fn load(&self, id: &ShareId) -> Result<Option<StoredShare>, StoreError> {
+        self.readers.load(id).await
+    }
+
+    /// Whether the store can write now.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        self.writer.check().await
+    }
+
+    /// Writes all that was handed over, checkpoints and closes. Blocks until done; later writes are refused.
+    pub fn close(&self) {
+        self.writer.close();
+    }
+}
+
+/// A path that could not be used, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {source}", path = .path.display())]
+pub struct PathError {
+    path: PathBuf,
+    source: io::Error,
+}

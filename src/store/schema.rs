@@ -1,0 +1,30 @@
+//! The tables, as the migrations make them.
+
+diesel::table! {
+    shares (num) {
+        num -> BigInt,
+        id -> Text,
+        session_id -> Text,
+        secret_hash -> Binary,
+        epoch -> Text,
+        seq -> BigInt,
+        size -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        deleted_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    share_data (id) {
+        id -> BigInt,
+        share_num -> BigInt,
+        key -> Text,
+        content -> Nullable<Text>,
+        seq -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::joinable!(share_data -> shares (share_num));
+diesel::allow_tables_to_appear_in_same_query!(shares, share_data);
