@@ -11,7 +11,7 @@ use clap::{FromArgMatches, Parser, Subcommand};
 
 /// Live, private-by-default sharing of coding-agent sessions.
 #[derive(Debug, Parser)]
-#[command(name = "brutus-share", version, about, long_about = None)]
+#[command(name = "brutus-share", version, about, long_about = None, args_override_self = true)]
 #[command(
     after_help = "Every option of a daemon can also be set by its environment name or in the file given with \
                         --config: flags stand over the environment, the environment over the file."

@@ -1,1 +1,159 @@
+//! The transcript against a simple model of it: whatever is done, a viewer that follows ends with what is there.
 
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::value::RawValue;
+
+use super::*;
+
+const ROOM: u64 = 1 << 40;
+
+fn content(text: &str) -> Content {
+    Content::from(RawValue::from_string(serde_json::to_string(text).unwrap()).unwrap())
+}
+
+fn put(key: &str, text: &str) -> Change {
+    Change::Put(Key::from(key), content(text))
+}
+
+fn apply(transcript: &mut Transcript, changes: Vec<Change>) -> usize {
+    transcript.apply(changes, ROOM).unwrap().rows.len()
+}
+
+fn keys<'a>(window: &'a Window) -> Vec<&'a str> {
+    window.items.iter().map(|(key, _)| key.as_str()).collect()
+}
+
+#[test]
+fn messages_come_before_their_parts_however_they_were_sent() {
+    let mut transcript = Transcript::default();
+    apply(&mut transcript, vec![put("part/m/p", "text"), put("message/m", "m")]);
+    assert_eq!(keys(&transcript.since(0, 1000)), ["message/m", "part/m/p"]);
+    apply(&mut transcript, vec![put("message/m", "newer")]);
+    assert_eq!(keys(&transcript.since(0, 1000)), ["message/m", "part/m/p"]);
+    assert_eq!(keys(&transcript.since(2, 1000)), ["message/m"]);
+}
+
+#[test]
+fn a_window_holds_at_least_one_item_and_says_whether_there_is_more() {
+    let mut transcript = Transcript::default();
+    apply(&mut transcript, (0..4).map(|n| put(&format!("part/m/{n}"), "0123456789")).collect());
+    let window = transcript.since(0, 1);
+    assert_eq!((keys(&window).len(), window.seq, window.more), (1, 1, true));
+    let window = transcript.since(1, 45);
+    assert_eq!((keys(&window).len(), window.seq, window.more), (2, 3, true));
+    let window = transcript.since(3, 45);
+    assert_eq!((keys(&window).len(), window.seq, window.more), (1, 4, false));
+    assert!(transcript.since(4, 45).items.is_empty());
+}
+
+#[test]
+fn a_batch_that_does_not_fit_changes_nothing() {
+    let mut transcript = Transcript::default();
+    apply(&mut transcript, vec![put("part/m/p", "a")]);
+    let (seq, size) = (transcript.seq(), transcript.size());
+    let big = put("part/m/q", &"x".repeat(1000));
+    assert_eq!(transcript.apply(vec![put("part/m/p", "b"), big], size + 500).err(), Some(ShareFull));
+    assert_eq!((transcript.seq(), transcript.size()), (seq, size));
+    assert_eq!(transcript.since(0, 1000).items[0].1.get(), "\"a\"");
+}
+
+#[test]
+fn the_last_change_of_a_key_in_a_batch_counts() {
+    let mut transcript = Transcript::default();
+    let removed = Change::Remove(Key::message("m"));
+    assert_eq!(apply(&mut transcript, vec![put("part/m/p", "a"), removed, put("part/m/p", "b")]), 1);
+    assert_eq!(transcript.since(0, 1000).items[0].1.get(), "\"b\"");
+    assert_eq!(apply(&mut transcript, vec![put("part/m/p", "c"), put("part/m/p", "b")]), 0);
+}
+
+#[test]
+fn a_title_may_have_a_cut_surrogate_pair() {
+    let mut transcript = Transcript::default();
+    let session = RawValue::from_string(r#"{"id":"s","title":"Rockets \ud83d..."}"#.to_owned()).unwrap();
+    apply(&mut transcript, vec![Change::Put(Key::from("session"), session.into())]);
+    assert!(transcript.title().unwrap().starts_with("Rockets "));
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Batch(Vec<(u8, u8, Option<u8>)>),
+    RemoveMessage(u8),
+    Follow(u16),
+    Restart,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let change = (0..4_u8, 0..4_u8, proptest::option::weighted(0.8, 0..5_u8));
+    let step = prop_oneof![
+        4 => proptest::collection::vec(change, 0..6).prop_map(Step::Batch),
+        1 => (0..4_u8).prop_map(Step::RemoveMessage),
+        3 => (1..200_u16).prop_map(Step::Follow),
+        1 => Just(Step::Restart),
+    ];
+    proptest::collection::vec(step, 1..40)
+}
+
+proptest! {
+    #[test]
+    fn a_follower_ends_with_what_is_there(steps in steps()) {
+        let mut transcript = Transcript::default();
+        let mut stored = BTreeMap::<Key, Row>::new();
+        let mut model = BTreeMap::<String, String>::new();
+        let (mut seen, mut position) = (BTreeMap::<String, String>::new(), 0);
+        for step in steps.into_iter().chain([Step::Restart, Step::Follow(u16::MAX), Step::Follow(u16::MAX)]) {
+            let changes = match step {
+                Step::Batch(changes) => changes
+                    .into_iter()
+                    .map(|(message, part, text)| {
+                        let key = Key::part(&message.to_string(), &part.to_string());
+                        match text {
+                            Some(text) => {
+                                let text = text.to_string();
+                                model.insert(key.as_str().to_owned(), format!("\"{text}\""));
+                                Change::Put(key, content(&text))
+                            }
+                            None => {
+                                model.remove(key.as_str());
+                                Change::Remove(key)
+                            }
+                        }
+                    })
+                    .collect(),
+                Step::RemoveMessage(message) => {
+                    model.retain(|key, _| !key.starts_with(&format!("part/{message}/")));
+                    vec![Change::Remove(Key::message(&message.to_string()))]
+                }
+                Step::Follow(bytes) => {
+                    let window = transcript.since(position, bytes.into());
+                    for (key, content) in &window.items {
+                        seen.insert(key.as_str().to_owned(), content.get().to_owned());
+                    }
+                    for key in &window.removed {
+                        seen.remove(key.as_str());
+                    }
+                    prop_assert!(window.seq >= position);
+                    position = window.seq;
+                    continue;
+                }
+                Step::Restart => {
+                    let (seq, size) = (transcript.seq(), transcript.size());
+                    transcript = Transcript::from_rows(stored.values().cloned(), seq);
+                    prop_assert_eq!((transcript.seq(), transcript.size()), (seq, size));
+                    continue;
+                }
+            };
+            for row in transcript.apply(changes, ROOM).unwrap().rows {
+                stored.insert(row.key.clone(), row);
+            }
+        }
+        prop_assert_eq!(&seen, &model);
+        let read: BTreeMap<_, _> = transcript
+            .in_reading_order()
+            .into_iter()
+            .map(|(key, content)| (key.as_str().to_owned(), content.get().to_owned()))
+            .collect();
+        prop_assert_eq!(&read, &model);
+    }
+}

@@ -101,6 +101,7 @@ impl Share {
     }
 
     fn loaded(&mut self, stored: Result<Option<StoredShare>, StoreError>) {
+        tracing::debug!(share = ?self.id, "loaded");
         self.state = match stored {
             Ok(Some(stored)) if stored.deleted => State::Deleted(stored.secret_hash),
             Ok(Some(stored)) => State::Ready(Box::new(Ready {

@@ -1,0 +1,331 @@
+//! A server process, a sharing client and a viewer, for the stories.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use awc::http::Method;
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+/// Longer than anything here takes on a slow machine. Reached only when something is broken.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running `brutus-share serve`.
+pub struct TestServer {
+    child: Child,
+    pub address: String,
+    pub url: String,
+    log: Arc<Mutex<String>>,
+    data: Arc<TempDir>,
+    args: Vec<String>,
+}
+
+impl TestServer {
+    /// Starts a server with a data directory of its own.
+    pub fn start(args: &[&str]) -> Self {
+        let data = TempDir::new().expect("a temporary directory");
+        let args = args.iter().map(ToString::to_string).collect();
+        Self::spawn("127.0.0.1:0", Arc::new(data), args)
+    }
+
+    fn spawn(listen: &str, data: Arc<TempDir>, args: Vec<String>) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_brutus-share"))
+            .arg("serve")
+            .args(["--listen", listen, "--log", "debug", "--create-limit", "100000/s", "--data-dir"])
+            .arg(data.path().join("data"))
+            .args(&args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let log = Arc::new(Mutex::new(String::new()));
+        let mut stderr = child.stderr.take().expect("piped");
+        let sink = log.clone();
+        thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(read @ 1..) = stderr.read(&mut piece) {
+                sink.lock().unwrap().push_str(&String::from_utf8_lossy(&piece[..read]));
+            }
+        });
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        let Some(url) = line.trim().strip_prefix("listening on ") else {
+            panic!("the server did not start: {line:?}\n{}", log.lock().unwrap());
+        };
+        let url = url.to_owned();
+        Self { child, address: url.replace("http://", ""), url, log, data, args }
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.data.path().join("data")
+    }
+
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill").success());
+    }
+
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("the server ends")
+    }
+
+    /// `kill -9`, and a new process on the same data and port.
+    pub fn crash_and_restart(&mut self) {
+        self.child.kill().expect("killed");
+        self.wait();
+        self.restart();
+    }
+
+    /// A new process on the same data and port, once this one has ended.
+    pub fn restart(&mut self) {
+        *self = Self::spawn(&self.address.clone(), self.data.clone(), std::mem::take(&mut self.args));
+    }
+
+    /// The process's resident memory, in bytes.
+    pub fn memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<usize>().ok()).expect("a number") << 10
+    }
+
+    /// Bytes over a plain connection, and all that comes back until the server closes it or is silent.
+    pub fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = TcpStream::connect(&self.address).expect("connects");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        // The server may refuse before it has read all.
+        let _ = stream.write_all(bytes);
+        let mut answer = Vec::new();
+        let mut piece = [0; 4096];
+        while let Ok(read @ 1..) = stream.read(&mut piece) {
+            answer.extend_from_slice(&piece[..read]);
+            if answer.ends_with(b"}") {
+                break;
+            }
+        }
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// One request; the status and the JSON, or the text, of its answer.
+    pub async fn request(&self, method: Method, path: &str, body: impl Into<Vec<u8>>) -> (u16, Value) {
+        let mut answer = client()
+            .request(method, format!("{}{path}", self.url))
+            .insert_header(("content-type", "application/json"))
+            .send_body(body.into())
+            .await
+            .unwrap_or_else(|error| panic!("{path}: {error}"));
+        let body = answer.body().limit(256 << 20).await.expect("a body");
+        let text = String::from_utf8(body.to_vec()).expect("UTF-8");
+        (answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        self.request(Method::GET, path, Vec::new()).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.request(Method::POST, path, body.to_string()).await
+    }
+
+    /// Creates a share.
+    pub async fn share(&self) -> TestShare<'_> {
+        let (status, created) = self.post("/api/share", &json!({"sessionID": "ses_1"})).await;
+        assert_eq!(status, 200, "{created}");
+        let text = |name: &str| created[name].as_str().expect(name).to_owned();
+        TestShare { server: self, id: text("id"), secret: text("secret"), url: text("url") }
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An HTTP client that waits as long as a story does.
+pub fn client() -> awc::Client {
+    awc::Client::builder().timeout(PATIENCE).finish()
+}
+
+/// A share, as the one who created it knows it.
+pub struct TestShare<'a> {
+    pub server: &'a TestServer,
+    pub id: String,
+    pub secret: String,
+    pub url: String,
+}
+
+impl TestShare<'_> {
+    pub fn path(&self, rest: &str) -> String {
+        format!("/api/share/{}{rest}", self.id)
+    }
+
+    pub async fn try_sync(&self, items: &[Value]) -> (u16, Value) {
+        self.server.post(&self.path("/sync"), &json!({"secret": self.secret, "data": items})).await
+    }
+
+    pub async fn sync(&self, items: &[Value]) {
+        let (status, answer) = self.try_sync(items).await;
+        assert_eq!((status, &answer), (200, &json!({})));
+    }
+
+    pub async fn delete(&self, secret: &str) -> u16 {
+        let body = json!({"secret": secret}).to_string();
+        self.server.request(Method::DELETE, &self.path(""), body).await.0
+    }
+
+    /// All items, as `/data` gives them.
+    pub async fn data(&self) -> Vec<Value> {
+        let (status, data) = self.server.get(&self.path("/data")).await;
+        assert_eq!(status, 200, "{data}");
+        data.as_array().expect("an array").clone()
+    }
+
+    pub async fn seq(&self) -> u64 {
+        self.server.get(&self.path("")).await.1["seq"].as_u64().expect("seq")
+    }
+
+    pub async fn view(&self) -> TestViewer {
+        self.view_from("").await
+    }
+
+    pub async fn view_from(&self, query: &str) -> TestViewer {
+        let url = format!("ws://{}{}{query}", self.server.address, self.path("/poll"));
+        let (socket, _) = tokio_tungstenite::connect_async(url).await.expect("a viewer connects");
+        TestViewer::new(socket)
+    }
+}
+
+type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
+
+/// A viewer that keeps what it is shown.
+pub struct TestViewer {
+    socket: Socket,
+    pub items: BTreeMap<String, Value>,
+    pub epoch: String,
+    pub seq: u64,
+    pub frames: usize,
+    pub caught_up: bool,
+    pub viewers: u64,
+    /// The reason in a `closed` frame.
+    pub closed: Option<String>,
+    pub close_code: Option<u16>,
+}
+
+impl TestViewer {
+    fn new(socket: Socket) -> Self {
+        Self {
+            socket,
+            items: BTreeMap::new(),
+            epoch: String::new(),
+            seq: 0,
+            frames: 0,
+            caught_up: false,
+            viewers: 0,
+            closed: None,
+            close_code: None,
+        }
+    }
+
+    /// Reads until the viewer is in the state that a story waits for.
+    pub async fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        while !done(self) {
+            let step = tokio::time::timeout(PATIENCE, self.step()).await;
+            assert!(step.is_ok_and(|open| open || done(self)), "never: {what}; {} items", self.items.len());
+        }
+    }
+
+    /// Reads until the server has closed the connection.
+    pub async fn until_closed(&mut self) {
+        while tokio::time::timeout(PATIENCE, self.step()).await.expect("closes") {}
+    }
+
+    pub async fn send(&mut self, message: Message) {
+        self.socket.send(message).await.expect("sent");
+    }
+
+    /// Sends what the server may refuse before it has read all of it.
+    pub async fn try_send(&mut self, message: Message) {
+        let _ = self.socket.send(message).await;
+    }
+
+    /// Reads one message; false at the end.
+    async fn step(&mut self) -> bool {
+        match self.socket.next().await {
+            Some(Ok(Message::Text(text))) => self.take(&serde_json::from_str(&text).expect("JSON")),
+            Some(Ok(Message::Close(frame))) => self.close_code = frame.map(|frame| frame.code.into()),
+            Some(Ok(_)) => {}
+            Some(Err(tungstenite::Error::ConnectionClosed)) | None => return false,
+            Some(Err(error)) => {
+                assert!(self.close_code.is_some(), "without a close code: {error}");
+                return false;
+            }
+        }
+        true
+    }
+
+    fn take(&mut self, frame: &Value) {
+        match frame["type"].as_str() {
+            Some("items") => {
+                self.frames += 1;
+                let epoch = frame["epoch"].as_str().expect("epoch");
+                if self.epoch != epoch {
+                    self.items.clear();
+                    epoch.clone_into(&mut self.epoch);
+                }
+                for item in frame["items"].as_array().expect("items") {
+                    let kind = item["type"].as_str().expect("type");
+                    let key = item["key"].as_str().expect("key");
+                    assert_eq!(key.split('/').next(), Some(kind));
+                    self.items.insert(key.to_owned(), item["data"].clone());
+                }
+                for key in frame["removed"].as_array().expect("removed") {
+                    self.items.remove(key.as_str().expect("key"));
+                }
+                let seq = frame["seq"].as_u64().expect("seq");
+                assert!(seq >= self.seq, "a position never goes back");
+                self.seq = seq;
+                self.caught_up = frame["more"] == json!(false);
+            }
+            Some("viewers") => self.viewers = frame["count"].as_u64().expect("count"),
+            Some("closed") => self.closed = frame["reason"].as_str().map(ToOwned::to_owned),
+            other => panic!("unknown frame {other:?}"),
+        }
+    }
+}
+
+/// A part of a message, of kind text.
+pub fn part(message: &str, id: &str, text: &str) -> Value {
+    json!({"type": "part", "data": {"id": id, "messageID": message, "type": "text", "text": text}})
+}
+
+/// A message.
+pub fn message(id: &str, created: u64) -> Value {
+    json!({"type": "message", "data": {"id": id, "role": "assistant", "time": {"created": created}}})
+}
+
+/// The session itself.
+pub fn session(title: &str) -> Value {
+    json!({"type": "session", "data": {"id": "ses_1", "title": title}})
+}
+
+/// The batches of the recorded session.
+pub fn recorded_batches() -> Vec<Vec<Value>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/opencode-session.jsonl");
+    let text = std::fs::read_to_string(path).expect("the fixture");
+    let requests = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    requests.filter_map(|request| request["body"]["data"].as_array().cloned()).collect()
+}

@@ -1,0 +1,119 @@
+//! Viewers: what they see, when, and what becomes of those who misbehave.
+
+use serde_json::json;
+
+use crate::harness::{TestServer, message, part, session};
+
+#[actix_web::test]
+async fn a_viewer_sees_what_is_stored_and_then_what_comes() {
+    let server = TestServer::start(&[]);
+    let share = server.share().await;
+    let mut early = share.view().await;
+    early.until("the end of an empty catch-up", |viewer| viewer.caught_up).await;
+    assert!(early.items.is_empty());
+
+    share.sync(&[part("m", "p1", "one"), message("m", 1), session("t")]).await;
+    early.until("the first sync", |viewer| viewer.items.len() == 3).await;
+    let mut late = share.view().await;
+    late.until("caught up", |viewer| viewer.caught_up).await;
+    assert_eq!(late.items, early.items);
+    early.until("the other viewer", |viewer| viewer.viewers == 2).await;
+
+    share.sync(&[part("m", "p1", "one and more")]).await;
+    share.sync(&[json!({"type": "message.removed", "data": {"id": "m"}})]).await;
+    for viewer in [&mut early, &mut late] {
+        viewer.until("the removal", |viewer| viewer.items.len() == 1).await;
+    }
+    drop(late);
+    early.until("the other has gone", |viewer| viewer.viewers == 1).await;
+}
+
+#[actix_web::test]
+async fn a_viewer_that_comes_back_gets_what_it_missed() {
+    let server = TestServer::start(&[]);
+    let share = server.share().await;
+    share.sync(&[message("m", 1), part("m", "p1", "one"), part("m", "p2", "two")]).await;
+    let mut viewer = share.view().await;
+    viewer.until("caught up", |viewer| viewer.caught_up).await;
+    let position = format!("?after={}&epoch={}", viewer.seq, viewer.epoch);
+    drop(viewer);
+
+    share
+        .sync(&[
+            part("m", "p3", "three"),
+            json!({"type": "part.removed", "data": {"messageID": "m", "id": "p1"}}),
+        ])
+        .await;
+    let mut back = share.view_from(&position).await;
+    back.items.insert("part/m/p1".into(), json!("known"));
+    back.items.insert("part/m/p2".into(), json!("known"));
+    back.epoch = position.split('=').next_back().expect("an epoch").to_owned();
+    back.until("caught up", |viewer| viewer.caught_up).await;
+    assert_eq!(back.items.keys().collect::<Vec<_>>(), ["part/m/p2", "part/m/p3"]);
+    assert_eq!(back.items["part/m/p2"], "known");
+
+    let current = format!("?after={}&epoch={}", back.seq, back.epoch);
+    let mut current = share.view_from(&current).await;
+    current.until("an empty catch-up", |viewer| viewer.caught_up).await;
+    assert!(current.items.is_empty());
+}
+
+#[actix_web::test]
+async fn many_viewers_all_end_with_the_newest() {
+    let server = TestServer::start(&[]);
+    let share = server.share().await;
+    let mut viewers = Vec::new();
+    for _ in 0..50 {
+        viewers.push(share.view().await);
+    }
+    for round in 0..50 {
+        share.sync(&[part("m", "same", &round.to_string()), part("m", &format!("p{round:02}"), "x")]).await;
+    }
+    for viewer in &mut viewers {
+        viewer
+            .until("the newest", |viewer| {
+                viewer.items.len() == 51 && viewer.items["part/m/same"]["text"] == "49"
+            })
+            .await;
+    }
+}
+
+#[actix_web::test]
+async fn a_share_has_no_more_viewers_than_it_may() {
+    let server = TestServer::start(&["--max-viewers", "2"]);
+    let share = server.share().await;
+    let mut first = share.view().await;
+    let _second = share.view().await;
+    first.until("both", |viewer| viewer.viewers == 2).await;
+    let url = format!("ws://{}{}", server.address, share.path("/poll"));
+    let refused = tokio_tungstenite::connect_async(url).await;
+    let Err(tokio_tungstenite::tungstenite::Error::Http(answer)) = refused else { panic!("not refused") };
+    assert_eq!(answer.status(), 503);
+    assert!(answer.headers().contains_key("retry-after"));
+}
+
+#[actix_web::test]
+async fn a_viewer_that_does_not_read_holds_nothing_up_and_costs_little() {
+    let server = TestServer::start(&["--dead-peer-timeout", "300s"]);
+    let share = server.share().await;
+    let text = "y".repeat(200_000);
+    let parts: Vec<_> = (0..20).map(|n| part("m", &format!("p{n:02}"), &text)).collect();
+    share.sync(&parts).await;
+    let mut good = share.view().await;
+    good.until("caught up", |viewer| viewer.caught_up).await;
+    let before = server.memory();
+    let mut stalled = Vec::new();
+    for _ in 0..50 {
+        stalled.push(share.view().await);
+    }
+    good.until("all are there", |viewer| viewer.viewers == 51).await;
+    for round in 0..20 {
+        share.sync(&[part("m", "p00", &format!("{round}{text}"))]).await;
+    }
+    good.until("the newest", |viewer| {
+        viewer.items["part/m/p00"]["text"].as_str().is_some_and(|text| text.starts_with("19"))
+    })
+    .await;
+    let each = server.memory().saturating_sub(before) / 50;
+    assert!(each < 2 << 20, "a stalled viewer costs {each} bytes");
+}
