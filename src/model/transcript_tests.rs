@@ -108,16 +108,13 @@ proptest! {
                     .into_iter()
                     .map(|(message, part, text)| {
                         let key = Key::part(&message.to_string(), &part.to_string());
-                        match text {
-                            Some(text) => {
-                                let text = text.to_string();
-                                model.insert(key.as_str().to_owned(), format!("\"{text}\""));
-                                Change::Put(key, content(&text))
-                            }
-                            None => {
-                                model.remove(key.as_str());
-                                Change::Remove(key)
-                            }
+                        if let Some(text) = text {
+                            let text = text.to_string();
+                            model.insert(key.as_str().to_owned(), format!("\"{text}\""));
+                            Change::Put(key, content(&text))
+                        } else {
+                            model.remove(key.as_str());
+                            Change::Remove(key)
                         }
                     })
                     .collect(),

@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
+
+use crate::harness::TestServer;
 
 /// What a room must never name.
 const FORBIDDEN: [(&str, &[&str]); 8] = [
@@ -74,6 +77,45 @@ fn the_deprecated_websocket_crate_stays_in_one_module() {
         .collect();
     assert_eq!(users.len(), 1, "{users:?}");
     assert!(users[0].ends_with("http/poll.rs"));
+}
+
+/// `src/store/schema.rs` says of each table what the migrations make of it: names, types, and what may be NULL.
+#[test]
+fn the_schema_is_what_the_migrations_make() {
+    let server = TestServer::start(&[]);
+    let sql = "SELECT m.name, c.name, c.type, c.\"notnull\" FROM sqlite_schema m, pragma_table_info(m.name) c \
+               WHERE m.type = 'table' AND m.name NOT LIKE '\\_\\_%' ESCAPE '\\' ORDER BY m.name, c.cid";
+    let output =
+        Command::new("sqlite3").arg(server.data_dir().join("share.db")).arg(sql).output().expect("sqlite3");
+    let made: Vec<String> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|line| {
+            let [table, column, kind, not_null] = line.split('|').collect::<Vec<_>>()[..] else {
+                panic!("{line}")
+            };
+            let kind = match kind {
+                "INTEGER" | "BIGINT" => "BigInt",
+                "TEXT" => "Text",
+                "BLOB" => "Binary",
+                other => panic!("{other}"),
+            };
+            let kind = if not_null == "1" { kind.to_owned() } else { format!("Nullable<{kind}>") };
+            format!("{table}.{column} {kind}")
+        })
+        .collect();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/schema.rs");
+    let source = fs::read_to_string(source).expect("text");
+    let (mut said, mut table) = (Vec::new(), "");
+    for line in source.lines().map(str::trim) {
+        if let Some((column, kind)) = line.split_once(" -> ").filter(|_| line.ends_with(',')) {
+            said.push(format!("{table}.{column} {}", kind.trim_end_matches(',')));
+        } else if let Some((name, _)) = line.split_once(" (").filter(|_| line.ends_with(") {")) {
+            table = name;
+        }
+    }
+    said.sort_by_key(|line| line.split('.').next().map(ToOwned::to_owned));
+    assert_eq!(said, made);
+    assert!(said.len() > 10);
 }
 
 /// All Rust files under a path, with their texts.
