@@ -1,0 +1,54 @@
+// A viewer without a page: keeps what a share's WebSocket shows it.
+
+import { once, EventEmitter } from 'node:events'
+
+import { WebSocket } from 'ws'
+
+import { PATIENCE } from './process.mjs'
+
+export class Viewer extends EventEmitter {
+  items = new Map()
+  frames = 0
+  more = true
+
+  /** Connects to a share of a server. */
+  static async connect(url, id) {
+    const viewer = new Viewer()
+    viewer.socket = new WebSocket(`${url.replace(/^http/, 'ws')}/api/share/${id}/poll`)
+    viewer.socket.on('message', (text) => viewer.#take(JSON.parse(text)))
+    viewer.socket.on('close', (code) => {
+      viewer.closeCode = code
+      viewer.emit('change')
+    })
+    await once(viewer.socket, 'open')
+    return viewer
+  }
+
+  #take(frame) {
+    if (frame.type === 'items') {
+      this.frames += 1
+      for (const { key, data } of frame.items) this.items.set(key, data)
+      for (const key of frame.removed) this.items.delete(key)
+      this.more = frame.more
+    } else if (frame.type === 'viewers') {
+      this.viewers = frame.count
+    } else if (frame.type === 'closed') {
+      this.closed = frame.reason
+    }
+    this.emit('change')
+  }
+
+  /** Waits, by events, until the viewer is in a state. */
+  async until(what, done) {
+    const signal = AbortSignal.timeout(PATIENCE)
+    while (!done(this)) {
+      await once(this, 'change', { signal }).catch(() => {
+        throw new Error(`never: ${what}`)
+      })
+    }
+  }
+
+  close() {
+    this.socket.close()
+  }
+}

@@ -1,0 +1,73 @@
+// A language model that plays a script: it speaks the OpenAI-compatible wire, streams, and calls tools.
+
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+
+export const ANSWER = 'Here is the plan:\n\n1. **Read** the file\n2. *Edit* it\n\n```python\nprint("hello")\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n'
+
+/**
+ * Starts the model. `script(prompt)` gives the steps of a turn: each a list of tool calls `[name, input]`; when they are
+ * used up, the model answers in words.
+ */
+export async function startModel(script) {
+  const server = createServer(async (request, response) => {
+    let body = ''
+    for await (const chunk of request.setEncoding('utf8')) body += chunk
+    if (request.method !== 'POST' || !request.url.endsWith('/chat/completions')) {
+      response.writeHead(404).end()
+      return
+    }
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    for (const chunk of answer(JSON.parse(body), script)) {
+      response.write(`data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 1, model: 'fake-1', ...chunk })}\n\n`)
+    }
+    response.end('data: [DONE]\n\n')
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    url: `http://127.0.0.1:${server.address().port}/v1`,
+    close: () => {
+      server.closeAllConnections()
+      server.close()
+    },
+  }
+}
+
+function* answer({ messages, tools }, script) {
+  const say = (delta, finish_reason = null) => ({ choices: [{ index: 0, delta, finish_reason }] })
+  const usage = { prompt_tokens: 120, completion_tokens: 30, total_tokens: 150 }
+  yield say({ role: 'assistant' })
+  if (!tools?.length) {
+    // A request without tools asks for the session's title.
+    yield say({ content: 'Scripted session' })
+    yield { ...say({}, 'stop'), usage }
+    return
+  }
+  const asked = messages.findLastIndex((message) => message.role === 'user')
+  const done = messages.slice(asked).filter((message) => message.role === 'tool').length
+  let step = 0
+  let calls = []
+  for (let seen = 0; seen <= done; step++) {
+    calls = script(textOf(messages[asked]))[step] ?? []
+    seen += calls.length
+    if (!calls.length || seen > done) break
+  }
+  yield say({ reasoning_content: 'I think about ' })
+  yield say({ reasoning_content: 'what comes next.' })
+  for (const [index, [name, input]] of calls.entries()) {
+    const text = JSON.stringify(input)
+    yield say({ tool_calls: [{ index, id: `call_${step}_${index}`, type: 'function', function: { name, arguments: '' } }] })
+    for (let at = 0; at < text.length; at += 16) {
+      yield say({ tool_calls: [{ index, function: { arguments: text.slice(at, at + 16) } }] })
+    }
+  }
+  if (!calls.length) {
+    for (const piece of ANSWER.match(/[^]{1,12}/g)) yield say({ content: piece })
+  }
+  yield { ...say({}, calls.length ? 'tool_calls' : 'stop'), usage }
+}
+
+function textOf({ content }) {
+  return typeof content === 'string' ? content : content.map((piece) => piece.text ?? '').join(' ')
+}
