@@ -1,0 +1,149 @@
+// A session is a stranger's text. Nothing in it runs, nothing of it is loaded from elsewhere, wherever it stands.
+
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+
+import { answer, launch, openShare, prompt, session, text, tool } from '../lib/browser.mjs'
+import { Server } from '../lib/server.mjs'
+
+const EVIL = 'http://127.0.0.1:9/evil'
+
+const CORPUS = [
+  '<script>window.pwned = 1; alert(1)</script>',
+  `<img src=x onerror="window.pwned=1;alert(1)">`,
+  `<img src="${EVIL}.png">`,
+  `![remote](${EVIL}.png)`,
+  `![js](javascript:alert(1))`,
+  '[click](javascript:window.pwned=1)',
+  '[click](JaVaScRiPt&colon;window.pwned=1)',
+  '[click](data:text/html,<script>alert(1)</script>)',
+  '[click](vbscript:msgbox)',
+  `<a href="javascript:window.pwned=1">a</a>`,
+  `<svg onload="window.pwned=1"><script>alert(1)</script></svg>`,
+  `<svg><use href="data:image/svg+xml,<svg id=x onload=alert(1)>#x"/></svg>`,
+  `<math><mtext><table><mglyph><style><!--</style><img title="--&gt;&lt;img src=1 onerror=window.pwned=1&gt;">`,
+  `<iframe src="${EVIL}"></iframe><object data="${EVIL}"></object><embed src="${EVIL}">`,
+  `<link rel=stylesheet href="${EVIL}.css"><style>@import "${EVIL}.css"; body{background:url(${EVIL})}</style>`,
+  `<p style="background:url(${EVIL})">styled</p>`,
+  `<form action="${EVIL}"><input name=a autofocus onfocus="window.pwned=1"><button>go</button></form>`,
+  `<meta http-equiv=refresh content="0;url=${EVIL}"><base href="${EVIL}">`,
+  `<details open ontoggle="window.pwned=1">x</details>`,
+  `<video src="${EVIL}" autoplay><source src="${EVIL}"></video><audio src="${EVIL}"></audio>`,
+  `<div id="app" class="top">clobber</div><form id=document><input name=cookie></form>`,
+  '```html\n<script>alert(1)</script>\n```',
+  '`<img src=x onerror=alert(1)>`',
+  '\u202Etxet desrever\u202C \u2066isolated\u2069 \u0000nul',
+  '\x1b]8;;javascript:alert(1)\x07link\x1b]8;;\x07 \x1b[31m<img src=x onerror=alert(1)>\x1b[0m',
+  `"><script>alert(1)</script>`,
+  `' onmouseover='window.pwned=1`,
+  `-->\n]]><!--<script>`,
+  `</title><script>window.pwned=1</script>`,
+  `</textarea></noscript><script>window.pwned=1</script>`,
+]
+
+const IMAGE = `data:image/svg+xml;base64,${Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9" onload="window.pwned=1"><script>alert(1)</script><image href="${EVIL}"/></svg>`).toString('base64')}`
+
+let browser
+let server
+
+before(async () => {
+  browser = await launch()
+  server = await Server.start()
+})
+
+after(async () => {
+  await browser?.close()
+  await server?.close()
+})
+
+/** The same hostile text in every field that a reader sees. */
+function everywhere(evil) {
+  const patch = `--- a/${evil.replace(/\n/g, ' ')}\n+++ b/x.html\n@@ -1,1 +1,1 @@\n-${evil.replace(/\n/g, ' ')}\n+${evil.replace(/\n/g, ' ')} new\n`
+  return [
+    session({ title: evil, directory: evil }),
+    ...prompt(evil, { mime: 'image/svg+xml', filename: evil, url: IMAGE }, { mime: evil, filename: evil, url: 'javascript:alert(1)' }, { mime: 'image/png', filename: 'remote', url: `${EVIL}.png` }),
+    ...answer(
+      [
+        text(evil),
+        { type: 'reasoning', text: evil, time: { start: 1, end: 2 } },
+        tool('bash', { command: evil }, { output: evil, metadata: { exit: 1, output: evil } }),
+        tool('edit', { filePath: evil }, { metadata: { diff: patch } }),
+        tool('write', { filePath: `${evil}.html`, content: evil }),
+        tool('read', { filePath: evil }, { output: evil }),
+        tool('grep', { pattern: evil }, { output: evil }),
+        tool('todowrite', { todos: [{ content: evil, status: evil }] }),
+        tool('task', { description: evil, prompt: evil, subagent_type: evil }, { output: evil }),
+        tool('webfetch', { url: 'javascript:alert(1)' }, { output: evil }),
+        tool('question', { questions: [{ question: evil }] }, { metadata: { answers: [[evil]] } }),
+        tool(evil, { [evil]: evil }, { output: evil, title: evil, attachments: [{ type: 'file', mime: 'image/svg+xml', filename: evil, url: IMAGE }] }),
+        tool('bash', {}, { status: 'error', error: evil }),
+        { type: 'patch', hash: evil, files: [evil] },
+        { type: 'agent', name: evil },
+        { type: 'retry', attempt: evil, error: { name: 'APIError', data: { message: evil, statusCode: evil } } },
+        { type: 'subtask', prompt: evil, description: evil },
+        { type: evil },
+      ],
+      { error: { name: 'UnknownError', data: { message: evil } }, modelID: evil },
+    ),
+    { type: 'session_diff', data: [{ file: evil, patch, additions: 1, deletions: 1 }] },
+  ]
+}
+
+test('hostile text in every field runs nothing and asks no other host', async () => {
+  for (const evil of [CORPUS.join('\n\n'), ...CORPUS]) {
+    const share = await server.share()
+    await share.sync(...everywhere(evil))
+    const page = await openShare(browser, share)
+    await page.keyboard.press('o')
+    await page.evaluate(async () => {
+      for (const details of document.querySelectorAll('details')) details.open = true
+      for (let at = 0; at < document.documentElement.scrollHeight; at += 600) {
+        scrollTo(0, at)
+        await new Promise(requestAnimationFrame)
+      }
+    })
+    await page.keyboard.press('c')
+    await page.locator('dialog.sheet').waitFor()
+    const found = await page.evaluate(() => ({
+      pwned: window.pwned,
+      scripts: [...document.scripts].filter(({ src }) => !src.startsWith(location.origin)).length,
+      handlers: [...document.querySelectorAll('*')].filter((node) => [...node.attributes].some(({ name }) => name.startsWith('on'))).length,
+      active: document.querySelectorAll('iframe, object, embed, video, audio, base, style, form, math, meta[http-equiv], svg').length,
+      links: [...document.querySelectorAll('a[href]')].map(({ href }) => new URL(href).protocol).filter((protocol) => !/^(https?|mailto):$/.test(protocol)),
+      images: [...document.images].map(({ src }) => src).filter((src) => !src.startsWith('data:image/')),
+      apps: document.querySelectorAll('#app').length,
+    }))
+    assert.deepEqual(found, { pwned: undefined, scripts: 0, handlers: 0, active: 0, links: [], images: [], apps: 1 }, evil)
+    assert.deepEqual(page.record.dialogs, [], evil)
+    assert.deepEqual([...page.record.hosts], [server.address], evil)
+    assert.deepEqual(page.record.errors, [], evil)
+    await page.context().close()
+  }
+})
+
+test('the page forbids by policy what its code must not do', async () => {
+  const share = await server.share()
+  await share.sync(...everywhere('x'))
+  const page = await openShare(browser, share)
+  const answers = await page.evaluate(async (evil) => {
+    const attempt = async (what) => {
+      try {
+        await what()
+        return 'done'
+      } catch {
+        return 'refused'
+      }
+    }
+    return [
+      await attempt(() => (document.body.innerHTML += '<b>x</b>')),
+      await attempt(() => document.body.append(Object.assign(document.createElement('script'), { text: 'window.pwned = 1' }))),
+      await attempt(() => fetch(evil)),
+    ]
+  }, EVIL)
+  assert.deepEqual(answers, ['refused', 'refused', 'refused'])
+  const headers = (await server.request('GET', `/s/${share.id}`)).headers
+  assert.equal(headers.get('referrer-policy'), 'no-referrer')
+  assert.equal(headers.get('x-content-type-options'), 'nosniff')
+  assert.match(headers.get('x-robots-tag'), /noindex/)
+  assert.match(headers.get('content-security-policy'), /default-src 'none'.*frame-ancestors 'none'/)
+})

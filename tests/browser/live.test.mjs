@@ -1,0 +1,133 @@
+// The page shows a session and goes on showing it, whatever becomes of the server.
+
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+
+import { answer, launch, live, openPage, openShare, prompt, recordedBatches, session, shareRecorded, text } from '../lib/browser.mjs'
+import { Server } from '../lib/server.mjs'
+
+let browser
+let server
+
+before(async () => {
+  browser = await launch()
+  server = await Server.start()
+})
+
+after(async () => {
+  await browser?.close()
+  await server?.close()
+})
+
+test('the recorded session shows: title, prompts, answers, tools, image, errors', async () => {
+  const share = await shareRecorded(server)
+  const page = await openShare(browser, share)
+  assert.equal(await page.title(), 'Greeting script session')
+  assert.equal(await page.locator('h1').textContent(), 'Greeting script session')
+  assert.equal(await page.locator('.turn').count(), 3)
+  assert.deepEqual(await page.locator('.outline a').allTextContents(), [
+    'Write a greeting script and test it', 'Now add a README and have it reviewed', 'What is in this image? Then run the build.',
+  ])
+  const parts = (await recordedBatches()).flat().filter(({ type, data }) => type === 'part' && ['text', 'tool', 'reasoning'].includes(data.type))
+  for (const { data } of parts) {
+    const shown = page.locator(`[id="${data.id}"]`)
+    if (data.messageID === parts[0].data.messageID && data.type === 'text') continue
+    if (data.type === 'tool') assert.equal(await shown.count(), 1, `${data.tool} ${data.id}`)
+  }
+  await page.locator('.picture img').first().scrollIntoViewIfNeeded()
+  await page.waitForFunction(() => document.querySelector('.picture img').naturalWidth > 0)
+  await page.locator('[data-tool=webfetch]').first().scrollIntoViewIfNeeded()
+  assert.match(await page.locator('[data-tool=webfetch] .error-text').first().textContent(), /Transport error/)
+  await page.locator('.markdown table').first().waitFor()
+  assert.equal(await page.locator('.markdown script').count(), 0)
+  assert.deepEqual(page.record.errors, [])
+  assert.deepEqual([...page.record.hosts], [server.address])
+})
+
+test('what is synced later appears within a second, and a growing text grows in place', async () => {
+  const share = await server.share()
+  const page = await openShare(browser, share)
+  await page.getByText('Waiting for the first messages').waitFor()
+  const asked = prompt('What is the time?')
+  await share.sync(session({ title: 'Clock' }), ...asked)
+  await page.getByText('What is the time?').first().waitFor({ timeout: 1000 })
+  assert.ok(await page.locator('.empty').isHidden())
+
+  const reply = answer([text('It is')])
+  await share.sync(...reply)
+  const body = page.locator(`[id="${reply[1].data.id}"] .markdown`)
+  await body.waitFor({ timeout: 1000 })
+  const handle = await body.elementHandle()
+  reply[1].data.text = 'It is **noon**.'
+  await share.sync(...reply)
+  await page.locator('.markdown strong').waitFor({ timeout: 1000 })
+  assert.ok(await handle.evaluate((node) => node.isConnected), 'the same element')
+  assert.equal(await page.title(), 'Clock')
+
+  await share.sync({ type: 'part.removed', data: { messageID: reply[0].data.id, id: reply[1].data.id } })
+  await body.waitFor({ state: 'detached' })
+})
+
+test('a server that stops and starts again is found again, and nothing is missing or doubled', async () => {
+  const server = await Server.start()
+  try {
+    const share = await server.share()
+    await share.sync(session(), ...prompt('Before the restart'), ...answer([text('old answer')]))
+    const page = await openShare(browser, share)
+    assert.equal(await server.stop(), 0)
+    await page.locator('.state[data-state=reconnecting]').waitFor()
+    await server.restart()
+    await share.sync(...prompt('After the restart'), ...answer([text('new answer')]))
+    await live(page)
+    await page.getByText('new answer').waitFor()
+    assert.deepEqual(await page.locator('.prompt-text').allTextContents(), ['Before the restart', 'After the restart'])
+    assert.equal(await page.locator('.part-text').count(), 2)
+    assert.deepEqual(page.record.errors, [])
+  } finally {
+    await server.close()
+  }
+})
+
+test('a page that was offline is current again by itself', async () => {
+  const share = await server.share()
+  await share.sync(session(), ...prompt('one'))
+  const page = await openShare(browser, share)
+  await page.context().setOffline(true)
+  await page.evaluate(() => dispatchEvent(new Event('offline')))
+  await page.locator('.state[data-state=offline]').waitFor()
+  await share.sync(...prompt('two'))
+  await page.context().setOffline(false)
+  await page.evaluate(() => dispatchEvent(new Event('online')))
+  await page.locator('.prompt-text').getByText('two').waitFor()
+  await live(page)
+})
+
+test('a deleted share says so and keeps what is shown; its link says so too', async () => {
+  const share = await server.share()
+  await share.sync(session(), ...prompt('soon gone'))
+  const page = await openShare(browser, share)
+  await share.delete()
+  await page.getByText('This session is no longer shared').waitFor()
+  assert.ok(await page.locator('.prompt-text').isVisible())
+  const answer = await page.goto(share.url)
+  assert.equal(answer.status(), 404)
+  await page.getByRole('heading', { name: 'There is no such session' }).waitFor()
+})
+
+test('a link to nothing answers 404 with a page that says so', async () => {
+  const page = await openPage(browser)
+  for (const path of ['/s/0123456789abcdefghijkl', '/share/nonsense']) {
+    assert.equal((await page.goto(server.url + path)).status(), 404)
+    await page.getByRole('heading', { name: 'There is no such session' }).waitFor()
+  }
+  assert.deepEqual(page.record.errors, [])
+})
+
+test('viewers are counted', async () => {
+  const share = await server.share()
+  const one = await openShare(browser, share)
+  const two = await openShare(browser, share)
+  await one.getByText('2 watching').waitFor()
+  await two.close()
+  await one.getByText('1 watching').waitFor()
+})

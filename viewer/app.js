@@ -1,0 +1,248 @@
+// The page put together: the session, its connection, and the views of it.
+
+import { showChanges } from './changes.js'
+import { Connection } from './connection.js'
+import { arrange, el } from './dom.js'
+import { downloadHtml, downloadJson } from './export.js'
+import { cost, duration, exactTime, short, timeAgo } from './format.js'
+import { Follow } from './follow.js'
+import { listen, showHelp } from './keyboard.js'
+import { Outline } from './outline.js'
+import { Search, reveal } from './search.js'
+import { Session } from './session.js'
+import { set, settings, show, sideBySide, toggle } from './settings.js'
+import { strings } from './strings.js'
+import { Timeline, time } from './view/timeline.js'
+
+const id = location.pathname.split('/').filter(Boolean).at(-1)
+const session = new Session()
+
+show()
+const icon = (label, text, action) => el('button', { class: 'icon', type: 'button', 'aria-label': label, title: label, onclick: action }, text)
+
+const stateNode = el('span', { class: 'state', role: 'status' })
+const viewersNode = el('span', { class: 'viewers' })
+const titleNode = el('h1', { dir: 'auto' }, strings.untitled)
+const factsNode = el('div', { class: 'facts' })
+const searchNode = el('div', { class: 'search', role: 'search', hidden: true })
+const outlineNode = el('nav', { class: 'outline', 'aria-label': strings.outline })
+const timelineNode = el('div', { class: 'timeline' })
+const noticeNode = el('p', { class: 'empty', hidden: true })
+const progressNode = el('div', { class: 'progress', 'aria-hidden': 'true' })
+const liveNode = el('div', { class: 'visually-hidden', 'aria-live': 'polite' })
+
+const timeline = new Timeline(timelineNode, session)
+const outline = new Outline(outlineNode)
+const search = new Search(searchNode, timeline)
+const follow = new Follow(liveNode)
+const changes = () => showChanges(session)
+
+document.querySelector('#app').replaceWith(
+  el(
+    'header',
+    { class: 'top' },
+    el('button', { class: 'icon only-narrow', type: 'button', 'aria-label': strings.outline, title: strings.outline, onclick: () => document.body.classList.toggle('outline-open') }, '☰'),
+    stateNode,
+    el('span', { class: 'top-title', dir: 'auto' }),
+    viewersNode,
+    el('span', { class: 'tools' }, icon(strings.search, '⌕', () => search.open()), el('button', { class: 'plain-button', type: 'button', onclick: changes }, strings.changes), viewMenu(), downloadMenu(), icon(strings.help, '?', showHelp)),
+    searchNode,
+    progressNode,
+  ),
+  outlineNode,
+  el('main', { id: 'app' }, el('div', { class: 'head' }, titleNode, factsNode), noticeNode, timelineNode),
+  follow.pill,
+  liveNode,
+)
+const topTitle = document.querySelector('.top-title')
+
+function menu(label, ...entries) {
+  const details = el('details', { class: 'menu' }, el('summary', {}, label), el('div', { class: 'menu-body' }, ...entries))
+  addEventListener('click', ({ target }) => {
+    if (!details.contains(target)) details.open = false
+  })
+  details.addEventListener('keydown', ({ key }) => {
+    if (key === 'Escape') details.open = false
+  })
+  return details
+}
+
+function viewMenu() {
+  const box = (label, checked, action) => {
+    const input = el('input', { type: 'checkbox', checked, onchange: action })
+    return el('label', {}, input, label)
+  }
+  const kinds = [['prompt', strings.kinds.prompts], ['text', strings.kinds.answers], ['reasoning', strings.kinds.reasoning], ['tool', strings.kinds.tools], ['edit', strings.kinds.edits]]
+  const folding = kinds.filter(([kind]) => kind === 'reasoning' || kind === 'tool')
+  return menu(
+    strings.view,
+    el('h3', {}, strings.show),
+    kinds.map(([kind, label]) => box(label, !settings.hidden.includes(kind), () => toggle('hidden', kind))),
+    el('hr'),
+    folding.map(([kind, label]) =>
+      box(strings.openAlways(label.toLowerCase()), settings.open.includes(kind), ({ target }) => {
+        toggle('open', kind)
+        foldAll(target.checked, `.part-${kind} > details`)
+      }),
+    ),
+    box(strings.sideBySide, sideBySide(), ({ target }) => {
+      set('sideBySide', target.checked)
+      for (const node of document.querySelectorAll('.diff-box')) node.dispatchEvent(new Event('redraw'))
+    }),
+    el('hr'),
+    el('button', { type: 'button', onclick: () => foldAll(true) }, strings.expandAll),
+    el('button', { type: 'button', onclick: () => foldAll(false) }, strings.collapseAll),
+    el('button', { type: 'button', onclick: theme }, strings.theme),
+  )
+}
+
+function downloadMenu() {
+  return menu(
+    strings.download,
+    el('a', { href: `/s/${id}.md`, download: '' }, strings.downloadMarkdown),
+    el('button', { type: 'button', onclick: () => downloadJson(session) }, strings.downloadJson),
+    el('button', { type: 'button', onclick: () => downloadHtml(session, timeline) }, strings.downloadHtml),
+  )
+}
+
+function theme() {
+  const dark = settings.theme ? settings.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches
+  set('theme', dark ? 'light' : 'dark')
+}
+
+function foldAll(open, which = '.part > details') {
+  for (const details of timelineNode.querySelectorAll(which)) {
+    if (open) details.make?.()
+    details.open = open
+  }
+}
+
+// What changed is gathered until the next frame of the screen: many small syncs cost one update.
+let pending
+function changed({ reset, messages, added, info }) {
+  if (!pending) {
+    pending = { reset: false, messages: new Set(), added: 0, info: false }
+    requestAnimationFrame(update)
+    // A page in the background gets no frames, and should still be current when it is looked at.
+    if (document.hidden) setTimeout(update, 250)
+  }
+  pending.reset ||= reset
+  pending.info ||= info
+  pending.added += added
+  for (const message of messages) pending.messages.add(message)
+}
+
+let first = true
+function update() {
+  if (!pending) return
+  const { reset, messages, added, info } = pending
+  pending = undefined
+  if (reset) timeline.reset()
+  follow.around(added, live, () => timeline.update(reset || info ? undefined : messages))
+  outline.update(session)
+  about()
+  if (first && timelineNode.firstChild) {
+    first = false
+    toHash()
+  }
+}
+
+let live = false
+let state = 'loading'
+function about() {
+  const title = session.info?.title || strings.untitled
+  if (titleNode.textContent !== title) {
+    titleNode.textContent = title
+    topTitle.textContent = title
+    document.title = title
+  }
+  const { started, ended, tokens, cost: spent } = session.totals()
+  const models = [...new Set(session.ordered().map(({ info }) => info.modelID).filter(Boolean))]
+  const names = models.map((model) => session.models.find(({ id }) => id === model)?.name ?? model)
+  const undone = session.undone()
+  arrange(
+    factsNode,
+    [
+      session.info?.directory && el('span', { class: 'path', dir: 'auto' }, session.info.directory),
+      names.length && el('span', { dir: 'auto' }, names.join(', ')),
+      started && time(started),
+      started && ended > started && el('span', {}, duration(ended - started)),
+      tokens && el('span', {}, strings.tokens(short(tokens))),
+      spent && el('span', {}, cost(spent)),
+      undone && el('span', {}, strings.reverted(undone)),
+    ].filter(Boolean),
+  )
+  const empty = session.messages.size === 0
+  noticeNode.hidden = !(empty && state === 'live') && state !== 'deleted' && state !== 'expired'
+  if (state === 'deleted' || state === 'expired') noticeNode.replaceChildren(strings[`${state}Hint`])
+  else noticeNode.replaceChildren(el('strong', {}, strings.waiting), el('br'), strings.waitingHint)
+  status()
+}
+
+// A session that nothing was added to for this long is said to rest.
+const RESTS = 2 * 60_000
+function status() {
+  stateNode.dataset.state = state
+  const { ended } = session.totals()
+  const rests = state === 'live' && ended && Date.now() - ended > RESTS
+  const text = rests ? strings.ended(timeAgo(ended)) : strings.state[state]
+  if (stateNode.textContent !== text) stateNode.textContent = text
+  stateNode.title = ended ? exactTime(ended) : ''
+}
+
+setInterval(() => {
+  status()
+  for (const node of document.querySelectorAll('time[data-ms]')) node.textContent = timeAgo(Number(node.dataset.ms))
+  for (const node of document.querySelectorAll('.busy[data-since]')) {
+    if (node.dataset.since) node.textContent = `${strings.running} ${duration(Date.now() - Number(node.dataset.since))}`
+  }
+}, 1000)
+
+/** Goes to the part that the address names. */
+function toHash() {
+  const node = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)))
+  if (!node) return
+  reveal(node)
+  node.scrollIntoView({ block: 'start' })
+  node.classList.add('pointed')
+  setTimeout(() => node.classList.remove('pointed'), 2500)
+}
+addEventListener('hashchange', toHash)
+
+outlineNode.addEventListener('click', ({ target }) => {
+  if (target.closest('a')) document.body.classList.remove('outline-open')
+})
+
+addEventListener(
+  'scroll',
+  () => {
+    const whole = document.documentElement.scrollHeight - innerHeight
+    progressNode.style.transform = `scaleX(${whole > 0 ? scrollY / whole : 0})`
+    document.body.classList.toggle('scrolled', scrollY > 120)
+  },
+  { passive: true },
+)
+
+addEventListener('beforeprint', () => timeline.finish())
+
+listen({
+  j: () => outline.step(1),
+  k: () => outline.step(-1),
+  '/': () => search.open(),
+  f: () => follow.toggle(),
+  o: () => foldAll(!timelineNode.querySelector('.part > details[open]')),
+  c: changes,
+  '?': showHelp,
+})
+
+const connection = new Connection(id, () => session)
+connection.addEventListener('frame', ({ detail }) => changed(session.apply(detail)))
+connection.addEventListener('viewers', ({ detail }) => {
+  viewersNode.textContent = strings.viewers(detail)
+})
+connection.addEventListener('state', ({ detail }) => {
+  state = detail
+  live = state === 'live'
+  about()
+})
+connection.start()

@@ -1,0 +1,49 @@
+// Taking the session along: as JSON and as one HTML file here; Markdown comes from the server, which writes it for readers
+// without this page too.
+
+import { el } from './dom.js'
+
+export function downloadJson(session) {
+  save(`${name(session)}.json`, 'application/json', JSON.stringify(session.data(), null, 2))
+}
+
+/** The page as it stands, whole, with its styles and without its scripts. */
+export async function downloadHtml(session, timeline) {
+  timeline.finish()
+  const style = await (await fetch('/assets/style.css')).text()
+  const page = document.implementation.createHTMLDocument(document.title)
+  page.documentElement.lang = 'en'
+  page.documentElement.dataset.hidden = ''
+  page.head.append(
+    make(page, 'meta', { charset: 'utf-8' }),
+    make(page, 'meta', { name: 'viewport', content: 'width=device-width, initial-scale=1' }),
+    make(page, 'meta', { 'http-equiv': 'Content-Security-Policy', content: "default-src 'none'; style-src 'unsafe-inline'; img-src data:" }),
+    make(page, 'meta', { name: 'referrer', content: 'no-referrer' }),
+    make(page, 'style', {}, style),
+  )
+  const main = page.importNode(timeline.root, true)
+  for (const node of main.querySelectorAll('.copy, .anchor, button.more')) node.remove()
+  const title = make(page, 'h1', { class: 'export-title' }, document.title)
+  const body = make(page, 'main', { class: 'exported' })
+  body.append(title, main)
+  page.body.append(body)
+  save(`${name(session)}.html`, 'text/html', `<!doctype html>\n${page.documentElement.outerHTML}\n`)
+}
+
+function make(page, tag, attributes, text = '') {
+  const node = page.createElement(tag)
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value)
+  node.append(text)
+  return node
+}
+
+function save(file, type, text) {
+  const url = URL.createObjectURL(new Blob([text], { type }))
+  el('a', { href: url, download: file }).click()
+  setTimeout(() => URL.revokeObjectURL(url), 60_000)
+}
+
+function name(session) {
+  const title = (session.info?.title ?? 'session').normalize('NFKD').replace(/[^\w -]/g, '').trim().replace(/\s+/g, '-').toLowerCase()
+  return title.slice(0, 60) || 'session'
+}

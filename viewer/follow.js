@@ -1,0 +1,65 @@
+// Following what is new: a reader at the end of the page stays there; one further up is told how much has come.
+
+import { el } from './dom.js'
+import { strings } from './strings.js'
+
+// Nearer to the end than this, in pixels, a reader is at the end.
+const NEAR = 120
+
+export class Follow {
+  #following = false
+  #missed = 0
+
+  /** `announcer` is a polite live region. */
+  constructor(announcer) {
+    this.announcer = announcer
+    this.pill = el('button', { class: 'pill', type: 'button', hidden: true, onclick: () => this.#go() })
+    addEventListener(
+      'scroll',
+      () => {
+        this.#following = this.#atEnd()
+        if (this.#following) this.#forget()
+      },
+      { passive: true },
+    )
+  }
+
+  /** Runs an update of the page that adds `added` parts, and keeps the reader where they want to be. */
+  around(added, live, update) {
+    const stay = live && (this.#following || this.#atEnd()) && scrollY > 0
+    update()
+    if (stay) this.#toEnd()
+    else if (live && added && !this.#atEnd()) {
+      this.#missed += added
+      this.pill.textContent = `↓ ${strings.newItems(this.#missed)}`
+      this.pill.hidden = false
+    }
+    if (live && added) this.announcer.textContent = strings.newAnnounced(added)
+  }
+
+  toggle() {
+    if (this.#following && this.#atEnd()) this.#following = false
+    else this.#go()
+  }
+
+  #go() {
+    this.#following = true
+    this.#toEnd()
+    this.#forget()
+  }
+
+  #toEnd() {
+    scrollTo({ top: document.documentElement.scrollHeight, behavior: 'instant' })
+    // What came into view is drawn now, and may be taller than it was thought to be.
+    requestAnimationFrame(() => scrollTo({ top: document.documentElement.scrollHeight, behavior: 'instant' }))
+  }
+
+  #forget() {
+    this.#missed = 0
+    this.pill.hidden = true
+  }
+
+  #atEnd() {
+    return scrollY + innerHeight > document.documentElement.scrollHeight - NEAR
+  }
+}

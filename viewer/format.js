@@ -1,0 +1,56 @@
+// Numbers, sizes and times in the reader's own way of writing them.
+
+const locale = undefined
+const exact = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' })
+const relative = new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' })
+const whole = new Intl.NumberFormat(locale)
+const compact = new Intl.NumberFormat(locale, { notation: 'compact', maximumFractionDigits: 1 })
+
+const UNITS = [
+  ['second', 60],
+  ['minute', 60],
+  ['hour', 24],
+  ['day', 30],
+  ['month', 12],
+  ['year', Infinity],
+]
+
+export const exactTime = (ms) => exact.format(ms)
+
+/** "3 min ago" */
+export function timeAgo(ms, now = Date.now()) {
+  let amount = (ms - now) / 1000
+  for (const [unit, size] of UNITS) {
+    if (Math.abs(amount) < size) return relative.format(Math.round(amount), unit)
+    amount /= size
+  }
+  return ''
+}
+
+/** A span of time, in milliseconds: "850 ms", "4.2 s", "3 min 5 s" */
+export function duration(ms) {
+  if (!(ms >= 0)) return ''
+  if (ms < 1000) return `${Math.round(ms)} ms`
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`
+  const minutes = Math.floor(ms / 60_000)
+  if (minutes < 60) return `${minutes} min ${Math.floor((ms % 60_000) / 1000)} s`
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}
+
+export const count = (number) => whole.format(number)
+export const short = (number) => compact.format(number)
+
+/** A price in US dollars, which is what agents report. */
+export function cost(dollars) {
+  if (!(dollars > 0)) return ''
+  const digits = dollars < 0.1 ? 4 : 2
+  return new Intl.NumberFormat(locale, { style: 'currency', currency: 'USD', minimumFractionDigits: 2, maximumFractionDigits: digits }).format(dollars)
+}
+
+export function bytes(size) {
+  for (const unit of ['B', 'KiB', 'MiB']) {
+    if (size < 1024) return `${size < 10 && unit !== 'B' ? size.toFixed(1) : Math.round(size)} ${unit}`
+    size /= 1024
+  }
+  return `${size.toFixed(1)} GiB`
+}

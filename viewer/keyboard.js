@@ -1,0 +1,30 @@
+// Keys, where nobody is writing; and the help that lists them.
+
+import { el } from './dom.js'
+import { strings } from './strings.js'
+
+/** `actions` by key. */
+export function listen(actions) {
+  addEventListener('keydown', (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return
+    if (event.target.closest?.('input, textarea, select, dialog')) return
+    const action = actions[event.key]
+    if (!action) return
+    event.preventDefault()
+    action()
+  })
+}
+
+export function showHelp() {
+  const close = el('button', { type: 'button', class: 'icon', 'aria-label': strings.close, title: strings.close }, '×')
+  const dialog = el(
+    'dialog',
+    { class: 'help', 'aria-label': strings.help },
+    el('header', {}, el('h2', {}, strings.help), close),
+    el('dl', {}, strings.keys.flatMap(([keys, meaning]) => [el('dt', {}, keys.split(' / ').flatMap((key, at) => (at ? [' ', el('kbd', {}, key)] : [el('kbd', {}, key)]))), el('dd', {}, meaning)])),
+  )
+  close.addEventListener('click', () => dialog.close())
+  dialog.addEventListener('close', () => dialog.remove())
+  document.body.append(dialog)
+  dialog.showModal()
+}

@@ -1,0 +1,42 @@
+// What a reader chose, kept in this browser: theme, kinds that are hidden or stand open, diffs side by side.
+
+const KEY = 'brutus-share'
+export const settings = { theme: '', hidden: [], open: [], sideBySide: undefined, ...stored() }
+
+function stored() {
+  try {
+    return JSON.parse(localStorage.getItem(KEY)) ?? {}
+  } catch {
+    return {}
+  }
+}
+
+/** Changes a setting, keeps it, and shows it. */
+export function set(name, value) {
+  settings[name] = value
+  try {
+    localStorage.setItem(KEY, JSON.stringify(settings))
+  } catch {
+    // A browser that keeps nothing still shows the session.
+  }
+  show()
+}
+
+/** Puts the settings on the page. */
+export function show() {
+  const root = document.documentElement
+  root.dataset.theme = settings.theme
+  root.dataset.hidden = settings.hidden.join(' ')
+}
+
+/** Whether parts of a kind stand open by themselves. */
+export const opened = (kind) => settings.open.includes(kind)
+
+const wide = matchMedia('(min-width: 1400px)')
+
+/** Whether diffs stand in two columns: as chosen, or by the width of the page. */
+export const sideBySide = () => settings.sideBySide ?? wide.matches
+
+export function toggle(name, value) {
+  set(name, settings[name].includes(value) ? settings[name].filter((other) => other !== value) : [...settings[name], value])
+}

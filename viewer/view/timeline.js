@@ -1,0 +1,205 @@
+// The session as one scroll: a section for each turn. A change touches the elements of its own turn alone.
+
+import { arrange, copyButton, el, finishWithin } from '../dom.js'
+import { cost, duration, exactTime, short, timeAgo } from '../format.js'
+import { promptText, tokenCount } from '../session.js'
+import { strings } from '../strings.js'
+import { fileBody, frame } from './frame.js'
+import { errorText, partView } from './parts.js'
+import { EDITING, LOOKING } from './tools.js'
+
+export class Timeline {
+  #turns = new Map()
+
+  /** `root` is the element that the turns stand in. */
+  constructor(root, session) {
+    this.root = root
+    this.session = session
+  }
+
+  reset() {
+    this.#turns.clear()
+    this.root.replaceChildren()
+  }
+
+  /** Brings the page up to date for the messages that changed; all of them when none are named. */
+  update(changed) {
+    const nodes = []
+    const turns = this.session.turns()
+    for (const turn of turns) {
+      let view = this.#turns.get(turn.id)
+      const isNew = !view
+      if (isNew) {
+        view = new TurnView(turn.id)
+        this.#turns.set(turn.id, view)
+      }
+      const ids = [turn.id, ...turn.answers.map(({ id }) => id)]
+      if (isNew || !changed || ids.length !== view.messages || ids.some((id) => changed.has(id))) view.update(turn, this.session)
+      nodes.push(view.node)
+    }
+    const shown = new Set(turns.map(({ id }) => id))
+    for (const id of this.#turns.keys()) if (!shown.has(id)) this.#turns.delete(id)
+    arrange(this.root, nodes)
+  }
+
+  /** The parts that a search goes through, in order: `[{ node, text }]` */
+  searchable() {
+    return this.session.turns().flatMap(({ id }) => this.#turns.get(id)?.searchable() ?? [])
+  }
+
+  /** Makes everything that waits to come into view, for print and export. */
+  finish() {
+    for (const details of this.root.querySelectorAll('details')) details.make?.()
+    finishWithin(this.root)
+  }
+}
+
+class TurnView {
+  messages = 0
+  #parts = new Map()
+  #groups = new Map()
+
+  constructor(id) {
+    this.promptNode = el('div', { class: 'prompt' })
+    this.answer = el('div', { class: 'answer' })
+    this.foot = el('footer', { class: 'turn-foot' })
+    this.node = el('section', { class: 'turn', id, tabindex: '-1' }, this.promptNode, this.answer, this.foot)
+  }
+
+  update({ prompt, answers }, session) {
+    this.messages = 1 + answers.length
+    this.#prompt(prompt, session)
+    const seen = new Set()
+    const blocks = []
+    let run = []
+    const flush = () => {
+      if (run.length > 1) blocks.push(this.#group(run))
+      else blocks.push(...run.map(({ view }) => view.node))
+      run = []
+    }
+    const edits = answers.some((message) => session.partsOf(message).some(({ tool }) => EDITING.has(tool)))
+    for (const message of answers) {
+      for (const part of session.partsOf(message)) {
+        // Where the edits themselves are shown, a list of the files that they changed says nothing more.
+        if (part.type === 'patch' && edits) continue
+        const view = this.#view(part)
+        seen.add(part.id)
+        if (!view) continue
+        if (part.type === 'tool' && LOOKING.has(part.tool) && part.state?.status !== 'error') {
+          run.push({ part, view })
+          continue
+        }
+        flush()
+        blocks.push(view.node)
+      }
+      if (message.info.error) {
+        flush()
+        blocks.push(this.#error(message))
+        seen.add(`error ${message.id}`)
+      }
+    }
+    flush()
+    for (const id of this.#parts.keys()) if (!seen.has(id)) this.#parts.delete(id)
+    arrange(this.answer, blocks)
+    this.#footer(answers)
+  }
+
+  /** The element of a part; the one it had before, where it is the same part. */
+  #view(part) {
+    const known = this.#parts.get(part.id)
+    if (known?.part === part) return known.view
+    if (known?.view?.update && known.part.type === part.type) {
+      known.view.update(part)
+      known.part = part
+      return known.view
+    }
+    const view = partView(part)
+    if (view && known?.view) keepOpen(known.view.node, view.node)
+    this.#parts.set(part.id, { part, view })
+    return view
+  }
+
+  #prompt(message, session) {
+    this.promptNode.hidden = !message
+    if (!message) return
+    const parts = session.partsOf(message)
+    const key = JSON.stringify([message.info.time, parts])
+    if (this.promptKey === key) return
+    this.promptKey = key
+    const text = promptText(parts)
+    this.promptText = text
+    const { created } = message.info.time ?? {}
+    const files = parts.filter(({ type }) => type === 'file')
+    const words = el('div', { class: 'prompt-text', dir: 'auto' }, text)
+    this.promptNode.replaceChildren(
+      el(
+        'header',
+        {},
+        el('h2', {}, strings.you),
+        created ? time(created) : '',
+        el('a', { class: 'anchor', href: `#${message.id}`, title: strings.copyLink, 'aria-label': strings.copyLink, onclick: () => navigator.clipboard?.writeText(new URL(`#${message.id}`, location.href).href) }, '#'),
+        text ? copyButton(strings, text) : '',
+      ),
+      words,
+      files.length ? el('div', { class: 'files' }, files.map((file) => el('div', { id: file.id }, fileBody(file)))) : '',
+    )
+  }
+
+  #group(run) {
+    // Keyed by its first part, so that it stays open while it grows.
+    const id = run[0].part.id
+    let group = this.#groups.get(id)
+    if (!group) {
+      const label = el('span', { class: 'tool-what' })
+      const inner = el('div', { class: 'group' })
+      const details = el('details', { class: 'fold' }, el('summary', {}, el('span', { class: 'dot completed' }), label), inner)
+      group = { node: el('div', { class: 'part part-tool', dataset: { kind: 'tool' } }, details), label, inner }
+      this.#groups.set(id, group)
+    }
+    const reads = new Set(run.filter(({ part }) => part.tool === 'read').map(({ part }) => part.state?.input?.filePath)).size
+    group.label.textContent = strings.lookedAt(reads, run.filter(({ part }) => part.tool !== 'read').length)
+    arrange(group.inner, run.map(({ view }) => view.node))
+    return group.node
+  }
+
+  #error(message) {
+    const id = `error ${message.id}`
+    const text = errorText(message.info.error)
+    const known = this.#parts.get(id)
+    if (known?.text === text) return known.view.node
+    const aborted = message.info.error.name === 'MessageAbortedError'
+    const node = frame({ id: `error-${message.id}` }, 'error', el('p', { class: aborted ? 'note' : 'error-text', role: 'note' }, aborted ? '' : el('strong', {}, `${strings.error}: `), text))
+    this.#parts.set(id, { part: undefined, text, view: { node, text: () => text } })
+    return node
+  }
+
+  #footer(answers) {
+    const infos = answers.map(({ info }) => info)
+    const last = infos.at(-1)
+    if (!last) return this.foot.replaceChildren()
+    const started = infos[0].time?.created
+    const ended = last.time?.completed
+    const tokens = infos.reduce((sum, info) => sum + tokenCount(info.tokens), 0)
+    const spent = infos.reduce((sum, info) => sum + (info.cost ?? 0), 0)
+    const words = [last.modelID, started && ended && duration(ended - started), tokens && strings.tokens(short(tokens)), cost(spent)]
+    this.foot.replaceChildren(...words.filter(Boolean).map((word) => el('span', {}, word)), ended || !started ? '' : el('span', { class: 'busy' }, strings.running))
+  }
+
+  searchable() {
+    const prompt = this.promptText ? [{ node: this.promptNode, text: this.promptText }] : []
+    return [...prompt, ...[...this.#parts.values()].filter(({ view }) => view?.text).map(({ view }) => ({ node: view.node, text: view.text() }))]
+  }
+}
+
+/** A time that is said relatively, and exactly on hover. */
+export function time(ms) {
+  return el('time', { datetime: new Date(ms).toISOString(), title: exactTime(ms), dataset: { ms: String(ms) } }, timeAgo(ms))
+}
+
+function keepOpen(older, newer) {
+  const was = older.querySelector('details')
+  const is = newer.querySelector('details')
+  if (!was || !is || was.open === is.open) return
+  is.open = was.open
+  if (is.open) is.make?.()
+}
