@@ -32,17 +32,23 @@ pub struct TestServer {
 impl TestServer {
     /// Starts a server with a data directory of its own.
     pub fn start(args: &[&str]) -> Self {
-        let data = TempDir::new().expect("a temporary directory");
-        let args = args.iter().map(ToString::to_string).collect();
-        Self::spawn("127.0.0.1:0", Arc::new(data), args)
+        Self::start_with_env(args, &[])
     }
 
-    fn spawn(listen: &str, data: Arc<TempDir>, args: Vec<String>) -> Self {
+    /// Starts a server with an environment of its own.
+    pub fn start_with_env(args: &[&str], env: &[(&str, &str)]) -> Self {
+        let data = TempDir::new().expect("a temporary directory");
+        let args = args.iter().map(ToString::to_string).collect();
+        Self::spawn("127.0.0.1:0", Arc::new(data), args, env)
+    }
+
+    fn spawn(listen: &str, data: Arc<TempDir>, args: Vec<String>, env: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_brutus-share"))
             .arg("serve")
             .args(["--listen", listen, "--log", "debug", "--create-limit", "100000/s", "--data-dir"])
             .arg(data.path().join("data"))
             .args(&args)
+            .envs(env.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -91,7 +97,7 @@ impl TestServer {
 
     /// A new process on the same data and port, once this one has ended.
     pub fn restart(&mut self) {
-        *self = Self::spawn(&self.address.clone(), self.data.clone(), std::mem::take(&mut self.args));
+        *self = Self::spawn(&self.address.clone(), self.data.clone(), std::mem::take(&mut self.args), &[]);
     }
 
     /// The process's resident memory, in bytes.

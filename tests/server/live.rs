@@ -117,3 +117,17 @@ async fn a_viewer_that_does_not_read_holds_nothing_up_and_costs_little() {
     let each = server.memory().saturating_sub(before) / 50;
     assert!(each < 2 << 20, "a stalled viewer costs {each} bytes");
 }
+
+#[actix_web::test]
+async fn a_viewer_that_takes_nothing_is_reaped_by_the_kernel() {
+    let server = TestServer::start(&["--dead-peer-timeout", "1s"]);
+    let share = server.share().await;
+    let text = "y".repeat(1 << 20);
+    let parts: Vec<_> = (0..16).map(|n| part("m", &format!("p{n:02}"), &text)).collect();
+    share.sync(&parts).await;
+    let stalled = share.view().await;
+    let mut good = share.view().await;
+    good.until("both", |viewer| viewer.viewers == 2).await;
+    good.until("the dead one is gone", |viewer| viewer.viewers == 1).await;
+    drop(stalled);
+}

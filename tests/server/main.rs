@@ -8,6 +8,7 @@ mod crash;
 mod delete;
 mod harness;
 mod live;
+mod options;
 mod rooms;
 mod secrets;
 mod sharing;
