@@ -3,15 +3,16 @@
 //! The rooms, from the bottom up; an arrow points from what is used to what uses it:
 //!
 //! ```text
-//! protocol, model <- store <- share <- http <- serve
-//! protocol, model <- client <- relay
+//! protocol, model, sqlite <- store <- share <- http <- serve
+//! protocol, model, sqlite <- client <- relay
 //! ```
 //!
 //! | room | what it is |
 //! |---|---|
 //! | [`protocol`] | the wire: what clients send and viewers get, as types alone |
 //! | [`model`] | ids, secrets, keys, and the transcript of a share: pure |
-//! | [`store`] | SQLite: one thread writes and commits in groups, others read |
+//! | [`sqlite`] | what every database here has in common: private files, group commit |
+//! | [`store`] | the shares' tables: written in groups, read through connections of their own |
 //! | [`share`] | the actor of a share, and the Hub that finds it |
 //! | [`http`] | the server's routes, the viewer's session and page |
 //! | [`serve`] | the server put together |
@@ -25,4 +26,5 @@ pub mod model;
 pub mod protocol;
 pub mod serve;
 pub mod share;
+pub mod sqlite;
 pub mod store;

@@ -17,7 +17,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config;
 use crate::http::{self, CreateLimit, RequestSpan, Service};
 use crate::share::{Hub, ShareConfig, Shutdown};
-use crate::store::{StartupError, Store};
+use crate::sqlite::StartupError;
+use crate::store::Store;
 
 /// How long requests under way get to end when the server stops. Everything that they wait for is quick; the rest of
 /// the two seconds within which a service should stop is for the last commits.

@@ -2,21 +2,21 @@
 //!
 //! When a write is answered, it is on the disk (`synchronous=FULL`). Knows nothing of actors, viewers or HTTP.
 
-mod connection;
 mod queries;
 mod reader;
 mod schema;
-mod writer;
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-pub use connection::{StartupError, private_dir};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+
 pub use queries::{NewShare, StoredShare, Write};
 
 use crate::model::ShareId;
+use crate::sqlite::{self, StartupError, WriteError, Writer};
 use reader::Readers;
-use writer::Writer;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
 /// The database's file in the data directory.
 const DATABASE: &str = "share.db";
@@ -45,26 +45,28 @@ impl Store {
     /// # Errors
     /// When the directory or the file cannot be used, when another process serves it, or when a newer version wrote it.
     pub fn open(data_dir: &Path) -> Result<Self, StartupError> {
-        connection::private_dir(data_dir)?;
-        let lock = connection::lock(&data_dir.join("lock"))?;
+        sqlite::private_dir(data_dir)?;
+        let lock = sqlite::lock(&data_dir.join("lock"))?;
         let path = data_dir.join(DATABASE);
-        let connection = connection::open_and_migrate(&path)?;
+        let connection = sqlite::open_and_migrate(&path, MIGRATIONS)?;
         Ok(Self { writer: Writer::start(connection, lock)?, readers: Readers::open(&path)? })
     }
 
     /// Stores a new share, empty.
     pub async fn create(&self, share: NewShare) -> Result<(), StoreError> {
-        self.writer.create(share).await
+        Ok(self.writer.submit(0, move |connection| queries::create(connection, &share)).await?)
     }
 
     /// Stores what a batch changed.
     pub async fn write(&self, write: Write) -> Result<(), StoreError> {
-        self.writer.write(write).await
+        let bytes =
+            write.rows.iter().map(|row| row.content.as_ref().map_or(0, |content| content.get().len())).sum();
+        Ok(self.writer.submit(bytes, move |connection| queries::write(connection, &write)).await?)
     }
 
     /// Takes a share's content away. When this is answered, its bytes are no longer in the database or its log.
     pub async fn delete(&self, num: i64, at: i64) -> Result<(), StoreError> {
-        self.writer.delete(num, at).await
+        Ok(self.writer.erase(move |connection| queries::delete(connection, num, at)).await?)
     }
 
     /// Reads a share with all that is stored of it, or what is left of a deleted one.
@@ -74,7 +76,7 @@ impl Store {
 
     /// Whether the store can write now.
     pub async fn check(&self) -> Result<(), StoreError> {
-        self.writer.check().await
+        Ok(self.writer.submit(0, queries::check).await?)
     }
 
     /// Writes all that was handed over, checkpoints and closes. Blocks until done; later writes are refused.
@@ -83,10 +85,11 @@ impl Store {
     }
 }
 
-/// A path that could not be used, and why.
-#[derive(Debug, thiserror::Error)]
-#[error("{path}: {source}", path = .path.display())]
-pub struct PathError {
-    path: PathBuf,
-    source: io::Error,
+impl From<WriteError> for StoreError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Busy => Self::Busy,
+            WriteError::Full | WriteError::Unavailable => Self::Unavailable,
+        }
+    }
 }

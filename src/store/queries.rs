@@ -1,6 +1,5 @@
 //! Every statement that touches the tables.
 
-use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 use diesel::upsert::excluded;
@@ -150,22 +149,6 @@ pub(super) fn load(connection: &mut SqliteConnection, id: &ShareId) -> QueryResu
 /// Whether the writer can write, without changing anything.
 pub(super) fn check(connection: &mut SqliteConnection) -> QueryResult<()> {
     diesel::update(shares::table.find(0)).set(shares::size.eq(0)).execute(connection).map(|_| ())
-}
-
-/// Moves the log into the database and empties it. False when a reader was in the way.
-pub(super) fn checkpoint(connection: &mut SqliteConnection) -> QueryResult<bool> {
-    #[derive(QueryableByName)]
-    struct Checkpoint {
-        #[diesel(sql_type = diesel::sql_types::Integer)]
-        busy: i32,
-    }
-    let done: Checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(connection)?;
-    Ok(done.busy == 0)
-}
-
-/// Lets SQLite bring its statistics up to date, where that is worth it.
-pub(super) fn optimize(connection: &mut SqliteConnection) -> QueryResult<()> {
-    connection.batch_execute("PRAGMA optimize")
 }
 
 fn content_of(json: String) -> QueryResult<Content> {

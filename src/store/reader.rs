@@ -8,9 +8,9 @@ use diesel::sqlite::SqliteConnection;
 use diesel::{Connection, QueryResult};
 
 use super::StoreError;
-use super::connection::{self, StartupError};
 use super::queries::{self, StoredShare};
 use crate::model::ShareId;
+use crate::sqlite::{self, StartupError};
 
 /// Reads that run at once. Each may hold a whole share in memory.
 const CONNECTIONS: u32 = 4;
@@ -29,7 +29,7 @@ impl ManageConnection for Opener {
     type Error = diesel::r2d2::Error;
 
     fn connect(&self) -> Result<SqliteConnection, Self::Error> {
-        connection::open(&self.0).map_err(|reason| {
+        sqlite::open(&self.0).map_err(|reason| {
             diesel::r2d2::Error::ConnectionError(diesel::ConnectionError::BadConnection(reason))
         })
     }

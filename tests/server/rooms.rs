@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::harness::TestServer;
 
 /// What a room must never name.
-const FORBIDDEN: [(&str, &[&str]); 8] = [
+const FORBIDDEN: [(&str, &[&str]); 9] = [
     (
         "protocol",
         &[
@@ -35,6 +35,7 @@ const FORBIDDEN: [(&str, &[&str]); 8] = [
             "diesel",
         ],
     ),
+    ("sqlite", &["crate::", "actix"]),
     ("store", &["crate::share", "crate::http", "crate::serve", "crate::client", "crate::relay", "actix"]),
     ("share", &["crate::http", "crate::serve", "crate::client", "crate::relay", "diesel", "actix_web"]),
     ("http", &["crate::serve", "crate::client", "crate::relay", "diesel"]),

@@ -74,7 +74,5 @@ fn a_data_directory_has_one_server() {
         .output()
         .expect("runs");
     assert_eq!(second.status.code(), Some(1));
-    assert!(
-        String::from_utf8_lossy(&second.stderr).contains("another brutus-share serves this data directory")
-    );
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another brutus-share uses this directory"));
 }

@@ -1,27 +1,24 @@
-//! Opening the database: its files and their modes, pragmas, migrations.
+//! Opening a database: its files and their modes, pragmas, migrations.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use diesel::connection::SimpleConnection;
-use diesel::migration::{Migration, MigrationSource, MigrationVersion};
+use diesel::migration::{Migration, MigrationSource};
 use diesel::prelude::*;
 use diesel::sqlite::{Sqlite, SqliteConnection};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness};
 
-use super::PathError;
-
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
-
-/// Why the store cannot be opened.
+/// Why a database cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum StartupError {
     /// The data directory or a file in it cannot be used.
     #[error(transparent)]
     Path(#[from] PathError),
     /// Another process has the data directory.
-    #[error("{}: another brutus-share serves this data directory", .0.display())]
+    #[error("{}: another brutus-share uses this directory", .0.display())]
     InUse(PathBuf),
     /// SQLite refused the file.
     #[error("{path}: {reason}", path = .path.display())]
@@ -45,12 +42,18 @@ pub enum StartupError {
 }
 
 /// Makes a directory that its owner alone can enter. One that exists is left as it is.
+///
+/// # Errors
+/// When it cannot be made.
 pub fn private_dir(dir: &Path) -> Result<(), PathError> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))
 }
 
-/// Takes the data directory for this process, until the file is closed.
-pub(super) fn lock(path: &Path) -> Result<File, StartupError> {
+/// Takes a directory for this process, until the file is closed.
+///
+/// # Errors
+/// When another process has it.
+pub fn lock(path: &Path) -> Result<File, StartupError> {
     let file = private_file(path)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -59,8 +62,14 @@ pub(super) fn lock(path: &Path) -> Result<File, StartupError> {
     }
 }
 
-/// Opens the database for writing and runs the migrations that it has not seen.
-pub(super) fn open_and_migrate(path: &Path) -> Result<SqliteConnection, StartupError> {
+/// Opens a database for writing, makes it when there is none, and runs the migrations that it has not seen.
+///
+/// # Errors
+/// When the file cannot be used, or a newer version wrote it.
+pub fn open_and_migrate(
+    path: &Path,
+    migrations: EmbeddedMigrations,
+) -> Result<SqliteConnection, StartupError> {
     // SQLite gives its log and its shared memory the mode of the database's file.
     private_file(path)?;
     for suffix in ["-wal", "-shm"] {
@@ -73,31 +82,24 @@ pub(super) fn open_and_migrate(path: &Path) -> Result<SqliteConnection, StartupE
     }
     let refused = |reason: String| StartupError::Database { path: path.to_owned(), reason };
     let mut connection = open(path).map_err(refused)?;
-    let applied = connection.applied_migrations_or_none().map_err(refused)?;
+    let applied = connection.applied_migrations().map_err(|error| refused(error.to_string()))?;
     let known: Vec<Box<dyn Migration<Sqlite>>> =
-        MIGRATIONS.migrations().map_err(|error| refused(error.to_string()))?;
+        migrations.migrations().map_err(|error| refused(error.to_string()))?;
     let unknown = applied
         .into_iter()
         .find(|version| known.iter().all(|migration| migration.name().version() != *version));
     if let Some(version) = unknown {
         return Err(StartupError::Newer { path: path.to_owned(), version: version.to_string() });
     }
-    connection.run_pending_migrations(MIGRATIONS).map_err(|error| refused(error.to_string()))?;
+    connection.run_pending_migrations(migrations).map_err(|error| refused(error.to_string()))?;
     Ok(connection)
 }
 
-trait AppliedMigrations {
-    fn applied_migrations_or_none(&mut self) -> Result<Vec<MigrationVersion<'static>>, String>;
-}
-
-impl AppliedMigrations for SqliteConnection {
-    fn applied_migrations_or_none(&mut self) -> Result<Vec<MigrationVersion<'static>>, String> {
-        self.applied_migrations().map_err(|error| error.to_string())
-    }
-}
-
-/// A connection with this project's pragmas.
-pub(super) fn open(path: &Path) -> Result<SqliteConnection, String> {
+/// A connection with this program's pragmas.
+///
+/// # Errors
+/// What SQLite said, when it refuses the file.
+pub fn open(path: &Path) -> Result<SqliteConnection, String> {
     let url = path.to_str().ok_or("the path is not Unicode")?;
     let mut connection = SqliteConnection::establish(url).map_err(|error| error.to_string())?;
     // One statement each, in this order: the busy timeout has to stand before the first statement that may wait, and
@@ -116,7 +118,11 @@ pub(super) fn open(path: &Path) -> Result<SqliteConnection, String> {
     Ok(connection)
 }
 
-fn private_file(path: &Path) -> Result<File, PathError> {
+/// Opens a file that its owner alone can read, and makes it when there is none.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn private_file(path: &Path) -> Result<File, PathError> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -131,4 +137,12 @@ fn private_file(path: &Path) -> Result<File, PathError> {
 
 fn at(path: &Path) -> impl FnOnce(std::io::Error) -> PathError + use<'_> {
     |source| PathError { path: path.to_owned(), source }
+}
+
+/// A path that could not be used, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {source}", path = .path.display())]
+pub struct PathError {
+    path: PathBuf,
+    source: io::Error,
 }

@@ -1,0 +1,238 @@
+//! Writing: one thread that takes all that gathered during its last commit and writes it in one transaction, a savepoint
+//! for each job, so that one job's failure is its own and one fsync serves many.
+
+use std::fs::File;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+
+use super::connection::StartupError;
+
+/// Jobs that wait for the writer.
+const QUEUE: usize = 4096;
+
+/// Jobs in one transaction: enough to share an fsync widely, few enough that the first waiter is not kept long.
+const GROUP_JOBS: usize = 1024;
+
+/// Bytes in one transaction, after which the group is closed.
+const GROUP_BYTES: usize = 16 << 20;
+
+/// Why nothing was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// The writer's queue is full.
+    #[error("the writer is behind")]
+    Busy,
+    /// The disk is full.
+    #[error("the disk is full")]
+    Full,
+    /// The database cannot be written now, or is closed.
+    #[error("the database is not available")]
+    Unavailable,
+}
+
+/// A handle on the writer thread of one database.
+#[derive(Clone)]
+pub struct Writer {
+    jobs: SyncSender<Message>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+enum Message {
+    Job(Box<dyn Job>),
+    Close,
+}
+
+/// One thing to write. Answered after the commit.
+trait Job: Send {
+    fn perform(&mut self, connection: &mut SqliteConnection) -> QueryResult<()>;
+    fn answer(self: Box<Self>, committed: Result<(), WriteError>);
+    fn bytes(&self) -> usize;
+    fn erases(&self) -> bool;
+}
+
+struct Call<F, R> {
+    perform: Option<F>,
+    result: Option<R>,
+    done: oneshot::Sender<Result<R, WriteError>>,
+    bytes: usize,
+    erases: bool,
+}
+
+impl<F, R> Job for Call<F, R>
+where
+    F: FnOnce(&mut SqliteConnection) -> QueryResult<R> + Send,
+    R: Send,
+{
+    fn perform(&mut self, connection: &mut SqliteConnection) -> QueryResult<()> {
+        if let Some(perform) = self.perform.take() {
+            self.result = Some(perform(connection)?);
+        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), WriteError>) {
+        let result = committed.and(self.result.ok_or(WriteError::Unavailable));
+        // The one who asked may be gone; what was written stays written.
+        let _ = self.done.send(result);
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn erases(&self) -> bool {
+        self.erases
+    }
+}
+
+impl Writer {
+    /// Starts the thread. It keeps `lock` for as long as it writes.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(connection: SqliteConnection, lock: File) -> Result<Self, StartupError> {
+        let (jobs, queue) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || {
+                run(connection, &queue);
+                drop(lock);
+            })
+            .map_err(StartupError::Thread)?;
+        Ok(Self { jobs, thread: Arc::new(Mutex::new(Some(thread))) })
+    }
+
+    /// Hands a job over that writes about `bytes`. It is in the queue when this returns; the future is done when it is on
+    /// the disk.
+    pub fn submit<R: Send + 'static>(
+        &self,
+        bytes: usize,
+        perform: impl FnOnce(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
+    ) -> BoxFuture<'static, Result<R, WriteError>> {
+        self.send(bytes, false, perform)
+    }
+
+    /// Like `submit`, for a job that deletes: when it is done, what was deleted is no longer in the log either.
+    pub fn erase<R: Send + 'static>(
+        &self,
+        perform: impl FnOnce(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
+    ) -> BoxFuture<'static, Result<R, WriteError>> {
+        self.send(0, true, perform)
+    }
+
+    fn send<R: Send + 'static>(
+        &self,
+        bytes: usize,
+        erases: bool,
+        perform: impl FnOnce(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
+    ) -> BoxFuture<'static, Result<R, WriteError>> {
+        let (done, answer) = oneshot::channel();
+        let call = Call { perform: Some(perform), result: None, done, bytes, erases };
+        let sent = self.jobs.try_send(Message::Job(Box::new(call))).map_err(|error| match error {
+            TrySendError::Full(_) => WriteError::Busy,
+            TrySendError::Disconnected(_) => WriteError::Unavailable,
+        });
+        Box::pin(async move {
+            sent?;
+            answer.await.unwrap_or(Err(WriteError::Unavailable))
+        })
+    }
+
+    /// Writes all that was handed over, checkpoints and closes. Blocks until done; later jobs are refused.
+    pub fn close(&self) {
+        // An error means that the thread has ended already.
+        let _ = self.jobs.send(Message::Close);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the writer thread panicked");
+        }
+    }
+}
+
+fn run(mut connection: SqliteConnection, queue: &Receiver<Message>) {
+    let mut open = true;
+    while open {
+        let mut group = Vec::new();
+        let mut bytes = 0;
+        let mut next = queue.recv().ok();
+        loop {
+            match next {
+                Some(Message::Job(job)) => {
+                    bytes += job.bytes();
+                    group.push(job);
+                }
+                Some(Message::Close) | None => {
+                    open = false;
+                    break;
+                }
+            }
+            if group.len() >= GROUP_JOBS || bytes >= GROUP_BYTES {
+                break;
+            }
+            let Ok(message) = queue.try_recv() else { break };
+            next = Some(message);
+        }
+        commit(&mut connection, group);
+    }
+    if let Err(error) = connection.batch_execute("PRAGMA optimize").and_then(|()| checkpoint(&mut connection))
+    {
+        tracing::warn!(%error, "cannot checkpoint the database at its end");
+    }
+}
+
+/// Writes a group in one transaction and answers each of its jobs.
+fn commit(connection: &mut SqliteConnection, mut group: Vec<Box<dyn Job>>) {
+    if group.is_empty() {
+        return;
+    }
+    let committed = connection.immediate_transaction(|connection| {
+        let results = group.iter_mut().map(|job| {
+            // A nested transaction is a savepoint.
+            connection.transaction(|connection| job.perform(connection)).map_err(|error| refusal(&error))
+        });
+        Ok::<_, diesel::result::Error>(results.collect::<Vec<_>>())
+    });
+    if group.iter().any(|job| job.erases()) {
+        empty_log(connection);
+    }
+    let results = committed.unwrap_or_else(|error| vec![Err(refusal(&error)); group.len()]);
+    for (job, result) in group.into_iter().zip(results) {
+        job.answer(result);
+    }
+}
+
+fn refusal(error: &diesel::result::Error) -> WriteError {
+    tracing::error!(%error, "cannot write to the database");
+    // Diesel has no kind for this; the words are SQLite's own.
+    if error.to_string().contains("disk is full") { WriteError::Full } else { WriteError::Unavailable }
+}
+
+/// Deleted content stands in the log until the log is emptied. A reader can be in the way, for as long as one load takes.
+fn empty_log(connection: &mut SqliteConnection) {
+    for _ in 0..3 {
+        match checkpoint(connection) {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "cannot checkpoint after a delete"),
+        }
+    }
+    tracing::warn!("deleted content stays in the write-ahead log until the next checkpoint");
+}
+
+/// Moves the log into the database and empties it. False when a reader was in the way.
+fn checkpoint(connection: &mut SqliteConnection) -> QueryResult<bool> {
+    #[derive(QueryableByName)]
+    struct Checkpoint {
+        #[diesel(sql_type = diesel::sql_types::Integer)]
+        busy: i32,
+    }
+    let done: Checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(connection)?;
+    Ok(done.busy == 0)
+}
