@@ -122,9 +122,9 @@ pub struct Relay {
     #[arg(long, env = "BRUTUS_SHARE_API_URL", value_name = "URL", default_value = "http://127.0.0.1:8090", value_parser = base_url)]
     pub api_url: String,
 
-    /// Directory of the secrets, the token and the spool [default: brutus-share/relay in the user's state directory]
-    #[arg(long, env = "BRUTUS_SHARE_LOCAL_DIR", value_name = "DIR")]
-    pub local_dir: Option<PathBuf>,
+    /// The secrets' place.
+    #[command(flatten)]
+    pub local: LocalDir,
 
     /// Whether sessions may be shared at all
     #[arg(long, env = "BRUTUS_SHARE_ENABLED", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
@@ -134,6 +134,26 @@ pub struct Relay {
     #[arg(long, env = "BRUTUS_SHARE_INTERVAL", value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub interval: Duration,
 
+    /// Items in one sync, all together; has to be below the server's limit for a body
+    #[arg(long, env = "BRUTUS_SHARE_MAX_BATCH", value_name = "SIZE", default_value = "4MiB", value_parser = size)]
+    pub max_batch: u64,
+
+    /// Most that may wait on the disk for the server
+    #[arg(long, env = "BRUTUS_SHARE_MAX_SPOOL", value_name = "SIZE", default_value = "1GiB", value_parser = size)]
+    pub max_spool: u64,
+
+    /// Longest wait between two tries when the server is away
+    #[arg(long, env = "BRUTUS_SHARE_MAX_BACKOFF", value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub max_backoff: Duration,
+
+    /// How long one request to the server may take
+    #[arg(long, env = "BRUTUS_SHARE_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub timeout: Duration,
+
+    /// How long pending updates may take to be sent when the relay is asked to stop
+    #[arg(long, env = "BRUTUS_SHARE_STOP_TIMEOUT", value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub stop_timeout: Duration,
+
     /// The log.
     #[command(flatten)]
     pub log: Log,
@@ -141,6 +161,24 @@ pub struct Relay {
     /// TOML or JSON file with any of these options, by their names with underscores
     #[arg(long, env = "BRUTUS_SHARE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// Where the relay keeps its state, and where its clients find the token.
+#[derive(Debug, Clone, Args)]
+pub struct LocalDir {
+    /// Directory of the secrets, the token and the spool [default: brutus-share/relay in the user's state directory]
+    #[arg(long, env = "BRUTUS_SHARE_LOCAL_DIR", value_name = "DIR")]
+    local_dir: Option<PathBuf>,
+}
+
+impl LocalDir {
+    /// The directory.
+    ///
+    /// # Errors
+    /// When none is given and the user has no home directory.
+    pub fn path(&self) -> Result<PathBuf, NoHome> {
+        self.local_dir.clone().map_or_else(|| Ok(default_dir("--local-dir")?.join("relay")), Ok)
+    }
 }
 
 /// Where the relay listens.

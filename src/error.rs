@@ -68,6 +68,32 @@ pub enum Error {
     /// More syncs wait for the disk than the server is willing to hold.
     #[error("the store is behind: try again shortly")]
     Busy,
+    /// The relay was asked without its token.
+    #[error(
+        "the token is missing or wrong: send `Authorization: Bearer` with the text of `token` in the relay's local_dir"
+    )]
+    WrongToken,
+    /// The relay was asked by a web page, or by a name that is not this machine's.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// Sharing is switched off in the relay's configuration.
+    #[error("{0}")]
+    Disabled(String),
+    /// The session is not shared.
+    #[error("this session is not shared")]
+    NotShared,
+    /// The share server does not do what the relay asked.
+    #[error("{0}")]
+    Upstream(String),
+    /// The share server asked the relay to wait.
+    #[error("{0}")]
+    UpstreamBusy(String),
+    /// The share has ended on the server.
+    #[error("{0}")]
+    Ended(String),
+    /// The relay has no room for more.
+    #[error("{0}")]
+    NoRoom(String),
     /// The store cannot read or write now.
     #[error("the store is not available: try again later")]
     Unavailable,
@@ -96,6 +122,14 @@ impl Error {
             Self::TooManyCreates { .. } => ("too_many_creates", StatusCode::TOO_MANY_REQUESTS),
             Self::TooManyViewers => ("too_many_viewers", StatusCode::SERVICE_UNAVAILABLE),
             Self::Busy => ("busy", StatusCode::SERVICE_UNAVAILABLE),
+            Self::WrongToken => ("wrong_token", StatusCode::UNAUTHORIZED),
+            Self::Forbidden(_) => ("forbidden", StatusCode::FORBIDDEN),
+            Self::Disabled(_) => ("disabled", StatusCode::FORBIDDEN),
+            Self::NotShared => ("not_shared", StatusCode::NOT_FOUND),
+            Self::Upstream(_) => ("server_unreachable", StatusCode::BAD_GATEWAY),
+            Self::UpstreamBusy(_) => ("server_busy", StatusCode::SERVICE_UNAVAILABLE),
+            Self::Ended(_) => ("share_ended", StatusCode::CONFLICT),
+            Self::NoRoom(_) => ("no_room", StatusCode::INSUFFICIENT_STORAGE),
             Self::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
         }
     }
@@ -111,7 +145,7 @@ impl Error {
             Self::TooManyCreates { retry_after } => Some(*retry_after),
             Self::TooManyViewers => Some(Duration::from_secs(30)),
             Self::Busy => Some(Duration::from_secs(1)),
-            Self::Unavailable => Some(Duration::from_secs(5)),
+            Self::Unavailable | Self::UpstreamBusy(_) => Some(Duration::from_secs(5)),
             _ => None,
         }
     }

@@ -19,11 +19,13 @@
 //! | [`config`], [`error`], [`cli`] | options, refusals, commands |
 
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod error;
 pub mod http;
 pub mod model;
 pub mod protocol;
+pub mod relay;
 pub mod serve;
 pub mod share;
 pub mod sqlite;

@@ -1,0 +1,138 @@
+//! `brutus-share share`, `list`, `unshare` and `status`: the relay for a person at a terminal, or a script.
+
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use serde_json::Value;
+
+use super::relay_client::{ListedShare, RelayCallError, RelayClient, RelayOptions};
+
+/// What every command here takes.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    relay: RelayOptions,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A command about one session.
+#[derive(Debug, Args)]
+pub(super) struct OneSession {
+    /// The session's id, as its agent calls it
+    #[arg(value_name = "SESSION")]
+    session: String,
+
+    #[command(flatten)]
+    options: Options,
+}
+
+/// `share SESSION`
+pub(super) fn share(command: &OneSession) -> Result<(), RelayCallError> {
+    ask(
+        &command.options,
+        async |relay| relay.share(&command.session).await,
+        |answer| {
+            println!("{}", answer["url"].as_str().unwrap_or_default());
+        },
+    )
+}
+
+/// `unshare SESSION`
+pub(super) fn unshare(command: &OneSession) -> Result<(), RelayCallError> {
+    ask(
+        &command.options,
+        async |relay| relay.unshare(&command.session).await,
+        |_| {
+            println!("{} is no longer shared", command.session);
+        },
+    )
+}
+
+/// `list`
+pub(super) fn list(options: &Options) -> Result<(), RelayCallError> {
+    ask(
+        options,
+        async |relay| relay.list().await,
+        |answer| {
+            let shares = shares(answer);
+            if shares.is_empty() {
+                println!("Nothing is shared.");
+                return;
+            }
+            let width = shares.iter().map(|share| share.session_id.len()).max().unwrap_or(0);
+            for share in shares {
+                println!(
+                    "{:width$}  {:9}  {:>4}  {}",
+                    share.session_id,
+                    share.state,
+                    age(share.created_at),
+                    share.url
+                );
+            }
+        },
+    )
+}
+
+/// `status`
+pub(super) fn status(options: &Options) -> Result<(), RelayCallError> {
+    ask(
+        options,
+        async |relay| relay.list().await,
+        |answer| {
+            let shares = shares(answer);
+            let pending: u64 = shares.iter().map(|share| share.pending).sum();
+            println!(
+                "The relay runs. Sessions shared: {}. Items waiting to be sent: {pending}.",
+                shares.len()
+            );
+            for share in shares {
+                let last = share
+                    .last_sync
+                    .map_or("nothing sent yet".into(), |at| format!("last sent {} ago", age(at)));
+                println!("{}: {}, {} waiting, {last}", share.session_id, share.state, share.pending);
+                if share.set_aside > 0 {
+                    println!("  {} items were given up: the server will not take them", share.set_aside);
+                }
+                if let Some(error) = share.last_error {
+                    println!("  {error}");
+                }
+            }
+        },
+    )
+}
+
+fn ask(
+    options: &Options,
+    question: impl AsyncFnOnce(&RelayClient) -> Result<Value, RelayCallError>,
+    print: impl FnOnce(&Value),
+) -> Result<(), RelayCallError> {
+    let answer = actix_web::rt::System::new().block_on(async {
+        let relay = RelayClient::new(&options.relay)?;
+        question(&relay).await
+    })?;
+    if options.json {
+        println!("{answer:#}");
+    } else {
+        print(&answer);
+    }
+    Ok(())
+}
+
+fn shares(answer: &Value) -> Vec<ListedShare> {
+    serde_json::from_value(answer.clone()).unwrap_or_default()
+}
+
+/// How long ago something was, in its largest unit.
+fn age(milliseconds: i64) -> String {
+    let then = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0));
+    let seconds = SystemTime::now().duration_since(then).unwrap_or_default().as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..86_400 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}

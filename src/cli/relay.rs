@@ -1,0 +1,21 @@
+//! `brutus-share relay`
+
+use std::error::Error;
+use std::io::Write;
+
+use crate::relay::{self, Listener};
+use crate::{config, serve};
+
+pub(super) fn run(config: &config::Relay) -> Result<(), Box<dyn Error>> {
+    super::logging::start(&config.log)?;
+    let listener = Listener::bind(&config.listen)?;
+    let url = listener.url()?;
+    actix_web::rt::System::new().block_on(async {
+        let relay = relay::start(listener, config).await?;
+        // On stdout, for whoever started this process and waits for it.
+        println!("listening on {url}");
+        let _ = std::io::stdout().flush();
+        relay.run(serve::stop_signal()?).await?;
+        Ok(())
+    })
+}

@@ -1,0 +1,152 @@
+//! The relay, as the commands and the MCP server speak to it.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use actix_service::fn_service;
+use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
+use awc::http::{Method, Uri, header};
+use awc::{Client, Connector};
+use clap::Args;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::net::UnixStream;
+
+use crate::client::SecretsError;
+use crate::config::{LocalDir, NoHome};
+use crate::relay::Token;
+
+/// Creating a share waits for the server; everything else is local.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Where the relay is, and where its token stands.
+#[derive(Debug, Clone, Args)]
+pub(super) struct RelayOptions {
+    /// The relay: `http://ADDRESS:PORT` or `unix:PATH`
+    #[arg(long, env = "BRUTUS_SHARE_RELAY", value_name = "URL", default_value = "http://127.0.0.1:8091")]
+    relay: String,
+
+    #[command(flatten)]
+    local: LocalDir,
+}
+
+/// A relay that can be asked.
+#[derive(Clone)]
+pub(super) struct RelayClient {
+    client: Client,
+    base: String,
+    token: String,
+}
+
+/// Why a relay did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RelayCallError {
+    /// There is no relay where it was looked for.
+    #[error("no relay answers at {relay} ({reason}): start one with `brutus-share relay`")]
+    NotRunning { relay: String, reason: String },
+    /// The token cannot be read.
+    #[error("the relay's token cannot be read: {0} (has a relay been started with this --local-dir?)")]
+    Token(#[from] SecretsError),
+    /// No place for the token is known.
+    #[error(transparent)]
+    NoHome(#[from] NoHome),
+    /// The relay refuses.
+    #[error("{message}")]
+    Refused { code: String, message: String },
+}
+
+impl RelayCallError {
+    /// What the process ends with.
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::NotRunning { .. } => 3,
+            Self::Refused { code, .. } if code == "not_shared" => 4,
+            _ => 1,
+        }
+    }
+}
+
+/// A share, as the relay lists it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ListedShare {
+    #[serde(rename = "sessionID")]
+    pub(super) session_id: String,
+    pub(super) url: String,
+    pub(super) created_at: i64,
+    pub(super) pending: u64,
+    pub(super) last_sync: Option<i64>,
+    pub(super) state: String,
+    pub(super) last_error: Option<String>,
+    pub(super) set_aside: u64,
+}
+
+impl RelayClient {
+    pub(super) fn new(options: &RelayOptions) -> Result<Self, RelayCallError> {
+        let token = Token::read(&options.local.path()?)?.expose().to_owned();
+        let (client, base) = match options.relay.strip_prefix("unix:") {
+            Some(path) => (unix_client(path.into()), "http://localhost".to_owned()),
+            None => {
+                (Client::builder().timeout(TIMEOUT).finish(), options.relay.trim_end_matches('/').to_owned())
+            }
+        };
+        Ok(Self { client, base, token })
+    }
+
+    /// Shares a session; gives its URL.
+    pub(super) async fn share(&self, session: &str) -> Result<Value, RelayCallError> {
+        self.ask(Method::POST, &format!("/v1/sessions/{}/share", escape(session))).await
+    }
+
+    pub(super) async fn unshare(&self, session: &str) -> Result<Value, RelayCallError> {
+        self.ask(Method::DELETE, &format!("/v1/sessions/{}/share", escape(session))).await
+    }
+
+    /// All shares, as JSON.
+    pub(super) async fn list(&self) -> Result<Value, RelayCallError> {
+        self.ask(Method::GET, "/v1/shares").await
+    }
+
+    async fn ask(&self, method: Method, path: &str) -> Result<Value, RelayCallError> {
+        let not_running = |reason: String| RelayCallError::NotRunning { relay: self.base.clone(), reason };
+        let request = self
+            .client
+            .request(method, format!("{}{path}", self.base))
+            .insert_header((header::AUTHORIZATION, format!("Bearer {}", self.token)));
+        let mut answer = request.send().await.map_err(|error| not_running(error.to_string()))?;
+        let body = answer.body().limit(64 << 20).await.map_err(|error| not_running(error.to_string()))?;
+        let json: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if answer.status().is_success() {
+            return Ok(json);
+        }
+        let field = |name: &str| json["error"][name].as_str().map(ToOwned::to_owned);
+        Err(RelayCallError::Refused {
+            code: field("code").unwrap_or_default(),
+            message: field("message").unwrap_or_else(|| format!("the relay answers {}", answer.status())),
+        })
+    }
+}
+
+fn unix_client(path: PathBuf) -> Client {
+    let connect = fn_service(move |request: ConnectInfo<Uri>| {
+        let path = path.clone();
+        async move {
+            let stream = UnixStream::connect(path).await.map_err(ConnectError::Io)?;
+            Ok::<_, ConnectError>(Connection::new(request.request().clone(), stream))
+        }
+    });
+    Client::builder().connector(Connector::new().connector(connect)).timeout(TIMEOUT).finish()
+}
+
+/// A session's id as one piece of a path.
+fn escape(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut path, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            let _ = write!(path, "%{byte:02X}");
+        }
+        path
+    })
+}

@@ -1,0 +1,121 @@
+//! The sharing client: takes an agent's events, keeps the secrets, batches and pushes. The relay is a local HTTP door to
+//! it; a Rust program can embed it without one (`examples/embed.rs`).
+//!
+//! ```text
+//! Bus -> Manager -> SyncQueue -> Transport -> server
+//!           |           |
+//!       ShareStore    Spool
+//! ```
+//!
+//! What was accepted is in the spool, on the disk, before anybody is told so. Events of sessions that are not shared are
+//! dropped where they come in.
+
+mod bus;
+mod event;
+mod manager;
+mod queue;
+mod schedule;
+mod schema;
+mod secrets;
+mod spool;
+mod transport;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use bus::{Bus, Publish, Subscribe};
+pub use event::{Event, Happening, backlog};
+pub use manager::{Create, Flush, List, Manager, Remove, Report, Shared, Stop};
+pub use queue::Progress;
+pub use secrets::{SecretsError, check_private, write_private};
+
+use crate::sqlite::{StartupError, WriteError};
+
+/// How a client works.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Whether sessions may be shared at all.
+    pub enabled: bool,
+    /// The share server: what `/api/share` is appended to.
+    pub api_url: String,
+    /// The directory of the secrets and the spool.
+    pub local_dir: PathBuf,
+    /// How long updates of a session are gathered before they are sent.
+    pub interval: Duration,
+    /// Bytes of items in one sync. Has to be below the server's limit for a body.
+    pub max_batch: usize,
+    /// Bytes that may wait in the spool.
+    pub max_spool: u64,
+    /// The longest wait between two tries of a batch.
+    pub max_backoff: Duration,
+    /// How long one request may take.
+    pub timeout: Duration,
+}
+
+impl Config {
+    /// The defaults, for a server and a directory.
+    pub fn new(api_url: impl Into<String>, local_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            enabled: true,
+            api_url: api_url.into(),
+            local_dir: local_dir.into(),
+            interval: Duration::from_secs(1),
+            max_batch: 4 << 20,
+            max_spool: 1 << 30,
+            max_backoff: Duration::from_secs(60),
+            timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Why a client does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The spool cannot be opened.
+    #[error(transparent)]
+    Spool(#[from] StartupError),
+    /// The secrets cannot be read, or others can read them.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+}
+
+/// Why a client did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// Sharing is switched off.
+    #[error("sharing is switched off: set `enabled` to true in the relay's configuration")]
+    Disabled,
+    /// The session is not shared.
+    #[error("this session is not shared")]
+    NotShared,
+    /// The input is not what it should be.
+    #[error("{0}")]
+    Malformed(String),
+    /// The server cannot be reached, or does not answer as a share server does.
+    #[error("the share server cannot be reached: {0}")]
+    Unreachable(String),
+    /// The server refuses for now.
+    #[error("the share server is busy: {0}")]
+    ServerBusy(String),
+    /// The share has ended on the server.
+    #[error("the share has ended on the server: share the session again")]
+    Ended,
+    /// Too much waits to be sent.
+    #[error("too much waits to be sent to the server (max_spool): nothing of this was accepted")]
+    SpoolFull,
+    /// The disk is full.
+    #[error("the disk is full: nothing of this was accepted")]
+    DiskFull,
+    /// The local state cannot be written.
+    #[error("the local state cannot be written now: nothing of this was accepted")]
+    Unavailable,
+}
+
+impl From<WriteError> for ClientError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Full => Self::DiskFull,
+            WriteError::Busy | WriteError::Unavailable => Self::Unavailable,
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! The queue of what is to be sent: a lane for each shared session, one batch under way in each. Contents wait in the spool;
+//! here is when they go, and what became of them.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use actix::fut::wrap_future;
+use actix::prelude::*;
+use tokio::sync::oneshot;
+
+use super::schedule::Schedule;
+use super::spool::{Amount, Batch, Spool, waiting};
+use super::transport::{Outcome, Transport};
+use super::{ClientError, Config};
+use crate::model::Change;
+
+/// Sends what waits for shared sessions.
+pub(super) struct SyncQueue {
+    config: Config,
+    spool: Spool,
+    transport: Transport,
+    ended: Recipient<Ended>,
+    lanes: HashMap<String, Lane>,
+    /// The order of what is accepted.
+    seq: i64,
+    /// Bytes in the spool, never less than there are: replaced versions are counted until the next look.
+    spooled: u64,
+}
+
+struct Lane {
+    /// Id and secret; `None` while the share is being created.
+    share: Option<(String, String)>,
+    schedule: Schedule,
+    timer: Option<SpawnHandle>,
+    /// Items in one batch: fewer after the server refused a batch, so that the one it refuses is found.
+    max_items: usize,
+    /// The newest `seq` that is on the disk.
+    accepted: i64,
+    flushes: Vec<(i64, oneshot::Sender<Result<(), ClientError>>)>,
+    progress: Progress,
+}
+
+/// How the sending of a session goes.
+#[derive(Debug, Clone, Default)]
+pub struct Progress {
+    /// Items that wait.
+    pub pending: u64,
+    /// Bytes that wait.
+    pub pending_bytes: u64,
+    /// When a batch last reached the server, in milliseconds since 1970.
+    pub last_sync: Option<i64>,
+    /// Why the last try failed; `None` when it did not.
+    pub last_error: Option<String>,
+    /// Tries that failed since the last that did not.
+    pub failures: u32,
+    /// Items that the server will not take, and that were given up.
+    pub set_aside: u64,
+}
+
+/// A session is about to be shared: what is enqueued for it waits.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Open(pub(super) String);
+
+/// The share of a session exists: what waits for it can go.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Attach {
+    pub(super) session: String,
+    pub(super) id: String,
+    pub(super) secret: String,
+}
+
+/// A session is not shared any more: what waits for it is dropped.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Detach(pub(super) String);
+
+/// Takes changes of a session. Answered when they are on the disk; with their number, which is 0 when it is not shared.
+#[derive(Message)]
+#[rtype(result = "Result<usize, ClientError>")]
+pub(super) struct Enqueue {
+    pub(super) session: String,
+    pub(super) changes: Vec<Change>,
+}
+
+/// Sends what waits for a session now. Answered when it is on the server, or could not be brought there.
+#[derive(Message)]
+#[rtype(result = "Result<(), ClientError>")]
+pub(super) struct FlushLane(pub(super) String);
+
+/// Sends all that waits now. Answered when every lane has tried.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Drain;
+
+/// How the sending goes, by session.
+#[derive(Message)]
+#[rtype(result = "HashMap<String, Progress>")]
+pub(super) struct Look;
+
+/// To the manager: the server does not know the share any more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Ended(pub(super) String);
+
+/// What became of one batch.
+enum Sent {
+    /// Nothing was waiting.
+    Nothing,
+    Batch {
+        outcome: Outcome,
+        items: usize,
+        last: i64,
+        more: bool,
+    },
+    /// The spool could not be read or written.
+    Spool(ClientError),
+}
+
+impl SyncQueue {
+    pub(super) fn new(
+        config: Config,
+        spool: Spool,
+        transport: Transport,
+        ended: Recipient<Ended>,
+        amounts: &[(String, Amount)],
+    ) -> Self {
+        let seq = amounts.iter().map(|(_, amount)| amount.last).max().unwrap_or(0);
+        let spooled = amounts.iter().map(|(_, amount)| amount.bytes).sum();
+        Self { config, spool, transport, ended, lanes: HashMap::new(), seq, spooled }
+    }
+
+    fn lane(&mut self, session: &str) -> &mut Lane {
+        let config = &self.config;
+        self.lanes.entry(session.to_owned()).or_insert_with(|| Lane {
+            share: None,
+            schedule: Schedule::new(config.interval, config.max_backoff),
+            timer: None,
+            max_items: usize::MAX,
+            accepted: 0,
+            flushes: Vec::new(),
+            progress: Progress::default(),
+        })
+    }
+
+    /// Sets a lane's timer to when its next batch is due.
+    fn arm(&mut self, session: &str, ctx: &mut Context<Self>) {
+        let Some(lane) = self.lanes.get_mut(session) else { return };
+        if let Some(timer) = lane.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        let Some(at) = lane.schedule.next().filter(|_| lane.share.is_some()) else { return };
+        let session = session.to_owned();
+        let wait = at.saturating_duration_since(Instant::now());
+        lane.timer = Some(ctx.run_later(wait, move |queue, ctx| queue.send(session, ctx)));
+    }
+
+    fn send(&mut self, session: String, ctx: &mut Context<Self>) {
+        let Some(lane) = self.lanes.get_mut(&session) else { return };
+        let Some((id, secret)) = lane.share.clone() else { return };
+        lane.timer = None;
+        lane.schedule.started();
+        let (accepted, max_items, max_bytes) = (lane.accepted, lane.max_items, self.config.max_batch);
+        let (spool, transport, name) = (self.spool.clone(), self.transport.clone(), session.clone());
+        let sending = async move {
+            let Batch { items, more } = match spool.next(name.clone(), max_bytes, max_items).await {
+                Ok(batch) => batch,
+                Err(error) => return Sent::Spool(error.into()),
+            };
+            let Some(last) = items.last().map(|item| item.seq) else { return Sent::Nothing };
+            let outcome = transport.sync(&id, &secret, &items).await;
+            let given_up = matches!(outcome, Outcome::Rejected(_)) && items.len() == 1;
+            if outcome == Outcome::Done || given_up {
+                let sent = items.iter().map(|item| (item.key.clone(), item.seq)).collect();
+                if let Err(error) = spool.sent(name, sent).await {
+                    return Sent::Spool(error.into());
+                }
+            }
+            Sent::Batch { outcome, items: items.len(), last, more }
+        };
+        ctx.spawn(
+            wrap_future::<_, Self>(sending)
+                .map(move |sent, queue, ctx| queue.sent(&session, accepted, sent, ctx)),
+        );
+    }
+
+    /// A batch has come back. `accepted` is what was on the disk when it was put together.
+    fn sent(&mut self, session: &str, accepted: i64, sent: Sent, ctx: &mut Context<Self>) {
+        let now = Instant::now();
+        let Some(lane) = self.lanes.get_mut(session) else { return };
+        match sent {
+            Sent::Nothing => {
+                lane.schedule.succeeded();
+                lane.flushed(accepted);
+            }
+            Sent::Batch { outcome: Outcome::Done, last, more, .. } => {
+                lane.schedule.succeeded();
+                lane.max_items = lane.max_items.saturating_mul(2);
+                lane.progress.last_sync = Some(milliseconds());
+                lane.progress.last_error = None;
+                lane.flushed(if more { last } else { last.max(accepted) });
+                if more {
+                    lane.schedule.hurry(now);
+                }
+            }
+            Sent::Batch { outcome: Outcome::Rejected(reason), items, last, .. } => {
+                lane.schedule.succeeded();
+                lane.schedule.hurry(now);
+                if items > 1 {
+                    // One of them is what the server refuses: halves find it.
+                    lane.max_items = items / 2;
+                } else {
+                    tracing::warn!(%reason, "the server will not take one item: it is given up");
+                    lane.max_items = usize::MAX;
+                    lane.progress.set_aside += 1;
+                    lane.progress.last_error = Some(format!("one item was given up: {reason}"));
+                    lane.flushed(last);
+                }
+            }
+            Sent::Batch { outcome: Outcome::Gone, .. } => {
+                tracing::warn!("a share has ended on the server");
+                lane.fail(&ClientError::Ended);
+                self.ended.do_send(Ended(session.to_owned()));
+                self.drop_lane(session, ctx);
+                return;
+            }
+            Sent::Batch { outcome: Outcome::Retry { reason, after }, .. } => {
+                lane.retry(now, after, reason.clone());
+                lane.fail(&ClientError::Unreachable(reason));
+            }
+            Sent::Spool(error) => {
+                lane.retry(now, None, error.to_string());
+                lane.fail(&error);
+            }
+        }
+        self.arm(session, ctx);
+    }
+
+    fn drop_lane(&mut self, session: &str, ctx: &mut Context<Self>) {
+        if let Some(lane) = self.lanes.remove(session)
+            && let Some(timer) = lane.timer
+        {
+            ctx.cancel_future(timer);
+        }
+        let discard = self.spool.clone();
+        let session = session.to_owned();
+        ctx.spawn(wrap_future(async move {
+            if let Err(error) = discard.discard(session).await {
+                tracing::error!(%error, "what is not to be sent any more stays in the spool");
+            }
+        }));
+    }
+}
+
+impl Lane {
+    fn retry(&mut self, now: Instant, after: Option<Duration>, reason: String) {
+        tracing::warn!(%reason, failures = self.schedule.failures() + 1, "cannot sync now");
+        self.schedule.failed(now, after, jitter());
+        self.progress.last_error = Some(reason);
+    }
+
+    /// What was accepted up to `seq` is on the server.
+    fn flushed(&mut self, seq: i64) {
+        for (_, flush) in self.flushes.extract_if(.., |(upto, _)| *upto <= seq) {
+            let _ = flush.send(Ok(()));
+        }
+    }
+
+    fn fail(&mut self, error: &ClientError) {
+        for (_, flush) in self.flushes.drain(..) {
+            let _ = flush.send(Err(error.clone()));
+        }
+    }
+}
+
+impl Actor for SyncQueue {
+    type Context = Context<Self>;
+}
+
+impl Handler<Open> for SyncQueue {
+    type Result = ();
+
+    fn handle(&mut self, Open(session): Open, _: &mut Self::Context) {
+        self.lane(&session);
+    }
+}
+
+impl Handler<Attach> for SyncQueue {
+    type Result = ();
+
+    fn handle(&mut self, Attach { session, id, secret }: Attach, ctx: &mut Self::Context) {
+        let lane = self.lane(&session);
+        lane.share = Some((id, secret));
+        // What waited for the share, or was left by an earlier life, goes at once.
+        lane.schedule.hurry(Instant::now());
+        self.arm(&session, ctx);
+    }
+}
+
+impl Handler<Detach> for SyncQueue {
+    type Result = ();
+
+    fn handle(&mut self, Detach(session): Detach, ctx: &mut Self::Context) {
+        if let Some(lane) = self.lanes.get_mut(&session) {
+            lane.fail(&ClientError::NotShared);
+        }
+        self.drop_lane(&session, ctx);
+    }
+}
+
+impl Handler<Enqueue> for SyncQueue {
+    type Result = ResponseActFuture<Self, Result<usize, ClientError>>;
+
+    fn handle(&mut self, Enqueue { session, changes }: Enqueue, _: &mut Self::Context) -> Self::Result {
+        if changes.is_empty() || !self.lanes.contains_key(&session) {
+            return Box::pin(actix::fut::ready(Ok(0)));
+        }
+        let count = changes.len();
+        let items = waiting(changes, || {
+            self.seq += 1;
+            self.seq
+        });
+        let (spool, last) = (self.spool.clone(), self.seq);
+        let bytes = items.iter().map(|item| item.bytes() as u64).sum::<u64>();
+        self.spooled += bytes;
+        let (estimate, max) = (self.spooled, self.config.max_spool);
+        let name = session.clone();
+        // The job is in the writer's queue, in the order of these messages, before anything is awaited; unless the spool may
+        // be full, which has to be looked up first.
+        let put = (estimate <= max).then(|| spool.put(name.clone(), items.clone()));
+        let stored = async move {
+            if let Some(put) = put {
+                return put.await.map(|()| None).map_err(ClientError::from);
+            }
+            let spooled = spool.amounts().await?.iter().map(|(_, amount)| amount.bytes).sum::<u64>();
+            if spooled + bytes > max {
+                return Err(ClientError::SpoolFull);
+            }
+            spool.put(name, items).await?;
+            Ok(Some(spooled + bytes))
+        };
+        Box::pin(wrap_future::<_, Self>(stored).map(move |stored, queue, ctx| {
+            match stored {
+                Ok(Some(spooled)) => queue.spooled = spooled,
+                Ok(None) => {}
+                Err(error) => {
+                    queue.spooled = queue.spooled.saturating_sub(bytes);
+                    return Err(error);
+                }
+            }
+            if let Some(lane) = queue.lanes.get_mut(&session) {
+                lane.accepted = lane.accepted.max(last);
+                lane.schedule.updated(Instant::now());
+                if lane.timer.is_none() {
+                    queue.arm(&session, ctx);
+                }
+            }
+            Ok(count)
+        }))
+    }
+}
+
+impl Handler<FlushLane> for SyncQueue {
+    type Result = ResponseFuture<Result<(), ClientError>>;
+
+    fn handle(&mut self, FlushLane(session): FlushLane, ctx: &mut Self::Context) -> Self::Result {
+        let Some(lane) = self.lanes.get_mut(&session) else {
+            return Box::pin(std::future::ready(Err(ClientError::NotShared)));
+        };
+        let (done, flushed) = oneshot::channel();
+        lane.flushes.push((lane.accepted, done));
+        lane.schedule.flush(Instant::now());
+        self.arm(&session, ctx);
+        Box::pin(async { flushed.await.unwrap_or(Err(ClientError::Unavailable)) })
+    }
+}
+
+impl Handler<Drain> for SyncQueue {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
+        let sessions: Vec<_> = self.lanes.keys().cloned().collect();
+        let flushes: Vec<_> =
+            sessions.into_iter().map(|session| self.handle(FlushLane(session), ctx)).collect();
+        Box::pin(async {
+            futures_util::future::join_all(flushes).await;
+        })
+    }
+}
+
+impl Handler<Look> for SyncQueue {
+    type Result = ResponseFuture<HashMap<String, Progress>>;
+
+    fn handle(&mut self, _: Look, _: &mut Self::Context) -> Self::Result {
+        let mut progress: HashMap<_, _> = self
+            .lanes
+            .iter()
+            .map(|(session, lane)| {
+                (session.clone(), Progress { failures: lane.schedule.failures(), ..lane.progress.clone() })
+            })
+            .collect();
+        let spool = self.spool.clone();
+        Box::pin(async move {
+            for (session, amount) in spool.amounts().await.unwrap_or_default() {
+                if let Some(progress) = progress.get_mut(&session) {
+                    progress.pending = amount.items;
+                    progress.pending_bytes = amount.bytes;
+                }
+            }
+            progress
+        })
+    }
+}
+
+/// A random number from 0 to 1.
+fn jitter() -> f64 {
+    getrandom::u32().map_or(0.5, |bits| f64::from(bits) / f64::from(u32::MAX))
+}
+
+/// Milliseconds since 1970.
+pub(super) fn milliseconds() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,345 @@
+//! What was accepted and is not on the server yet: on the disk, the newest version of each item. It survives `kill -9`.
+
+use std::path::Path;
+
+use diesel::dsl::{count_star, sql};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable};
+use diesel::upsert::excluded;
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::schema::spool;
+use crate::model::{Change, Content, Key};
+use crate::sqlite::{self, StartupError, WriteError, Writer};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/spool");
+
+/// Items in one batch, whatever their size.
+const BATCH_ITEMS: i64 = 2000;
+
+/// What an item costs beside its key and content, in bytes.
+const ITEM_OVERHEAD: usize = 128;
+
+/// A handle on the spool.
+#[derive(Clone)]
+pub(super) struct Spool {
+    writer: Writer,
+}
+
+/// One item that waits.
+#[derive(Debug, Clone)]
+pub(super) struct Waiting {
+    pub(super) key: Key,
+    /// `None` is a removal.
+    pub(super) content: Option<Content>,
+    /// The order in which updates were accepted.
+    pub(super) seq: i64,
+}
+
+/// What goes to the server in one sync.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) items: Vec<Waiting>,
+    /// Whether more waits after it.
+    pub(super) more: bool,
+}
+
+/// How much waits for one session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Amount {
+    pub(super) items: u64,
+    pub(super) bytes: u64,
+    /// The newest `seq`.
+    pub(super) last: i64,
+}
+
+impl Spool {
+    /// Opens the spool of a directory. Another process cannot open it meanwhile.
+    pub(super) fn open(dir: &Path) -> Result<Self, StartupError> {
+        sqlite::private_dir(dir)?;
+        let lock = sqlite::lock(&dir.join("lock"))?;
+        let connection = sqlite::open_and_migrate(&dir.join("spool.db"), MIGRATIONS)?;
+        Ok(Self { writer: Writer::start(connection, lock)? })
+    }
+
+    /// What waits, for each session.
+    pub(super) async fn amounts(&self) -> Result<Vec<(String, Amount)>, WriteError> {
+        self.writer.submit(0, amounts).await
+    }
+
+    /// Stores changes, in the order of the calls. When the future is done they are on the disk.
+    pub(super) fn put(
+        &self,
+        session: String,
+        changes: Vec<Waiting>,
+    ) -> BoxFuture<'static, Result<(), WriteError>> {
+        let bytes = changes.iter().map(Waiting::bytes).sum();
+        self.writer.submit(bytes, move |connection| {
+            changes.iter().try_for_each(|change| put(connection, &session, change))
+        })
+    }
+
+    /// The oldest items of a session: one at least, then while they are within `max_bytes` and `max_items`. Tells whether
+    /// there are more.
+    pub(super) async fn next(
+        &self,
+        session: String,
+        max_bytes: usize,
+        max_items: usize,
+    ) -> Result<Batch, WriteError> {
+        self.writer.submit(0, move |connection| next(connection, &session, max_bytes, max_items)).await
+    }
+
+    /// Takes items away that the server has, unless they have changed since.
+    pub(super) async fn sent(&self, session: String, items: Vec<(Key, i64)>) -> Result<(), WriteError> {
+        self.writer
+            .submit(0, move |connection| {
+                items.iter().try_for_each(|(key, seq)| {
+                    let item = spool::table
+                        .filter(spool::session_id.eq(&session))
+                        .filter(spool::key.eq(key.as_str()))
+                        .filter(spool::seq.eq(seq));
+                    diesel::delete(item).execute(connection).map(|_| ())
+                })
+            })
+            .await
+    }
+
+    /// Takes all of a session away: it is not shared any more.
+    pub(super) async fn discard(&self, session: String) -> Result<(), WriteError> {
+        self.writer
+            .erase(move |connection| {
+                diesel::delete(spool::table.filter(spool::session_id.eq(&session)))
+                    .execute(connection)
+                    .map(|_| ())
+            })
+            .await
+    }
+
+    pub(super) fn close(&self) {
+        self.writer.close();
+    }
+}
+
+impl Waiting {
+    /// What an item counts for, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.key.as_str().len()
+            + self.content.as_ref().map_or(0, |content| content.get().len())
+            + ITEM_OVERHEAD
+    }
+
+    /// The item as it goes over the wire: `{type, data}`.
+    pub(super) fn wire(&self) -> (String, Content) {
+        let kind = self.key.kind();
+        if let Some(content) = &self.content {
+            return (kind.to_owned(), content.clone());
+        }
+        let ids = match self.key.parent_message_id() {
+            Some(message) => {
+                let id = self.key.as_str().splitn(3, '/').nth(2).unwrap_or_default();
+                serde_json::json!({"messageID": message, "id": id})
+            }
+            None => serde_json::json!({"id": self.key.message_id()}),
+        };
+        (format!("{kind}.removed"), content_of(&ids))
+    }
+}
+
+/// What changes do to the spool. A list of models becomes an item for each, for lists are merged on the server and the
+/// newest list alone would lose the others.
+pub(super) fn waiting(changes: Vec<Change>, mut next_seq: impl FnMut() -> i64) -> Vec<Waiting> {
+    let mut items = Vec::with_capacity(changes.len());
+    for change in changes {
+        match change {
+            Change::Put(key, content) => items.push(Waiting { key, content: Some(content), seq: next_seq() }),
+            Change::Remove(key) => items.push(Waiting { key, content: None, seq: next_seq() }),
+            Change::MergeModels(models) => {
+                let models: Vec<Value> = serde_json::from_str(models.get()).unwrap_or_default();
+                for model in models {
+                    let name = |field: &str| model[field].as_str().unwrap_or_default().replace('/', "%2F");
+                    let key = Key::from(format!("model/{}/{}", name("providerID"), name("id")));
+                    items.push(Waiting {
+                        key,
+                        content: Some(content_of(&Value::from(vec![model]))),
+                        seq: next_seq(),
+                    });
+                }
+            }
+        }
+    }
+    items
+}
+
+fn content_of(value: &Value) -> Content {
+    // A value always has a text.
+    serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned()).into()
+}
+
+fn put(connection: &mut SqliteConnection, session: &str, item: &Waiting) -> QueryResult<()> {
+    if let (Some(message), None) = (item.key.message_id(), &item.content) {
+        // Its parts go with it; those that come later are accepted later.
+        let (from, to) = (format!("part/{message}/"), format!("part/{message}0"));
+        let parts = spool::table
+            .filter(spool::session_id.eq(session))
+            .filter(spool::key.ge(from))
+            .filter(spool::key.lt(to));
+        diesel::delete(parts).execute(connection)?;
+    }
+    diesel::insert_into(spool::table)
+        .values((
+            spool::session_id.eq(session),
+            spool::key.eq(item.key.as_str()),
+            spool::content.eq(item.content.as_ref().map(|content| content.get())),
+            spool::seq.eq(item.seq),
+            spool::bytes.eq(i64::try_from(item.bytes()).unwrap_or(i64::MAX)),
+        ))
+        .on_conflict((spool::session_id, spool::key))
+        .do_update()
+        .set((
+            spool::content.eq(excluded(spool::content)),
+            spool::seq.eq(excluded(spool::seq)),
+            spool::bytes.eq(excluded(spool::bytes)),
+        ))
+        .execute(connection)?;
+    Ok(())
+}
+
+fn next(
+    connection: &mut SqliteConnection,
+    session: &str,
+    max_bytes: usize,
+    max_items: usize,
+) -> QueryResult<Batch> {
+    let limit = i64::try_from(max_items).unwrap_or(BATCH_ITEMS).min(BATCH_ITEMS);
+    let rows = spool::table
+        .filter(spool::session_id.eq(session))
+        .order(spool::seq)
+        .limit(limit + 1)
+        .select((spool::key, spool::content, spool::seq))
+        .load_iter::<(String, Option<String>, i64), diesel::connection::DefaultLoadingMode>(connection)?;
+    let (mut batch, mut bytes) = (Batch { items: Vec::new(), more: false }, 0);
+    for (row, nth) in rows.zip(0..) {
+        let (key, content, seq) = row?;
+        let content = content.map(RawValue::from_string).transpose();
+        let content =
+            content.map_err(|error| diesel::result::Error::DeserializationError(Box::new(error)))?;
+        let item = Waiting { key: Key::from(key), content: content.map(Content::from), seq };
+        bytes += item.bytes();
+        if nth == limit || (bytes > max_bytes && nth > 0) {
+            batch.more = true;
+            break;
+        }
+        batch.items.push(item);
+    }
+    Ok(batch)
+}
+
+fn amounts(connection: &mut SqliteConnection) -> QueryResult<Vec<(String, Amount)>> {
+    type Row = (String, i64, Option<i64>, Option<i64>);
+    // Diesel's sum of a BigInt is a Numeric, which SQLite does not have.
+    let bytes = sql::<Nullable<BigInt>>("sum(bytes)");
+    let rows: Vec<Row> = spool::table
+        .group_by(spool::session_id)
+        .select((spool::session_id, count_star(), bytes, diesel::dsl::max(spool::seq)))
+        .load(connection)?;
+    let amount = |(session, items, bytes, last): Row| {
+        let unsigned = |number: i64| u64::try_from(number).unwrap_or(0);
+        let amount =
+            Amount { items: unsigned(items), bytes: unsigned(bytes.unwrap_or(0)), last: last.unwrap_or(0) };
+        (session, amount)
+    };
+    Ok(rows.into_iter().map(amount).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changes(items: &[(&str, &str)]) -> Vec<Change> {
+        let raw = |json: &str| RawValue::from_string(json.to_owned()).unwrap();
+        items.iter().map(|(kind, data)| Change::from_item(kind, &raw(data), "x").unwrap()).collect()
+    }
+
+    async fn put_all(spool: &Spool, items: &[(&str, &str)], seq: &mut i64) {
+        let items = waiting(changes(items), || {
+            *seq += 1;
+            *seq
+        });
+        spool.put("s".into(), items).await.unwrap();
+    }
+
+    #[actix_web::test]
+    async fn queue_deduplication() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let spool = Spool::open(dir.path()).unwrap();
+        let mut seq = 0;
+        for version in 0..100 {
+            let data = format!(r#"{{"messageID":"m","id":"p{}","text":"{version}"}}"#, version % 5);
+            put_all(&spool, &[("part", &data)], &mut seq).await;
+        }
+        let batch = spool.next("s".into(), usize::MAX, 1000).await.unwrap().items;
+        let texts: Vec<_> =
+            batch.iter().map(|item| item.content.as_ref().unwrap().get().to_owned()).collect();
+        assert_eq!(texts.len(), 5);
+        assert!(
+            texts.iter().zip(95..).all(|(text, version)| text.contains(&format!("\"{version}\""))),
+            "{texts:?}"
+        );
+
+        // What changes while a batch is under way is not taken away with it.
+        put_all(&spool, &[("part", r#"{"messageID":"m","id":"p0","text":"newer"}"#)], &mut seq).await;
+        spool
+            .sent("s".into(), batch.iter().map(|item| (item.key.clone(), item.seq)).collect())
+            .await
+            .unwrap();
+        let left = spool.next("s".into(), usize::MAX, 1000).await.unwrap().items;
+        assert_eq!(left.len(), 1);
+        assert!(left[0].content.as_ref().unwrap().get().contains("newer"));
+        spool.close();
+
+        // Another process finds it again.
+        let spool = Spool::open(dir.path()).unwrap();
+        let amounts = spool.amounts().await.unwrap();
+        assert_eq!((amounts.len(), amounts[0].1.items), (1, 1));
+        assert_eq!(amounts[0].1.bytes, left[0].bytes() as u64);
+    }
+
+    #[actix_web::test]
+    async fn models_wait_one_by_one_and_removals_take_parts_with_them() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let spool = Spool::open(dir.path()).unwrap();
+        let mut seq = 0;
+        put_all(
+            &spool,
+            &[
+                (
+                    "model",
+                    r#"[{"providerID":"p","id":"a/b"},{"providerID":"p","id":"c","headers":{"key":"x"}}]"#,
+                ),
+                ("model", r#"[{"providerID":"p","id":"a/b","name":"newer"}]"#),
+                ("part", r#"{"messageID":"m","id":"p1"}"#),
+                ("message.removed", r#"{"id":"m"}"#),
+                ("part", r#"{"messageID":"m","id":"p/2"}"#),
+                ("part.removed", r#"{"messageID":"m","id":"p/2"}"#),
+            ],
+            &mut seq,
+        )
+        .await;
+        let sent: Vec<_> =
+            spool.next("s".into(), usize::MAX, 1000).await.unwrap().items.iter().map(Waiting::wire).collect();
+        let sent: Vec<_> = sent.iter().map(|(kind, data)| (kind.as_str(), data.get())).collect();
+        assert_eq!(
+            sent,
+            [
+                ("model", r#"[{"id":"c","providerID":"p"}]"#),
+                ("model", r#"[{"id":"a/b","name":"newer","providerID":"p"}]"#),
+                ("message.removed", r#"{"id":"m"}"#),
+                ("part.removed", r#"{"id":"p/2","messageID":"m"}"#),
+            ]
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! The relay's requests, each a message to the manager.
+
+use actix::Addr;
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::client::{ClientError, Create, Event, Flush, List, Manager, Remove, Report, backlog};
+use crate::error::Error;
+
+type ManagerData = web::Data<Addr<Manager>>;
+
+/// `GET /healthz`
+pub(super) async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().json(json!({"status": "ok"}))
+}
+
+/// `POST /v1/events`
+pub(super) async fn events(body: web::Bytes, manager: ManagerData) -> Result<HttpResponse, Error> {
+    let single: &RawValue = parse(&body, "an event or an array of events")?;
+    let events = if single.get().starts_with('[') {
+        let events: Vec<&RawValue> = parse(single.get().as_bytes(), "an array of events")?;
+        let events =
+            events.iter().enumerate().map(|(index, event)| Event::parse(event, &format!("[{index}]")));
+        events.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?
+    } else {
+        Event::parse(single, "event")?.into_iter().collect()
+    };
+    let accepted = manager.send(Report(events)).await.map_err(|_| Error::Unavailable)??;
+    Ok(HttpResponse::Accepted().json(json!({"accepted": accepted})))
+}
+
+/// `POST /v1/sessions/{sessionID}/share`
+pub(super) async fn share(
+    session: web::Path<String>,
+    body: web::Bytes,
+    manager: ManagerData,
+) -> Result<HttpResponse, Error> {
+    #[derive(Deserialize, Default)]
+    struct Body<'a> {
+        #[serde(borrow, default)]
+        data: Vec<&'a RawValue>,
+    }
+    let body: Body =
+        if body.is_empty() { Body::default() } else { parse(&body, "{data: [{type, data}, …]}")? };
+    let create = Create { session_id: session_id(session)?, backlog: backlog(&body.data)? };
+    Ok(HttpResponse::Ok().json(manager.send(create).await.map_err(|_| Error::Unavailable)??))
+}
+
+/// `DELETE /v1/sessions/{sessionID}/share`
+pub(super) async fn unshare(session: web::Path<String>, manager: ManagerData) -> Result<HttpResponse, Error> {
+    let remove = Remove { session_id: session_id(session)? };
+    manager.send(remove).await.map_err(|_| Error::Unavailable)??;
+    Ok(HttpResponse::Ok().json(json!({})))
+}
+
+/// `POST /v1/sessions/{sessionID}/flush`
+pub(super) async fn flush(session: web::Path<String>, manager: ManagerData) -> Result<HttpResponse, Error> {
+    let flush = Flush { session_id: session_id(session)? };
+    manager.send(flush).await.map_err(|_| Error::Unavailable)??;
+    Ok(HttpResponse::Ok().json(json!({})))
+}
+
+/// `GET /v1/shares`
+pub(super) async fn shares(manager: ManagerData) -> Result<HttpResponse, Error> {
+    Ok(HttpResponse::Ok().json(manager.send(List).await.map_err(|_| Error::Unavailable)?))
+}
+
+fn session_id(session: web::Path<String>) -> Result<String, Error> {
+    let session = session.into_inner();
+    if session.is_empty() || session.chars().count() > crate::protocol::MAX_SESSION_ID {
+        return Err(Error::malformed(format!(
+            "a session's id has 1 to {} characters",
+            crate::protocol::MAX_SESSION_ID
+        )));
+    }
+    Ok(session)
+}
+
+fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], expected: &str) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|error| {
+        Error::malformed(format!(
+            "the body must be {expected} as JSON: line {}, column {}",
+            error.line(),
+            error.column()
+        ))
+    })
+}
+
+impl From<ClientError> for Error {
+    fn from(error: ClientError) -> Self {
+        let message = error.to_string();
+        match error {
+            ClientError::Disabled => Self::Disabled(message),
+            ClientError::NotShared => Self::NotShared,
+            ClientError::Malformed(message) => Self::Malformed(message),
+            ClientError::Unreachable(_) => Self::Upstream(message),
+            ClientError::ServerBusy(_) => Self::UpstreamBusy(message),
+            ClientError::Ended => Self::Ended(message),
+            ClientError::SpoolFull | ClientError::DiskFull => Self::NoRoom(message),
+            ClientError::Unavailable => Self::Unavailable,
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The relay: the sharing client behind a local HTTP door, for an agent that is not written in Rust. Every route stands on
+//! this page.
+
+mod door;
+mod handlers;
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use actix::Addr;
+use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpResponse, HttpServer, web};
+
+use crate::client::{self, Manager, SecretsError, StartError};
+use crate::config::{self, RelayAddress};
+use crate::error::Error;
+
+pub use door::{TOKEN_FILE, Token};
+
+/// The largest body that the relay reads, in bytes: a long session with images comes as one backlog.
+const MAX_BODY: usize = 256 << 20;
+
+/// Where a relay listens, once it does.
+pub enum Listener {
+    /// On loopback.
+    Tcp(TcpListener),
+    /// On a Unix socket, at this path.
+    Unix(UnixListener, PathBuf),
+}
+
+/// Why the relay does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// The local state cannot be used.
+    #[error(transparent)]
+    Client(#[from] StartError),
+    /// The token cannot be used.
+    #[error(transparent)]
+    Token(#[from] SecretsError),
+    /// No place for the state is known.
+    #[error(transparent)]
+    NoHome(#[from] config::NoHome),
+    /// The address cannot be used.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The server does not start.
+    #[error("cannot serve: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// A relay that listens.
+pub struct Running {
+    server: Server,
+    manager: Addr<Manager>,
+    stop_timeout: Duration,
+    socket: Option<PathBuf>,
+}
+
+impl Listener {
+    /// Listens on an address. A Unix socket that an earlier life left is replaced.
+    ///
+    /// # Errors
+    /// When the address is taken or cannot be used.
+    pub fn bind(address: &RelayAddress) -> Result<Self, RelayError> {
+        match address {
+            RelayAddress::Tcp(address) => TcpListener::bind(address)
+                .map(Self::Tcp)
+                .map_err(|source| RelayError::Listen { address: address.to_string(), source }),
+            RelayAddress::Unix(path) => bind_unix(path)
+                .map(|listener| Self::Unix(listener, path.clone()))
+                .map_err(|source| RelayError::Listen { address: format!("unix:{}", path.display()), source }),
+        }
+    }
+
+    /// What clients connect to.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn url(&self) -> std::io::Result<String> {
+        match self {
+            Self::Tcp(listener) => Ok(format!("http://{}", listener.local_addr()?)),
+            Self::Unix(_, path) => Ok(format!("unix:{}", path.display())),
+        }
+    }
+}
+
+fn bind_unix(path: &Path) -> std::io::Result<UnixListener> {
+    if std::os::unix::net::UnixStream::connect(path).is_err() {
+        // Nobody answers there.
+        let _ = std::fs::remove_file(path);
+    }
+    // Bound under a name that nobody knows, made private, and only then given its name.
+    let hidden = path.with_extension(format!("{}.new", std::process::id()));
+    let listener = UnixListener::bind(&hidden)?;
+    std::fs::set_permissions(&hidden, std::fs::Permissions::from_mode(0o600))?;
+    if path.exists() {
+        std::fs::remove_file(&hidden)?;
+        return Err(std::io::ErrorKind::AddrInUse.into());
+    }
+    std::fs::rename(&hidden, path)?;
+    Ok(listener)
+}
+
+/// Opens the client and starts its door. Has to be called in an actix system.
+///
+/// # Errors
+/// When the local state or the listener cannot be used.
+pub async fn start(listener: Listener, config: &config::Relay) -> Result<Running, RelayError> {
+    let local_dir = config.local.path()?;
+    let manager = Manager::open(client::Config {
+        enabled: config.enabled,
+        interval: config.interval,
+        max_batch: usize::try_from(config.max_batch).unwrap_or(usize::MAX),
+        max_spool: config.max_spool,
+        max_backoff: config.max_backoff,
+        timeout: config.timeout,
+        ..client::Config::new(&config.api_url, &local_dir)
+    })
+    .await?;
+    let token = Token::open(&local_dir)?;
+    tracing::info!(local_dir = %local_dir.display(), api_url = %config.api_url, enabled = config.enabled, "relaying");
+    let (data, token) = (web::Data::new(manager.clone()), web::Data::new(token));
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(data.clone())
+            .app_data(token.clone())
+            .app_data(web::PayloadConfig::new(MAX_BODY))
+            .wrap(from_fn(door::check))
+            .configure(routes)
+    })
+    .workers(1)
+    .shutdown_timeout(1)
+    .disable_signals();
+    let (server, socket) = match listener {
+        Listener::Tcp(listener) => (server.listen(listener)?, None),
+        Listener::Unix(listener, path) => (server.listen_uds(listener)?, Some(path)),
+    };
+    Ok(Running { server: server.run(), manager, stop_timeout: config.stop_timeout, socket })
+}
+
+fn routes(app: &mut web::ServiceConfig) {
+    app.route("/healthz", web::get().to(handlers::healthz))
+        .route("/v1/events", web::post().to(handlers::events))
+        .route("/v1/sessions/{session}/share", web::post().to(handlers::share))
+        .route("/v1/sessions/{session}/share", web::delete().to(handlers::unshare))
+        .route("/v1/sessions/{session}/flush", web::post().to(handlers::flush))
+        .route("/v1/shares", web::get().to(handlers::shares))
+        .default_service(web::to(async || Err::<HttpResponse, _>(Error::NoSuchPath)));
+}
+
+impl Running {
+    /// Serves until `stop` is done; then takes nothing more, and sends what waits as far as the time allows.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn run(self, stop: impl Future<Output = ()> + 'static) -> std::io::Result<()> {
+        let handle = self.server.handle();
+        actix_web::rt::spawn(async move {
+            stop.await;
+            tracing::info!("stopping");
+            handle.stop(true).await;
+        });
+        self.server.await?;
+        let _ = self.manager.send(client::Stop { within: self.stop_timeout }).await;
+        if let Some(path) = self.socket {
+            let _ = std::fs::remove_file(path);
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
