@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpResponse, ResponseError};
+use actix_web::{HttpResponse, Resource, ResponseError, web};
 use serde::Serialize;
 
 /// A refused request. Every variant has a stable code, which clients may match on, and a status.
@@ -189,4 +189,10 @@ impl ResponseError for Error {
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .json(ErrorBody::new(self.code(), &self.to_string()))
     }
+}
+
+/// A resource that answers a method it does not know with 405 and what it knows.
+pub fn resource(path: &str, allowed: &'static str) -> Resource {
+    let refuse = move || std::future::ready(Err::<HttpResponse, _>(Error::MethodNotAllowed(allowed)));
+    web::resource(path).default_service(web::to(refuse))
 }

@@ -243,10 +243,9 @@ impl SyncQueue {
         {
             ctx.cancel_future(timer);
         }
-        let discard = self.spool.clone();
-        let session = session.to_owned();
+        let discarded = self.spool.discard(session.to_owned());
         ctx.spawn(wrap_future(async move {
-            if let Err(error) = discard.discard(session).await {
+            if let Err(error) = discarded.await {
                 tracing::error!(%error, "what is not to be sent any more stays in the spool");
             }
         }));

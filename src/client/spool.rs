@@ -108,15 +108,14 @@ impl Spool {
             .await
     }
 
-    /// Takes all of a session away: it is not shared any more.
-    pub(super) async fn discard(&self, session: String) -> Result<(), WriteError> {
-        self.writer
-            .erase(move |connection| {
-                diesel::delete(spool::table.filter(spool::session_id.eq(&session)))
-                    .execute(connection)
-                    .map(|_| ())
-            })
-            .await
+    /// Takes all of a session away: it is not shared any more. In the order of the calls, like `put`: what is put later
+    /// stays.
+    pub(super) fn discard(&self, session: String) -> BoxFuture<'static, Result<(), WriteError>> {
+        self.writer.erase(move |connection| {
+            diesel::delete(spool::table.filter(spool::session_id.eq(&session)))
+                .execute(connection)
+                .map(|_| ())
+        })
     }
 
     pub(super) fn close(&self) {

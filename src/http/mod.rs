@@ -16,7 +16,7 @@ use actix_web::middleware::{Compress, DefaultHeaders};
 use actix_web::{HttpResponse, Resource, guard, web};
 
 use crate::config::Limits;
-use crate::error::Error;
+use crate::error::{Error, resource};
 use crate::share::Hub;
 use crate::store::Store;
 
@@ -74,13 +74,6 @@ pub fn routes(app: &mut web::ServiceConfig) {
 /// Headers that stand on every answer.
 pub fn headers() -> DefaultHeaders {
     DefaultHeaders::new().add(("X-Content-Type-Options", "nosniff")).add(("Referrer-Policy", "no-referrer"))
-}
-
-/// A resource that answers a method it does not know with 405 and what it knows.
-fn resource(path: &str, allowed: &'static str) -> Resource {
-    web::resource(path).default_service(web::to(move || {
-        std::future::ready(Err::<HttpResponse, _>(Error::MethodNotAllowed(allowed)))
-    }))
 }
 
 fn read() -> actix_web::Route {

@@ -17,7 +17,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 
 use crate::client::{self, Manager, SecretsError, StartError};
 use crate::config::{self, RelayAddress};
-use crate::error::Error;
+use crate::error::{Error, resource};
 
 pub use door::{TOKEN_FILE, Token};
 
@@ -148,12 +148,15 @@ pub async fn start(listener: Listener, config: &config::Relay) -> Result<Running
 }
 
 fn routes(app: &mut web::ServiceConfig) {
-    app.route("/healthz", web::get().to(handlers::healthz))
-        .route("/v1/events", web::post().to(handlers::events))
-        .route("/v1/sessions/{session}/share", web::post().to(handlers::share))
-        .route("/v1/sessions/{session}/share", web::delete().to(handlers::unshare))
-        .route("/v1/sessions/{session}/flush", web::post().to(handlers::flush))
-        .route("/v1/shares", web::get().to(handlers::shares))
+    app.service(resource("/healthz", "GET").route(web::get().to(handlers::healthz)))
+        .service(resource("/v1/events", "POST").route(web::post().to(handlers::events)))
+        .service(
+            resource("/v1/sessions/{session}/share", "POST, DELETE")
+                .route(web::post().to(handlers::share))
+                .route(web::delete().to(handlers::unshare)),
+        )
+        .service(resource("/v1/sessions/{session}/flush", "POST").route(web::post().to(handlers::flush)))
+        .service(resource("/v1/shares", "GET").route(web::get().to(handlers::shares)))
         .default_service(web::to(async || Err::<HttpResponse, _>(Error::NoSuchPath)));
 }
 

@@ -1,4 +1,8 @@
-//! A server process, a sharing client and a viewer, for the stories.
+//! Processes, a sharing client and a viewer, for the stories.
+
+pub mod fake;
+pub mod proxy;
+pub mod relay;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -19,12 +23,76 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 /// Longer than anything here takes on a slow machine. Reached only when something is broken.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running `brutus-share serve`.
-pub struct TestServer {
+/// A running `brutus-share`, followed by its output.
+pub struct TestProcess {
     child: Child,
-    pub address: String,
+    /// What it says that it listens on.
     pub url: String,
     log: Arc<Mutex<String>>,
+}
+
+impl TestProcess {
+    /// Starts a daemon and waits until it listens.
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+        let log = Arc::new(Mutex::new(String::new()));
+        let mut stderr = child.stderr.take().expect("piped");
+        let sink = log.clone();
+        thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(read @ 1..) = stderr.read(&mut piece) {
+                sink.lock().unwrap().push_str(&String::from_utf8_lossy(&piece[..read]));
+            }
+        });
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        let Some(url) = line.trim().strip_prefix("listening on ") else {
+            panic!("it did not start: {line:?}\n{}", log.lock().unwrap());
+        };
+        Self { url: url.to_owned(), child, log }
+    }
+
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill").success());
+    }
+
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("it ends")
+    }
+
+    /// `kill -9`
+    pub fn kill(&mut self) {
+        self.child.kill().expect("killed");
+        self.wait();
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for TestProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program that is tested.
+pub fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_brutus-share"))
+}
+
+/// A running `brutus-share serve`.
+pub struct TestServer {
+    process: TestProcess,
+    pub address: String,
+    pub url: String,
     data: Arc<TempDir>,
     args: Vec<String>,
 }
@@ -43,32 +111,16 @@ impl TestServer {
     }
 
     fn spawn(listen: &str, data: Arc<TempDir>, args: Vec<String>, env: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_brutus-share"))
-            .arg("serve")
-            .args(["--listen", listen, "--log", "debug", "--create-limit", "100000/s", "--data-dir"])
-            .arg(data.path().join("data"))
-            .args(&args)
-            .envs(env.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
-        let log = Arc::new(Mutex::new(String::new()));
-        let mut stderr = child.stderr.take().expect("piped");
-        let sink = log.clone();
-        thread::spawn(move || {
-            let mut piece = [0; 4096];
-            while let Ok(read @ 1..) = stderr.read(&mut piece) {
-                sink.lock().unwrap().push_str(&String::from_utf8_lossy(&piece[..read]));
-            }
-        });
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        let Some(url) = line.trim().strip_prefix("listening on ") else {
-            panic!("the server did not start: {line:?}\n{}", log.lock().unwrap());
-        };
-        let url = url.to_owned();
-        Self { child, address: url.replace("http://", ""), url, log, data, args }
+        let process = TestProcess::start(
+            program()
+                .arg("serve")
+                .args(["--listen", listen, "--log", "debug", "--create-limit", "100000/s", "--data-dir"])
+                .arg(data.path().join("data"))
+                .args(&args)
+                .envs(env.iter().copied()),
+        );
+        let url = process.url.clone();
+        Self { process, address: url.replace("http://", ""), url, data, args }
     }
 
     pub fn data_dir(&self) -> PathBuf {
@@ -76,22 +128,25 @@ impl TestServer {
     }
 
     pub fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
+        self.process.log()
     }
 
     pub fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill").success());
+        self.process.signal(signal);
     }
 
     pub fn wait(&mut self) -> ExitStatus {
-        self.child.wait().expect("the server ends")
+        self.process.wait()
+    }
+
+    /// `kill -9`
+    pub fn kill(&mut self) {
+        self.process.kill();
     }
 
     /// `kill -9`, and a new process on the same data and port.
     pub fn crash_and_restart(&mut self) {
-        self.child.kill().expect("killed");
-        self.wait();
+        self.kill();
         self.restart();
     }
 
@@ -102,7 +157,8 @@ impl TestServer {
 
     /// The process's resident memory, in bytes.
     pub fn memory(&self) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process");
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("a process");
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
         line.split_whitespace().nth(1).and_then(|kib| kib.parse::<usize>().ok()).expect("a number") << 10
     }
@@ -151,13 +207,6 @@ impl TestServer {
         assert_eq!(status, 200, "{created}");
         let text = |name: &str| created[name].as_str().expect(name).to_owned();
         TestShare { server: self, id: text("id"), secret: text("secret"), url: text("url") }
-    }
-}
-
-impl Drop for TestServer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -210,8 +259,7 @@ impl TestShare<'_> {
 
     pub async fn view_from(&self, query: &str) -> TestViewer {
         let url = format!("ws://{}{}{query}", self.server.address, self.path("/poll"));
-        let (socket, _) = tokio_tungstenite::connect_async(url).await.expect("a viewer connects");
-        TestViewer::new(socket)
+        TestViewer::connect(&url).await
     }
 }
 
@@ -232,6 +280,11 @@ pub struct TestViewer {
 }
 
 impl TestViewer {
+    pub async fn connect(url: &str) -> Self {
+        let (socket, _) = tokio_tungstenite::connect_async(url).await.expect("a viewer connects");
+        Self::new(socket)
+    }
+
     fn new(socket: Socket) -> Self {
         Self {
             socket,

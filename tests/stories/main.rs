@@ -1,0 +1,9 @@
+//! Stories about the program, told through its public doors: the command line, HTTP and WebSocket. Every story starts real
+//! processes with directories of their own.
+
+#![allow(unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod harness;
+mod relay;
+mod rooms;
+mod server;

@@ -1,0 +1,58 @@
+//! The commands of a person.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::harness::relay::{TestRelay, part_event};
+use crate::harness::{TestServer, program};
+
+fn run(relay: &TestRelay, args: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = program()
+        .args(args)
+        .args(["--relay", &relay.url, "--local-dir"])
+        .arg(relay.local_dir())
+        .output()
+        .expect("runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    (status.code().expect("a code"), text(stdout), text(stderr))
+}
+
+#[actix_web::test]
+async fn a_person_shares_lists_and_unshares() {
+    let server = TestServer::start(&[]);
+    let relay = TestRelay::start(&server.url, &[]);
+    assert_eq!(run(&relay, &["list"]), (0, "Nothing is shared.\n".into(), String::new()));
+    let (code, url, _) = run(&relay, &["share", "ses/ä 1"]);
+    assert!(code == 0 && url.starts_with(&format!("{}/s/", server.url)), "{url}");
+    let (code, json, _) = run(&relay, &["share", "ses/ä 1", "--json"]);
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((code, json["url"].as_str()), (0, Some(url.trim())));
+
+    let (_, listed, _) = run(&relay, &["list"]);
+    assert!(
+        listed.contains("ses/ä 1") && listed.contains("active") && listed.contains(url.trim()),
+        "{listed}"
+    );
+    let (_, listed, _) = run(&relay, &["list", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&listed).expect("JSON")[0]["sessionID"], "ses/ä 1");
+    relay.report(&[part_event("ses/ä 1", "m", "p", "x")]).await;
+    let (code, status, _) = run(&relay, &["status"]);
+    assert!(code == 0 && status.contains("Sessions shared: 1"), "{status}");
+
+    assert_eq!(run(&relay, &["unshare", "ses/ä 1"]).0, 0);
+    let (code, _, error) = run(&relay, &["unshare", "ses/ä 1"]);
+    assert!(code == 4 && error.contains("not shared"), "{error}");
+}
+
+#[actix_web::test]
+async fn what_is_wrong_is_said_with_what_to_do() {
+    let server = TestServer::start(&[]);
+    let mut relay = TestRelay::start(&server.url, &[]);
+    relay.terminate();
+    let (code, _, error) = run(&relay, &["list"]);
+    assert!(code == 3 && error.contains("start one with `brutus-share relay`"), "{error}");
+    let output = program().args(["list", "--local-dir", "/nowhere"]).output().expect("runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("has a relay been started"));
+}

@@ -1,0 +1,7 @@
+//! The relay beside an agent, and the commands over it.
+
+mod commands;
+mod door;
+mod faults;
+mod sharing;
+mod wire;

@@ -1,0 +1,10 @@
+//! The share server.
+
+mod bad_input;
+mod crash;
+mod delete;
+mod live;
+mod options;
+mod secrets;
+mod sharing;
+mod shutdown;
