@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand. Here: what there is, and how the layers of configuration are put together.
 
+mod demo;
 mod layers;
 mod logging;
 mod mcp;
@@ -43,6 +44,8 @@ enum Command {
     Status(person::Options),
     /// Run an MCP server on stdio: the tools by which an agent shares, unshares and lists
     Mcp(relay_client::RelayOptions),
+    /// Show a live page: a server and a relay with throw-away data, and a conversation played into them
+    Demo(demo::Options),
 }
 
 /// Runs the command that `args` names, and says how it ended, as `--help` lists it.
@@ -60,6 +63,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::List(options) => person::list(options).map_err(Into::into),
         Command::Status(options) => person::status(options).map_err(Into::into),
         Command::Mcp(options) => mcp::run(options),
+        Command::Demo(options) => demo::run(options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -103,18 +103,36 @@ impl RelayClient {
         self.ask(Method::DELETE, &format!("/v1/sessions/{}/share", escape(session))).await
     }
 
+    /// Reports an event, as an agent does.
+    pub(super) async fn report(&self, event: &Value) -> Result<Value, RelayCallError> {
+        self.ask_with(Method::POST, "/v1/events", Some(event)).await
+    }
+
     /// All shares, as JSON.
     pub(super) async fn list(&self) -> Result<Value, RelayCallError> {
         self.ask(Method::GET, "/v1/shares").await
     }
 
     async fn ask(&self, method: Method, path: &str) -> Result<Value, RelayCallError> {
+        self.ask_with(method, path, None).await
+    }
+
+    async fn ask_with(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, RelayCallError> {
         let not_running = |reason: String| RelayCallError::NotRunning { relay: self.base.clone(), reason };
         let request = self
             .client
             .request(method, format!("{}{path}", self.base))
             .insert_header((header::AUTHORIZATION, format!("Bearer {}", self.token)));
-        let mut answer = request.send().await.map_err(|error| not_running(error.to_string()))?;
+        let sent = match body {
+            Some(body) => request.send_json(body).await,
+            None => request.send().await,
+        };
+        let mut answer = sent.map_err(|error| not_running(error.to_string()))?;
         let body = answer.body().limit(64 << 20).await.map_err(|error| not_running(error.to_string()))?;
         let json: Value = serde_json::from_slice(&body).unwrap_or_default();
         if answer.status().is_success() {

@@ -10,13 +10,12 @@ use tokio::sync::oneshot;
 
 use super::bus::{Bus, Subscribe};
 use super::event::{Event, Happening};
-use super::queue::{
-    Attach, Detach, Drain, Ended, Enqueue, FlushLane, Look, Open, Progress, SyncQueue, milliseconds,
-};
+use super::queue::{Attach, Detach, Drain, Ended, Enqueue, FlushLane, Look, Open, Progress, SyncQueue};
 use super::secrets::{Secrets, Share, State};
 use super::spool::Spool;
 use super::transport::{Outcome, Transport};
 use super::{ClientError, Config, StartError};
+use crate::clock::now_ms;
 use crate::model::Change;
 use crate::protocol::Created;
 
@@ -156,7 +155,7 @@ impl Manager {
                 id: created.id,
                 url: created.url,
                 secret: created.secret,
-                created_at: milliseconds(),
+                created_at: now_ms(),
                 state: State::Active,
             };
             let attach =

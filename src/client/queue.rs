@@ -2,7 +2,7 @@
 //! here is when they go, and what became of them.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use actix::fut::wrap_future;
 use actix::prelude::*;
@@ -12,6 +12,7 @@ use super::schedule::Schedule;
 use super::spool::{Amount, Batch, Spool, waiting};
 use super::transport::{Outcome, Transport};
 use super::{ClientError, Config};
+use crate::clock::now_ms;
 use crate::model::Change;
 
 /// Sends what waits for shared sessions.
@@ -197,7 +198,7 @@ impl SyncQueue {
             Sent::Batch { outcome: Outcome::Done, last, more, .. } => {
                 lane.schedule.succeeded();
                 lane.max_items = lane.max_items.saturating_mul(2);
-                lane.progress.last_sync = Some(milliseconds());
+                lane.progress.last_sync = Some(now_ms());
                 lane.progress.last_error = None;
                 lane.flushed(if more { last } else { last.max(accepted) });
                 if more {
@@ -415,10 +416,4 @@ impl Handler<Look> for SyncQueue {
 /// A random number from 0 to 1.
 fn jitter() -> f64 {
     getrandom::u32().map_or(0.5, |bits| f64::from(bits) / f64::from(u32::MAX))
-}
-
-/// Milliseconds since 1970.
-pub(super) fn milliseconds() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

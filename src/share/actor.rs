@@ -21,6 +21,7 @@ use super::messages::{
     Ack, Delete, Frame, Goodbye, Idle, Join, Leave, Look, Page, Pull, Read, ReadAll, Shutdown, Snapshot,
     Summary, Sync, Update, ViewerId, Wake,
 };
+use crate::clock::now_ms;
 use crate::error::Error;
 use crate::model::{SecretHash, ShareId, Transcript};
 use crate::protocol::{Closed, ItemsFrame, Reason, Viewers, WireItem, close_code};
@@ -174,7 +175,7 @@ impl Share {
             }
             return;
         }
-        let at = now();
+        let at = now_ms();
         let write = Write {
             num: ready.num,
             rows: rows.into_values().collect(),
@@ -227,7 +228,7 @@ impl Share {
         ready.writing = true;
         let waiters = std::mem::take(&mut ready.waiting_deletes);
         let (store, num) = (self.store.clone(), ready.num);
-        let deleted = async move { store.delete(num, now()).await };
+        let deleted = async move { store.delete(num, now_ms()).await };
         ctx.spawn(wrap_future::<_, Self>(deleted).map(move |result, share, ctx| {
             for reply in waiters {
                 answer(reply, result.map_err(Error::from));
@@ -582,10 +583,4 @@ fn refused<T: 'static>(error: Error) -> ResponseFuture<Result<T, Error>> {
 fn promised<T: 'static>(answer: oneshot::Receiver<Result<T, Error>>) -> ResponseFuture<Result<T, Error>> {
     // Without an answer the actor has stopped in between.
     Box::pin(async { answer.await.unwrap_or(Err(Error::Unavailable)) })
-}
-
-/// Milliseconds since 1970.
-pub(super) fn now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

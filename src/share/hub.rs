@@ -10,8 +10,9 @@ use actix::dev::ToEnvelope;
 use actix::prelude::*;
 
 use super::Share;
-use super::actor::{ShareConfig, now};
+use super::actor::ShareConfig;
 use super::messages::{Create, Idle, NewShare, Open, Shutdown};
+use crate::clock::now_ms;
 use crate::error::Error;
 use crate::model::{Secret, ShareId, random_epoch};
 use crate::store::{self, Store};
@@ -63,7 +64,7 @@ impl Handler<Create> for Hub {
                 session_id: create.session_id,
                 secret_hash: share.secret.hash(),
                 epoch: random_epoch().map_err(no_randomness)?,
-                at: now(),
+                at: now_ms(),
             };
             store.create(stored).await?;
             Ok(share)

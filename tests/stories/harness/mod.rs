@@ -34,6 +34,11 @@ pub struct TestProcess {
 impl TestProcess {
     /// Starts a daemon and waits until it listens.
     pub fn start(command: &mut Command) -> Self {
+        Self::start_with(command, "listening on ")
+    }
+
+    /// Starts a program and waits for its first line, which starts as told and goes on with where it is.
+    pub fn start_with(command: &mut Command, greeting: &str) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
         let log = Arc::new(Mutex::new(String::new()));
         let mut stderr = child.stderr.take().expect("piped");
@@ -46,7 +51,7 @@ impl TestProcess {
         });
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        let Some(url) = line.trim().strip_prefix("listening on ") else {
+        let Some(url) = line.trim().strip_prefix(greeting) else {
             panic!("it did not start: {line:?}\n{}", log.lock().unwrap());
         };
         Self { url: url.to_owned(), child, log }

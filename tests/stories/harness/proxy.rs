@@ -53,7 +53,7 @@ fn relay(mut client: TcpStream, server: &str, chance: u64, amount: u64) {
         0 => return,
         // Answered by somebody else.
         1 => {
-            let mut request = [0; 65536];
+            let mut request = vec![0; 65536];
             let _ = client.read(&mut request);
             let _ = client.write_all(
                 b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",

@@ -56,3 +56,25 @@ async fn what_is_wrong_is_said_with_what_to_do() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("has a relay been started"));
 }
+
+#[actix_web::test]
+async fn the_demo_shows_a_live_page_with_one_command() {
+    let demo = crate::harness::TestProcess::start_with(
+        program().args(["demo", "--no-open", "--speed", "10", "--once"]),
+        "http://",
+    );
+    let url =
+        format!("http://{}", demo.url).replace("http://", "ws://").replace("/s/", "/api/share/") + "/poll";
+    let mut viewer = crate::harness::TestViewer::connect(&url).await;
+    viewer
+        .until("the end of the conversation", |viewer| {
+            viewer
+                .items
+                .values()
+                .any(|item| item["text"].as_str().is_some_and(|text| text.contains("I do not say why")))
+        })
+        .await;
+    assert!(viewer.frames > 2, "it is played, not dumped");
+    viewer.until_closed().await;
+    assert_eq!(viewer.close_code, Some(1012));
+}

@@ -185,3 +185,23 @@ async fn a_full_spool_says_so_and_takes_again_when_there_is_room() {
     let (_, data) = server.get(&format!("/api/share/{id}/data")).await;
     assert_eq!(data.as_array().expect("items").len(), taken + 1);
 }
+
+#[actix_web::test]
+async fn a_rust_program_can_embed_the_client() {
+    let server = TestServer::start(&[]);
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let output = std::process::Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--locked", "--example", "embed", "--"])
+        .arg(&server.url)
+        .arg(dir.path().join("local"))
+        .output()
+        .expect("the example runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let url =
+        said.lines().next().and_then(|line| line.strip_prefix("shared at ")).expect("a link").to_owned();
+    let id = url.rsplit('/').next().expect("an id");
+    assert_eq!(server.get(&format!("/api/share/{id}")).await.1["title"], "Embedded");
+    let (_, data) = server.get(&format!("/api/share/{id}/data")).await;
+    assert_eq!(data[2]["data"]["text"], "Hello from inside");
+}

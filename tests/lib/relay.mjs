@@ -1,0 +1,41 @@
+// The real relay, in a process of its own.
+
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { start } from './process.mjs'
+import { BINARY } from './server.mjs'
+
+export class Relay {
+  /** Starts a relay for a server. */
+  static async start(apiUrl, ...args) {
+    const relay = new Relay()
+    relay.dir = await mkdtemp(join(tmpdir(), 'brutus-relay-'))
+    relay.localDir = join(relay.dir, 'local')
+    const options = ['relay', '--listen', '127.0.0.1:0', '--api-url', apiUrl, '--local-dir', relay.localDir, '--interval', '50ms', ...args]
+    relay.process = await start(BINARY, options, { ready: /^listening on (\S+)$/m, name: 'relay' })
+    relay.url = relay.process.match[1]
+    return relay
+  }
+
+  /** How an agent starts the MCP server of this relay. */
+  get mcpCommand() {
+    return [BINARY, 'mcp', '--relay', this.url, '--local-dir', this.localDir]
+  }
+
+  async request(method, path, body) {
+    const token = await readFile(join(this.localDir, 'token'), 'utf8')
+    const answer = await fetch(this.url + path, {
+      method,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    })
+    return { status: answer.status, json: await answer.json() }
+  }
+
+  async close() {
+    await this.process.stop('SIGKILL')
+    await rm(this.dir, { recursive: true, force: true })
+  }
+}
