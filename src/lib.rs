@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! protocol, model, sqlite <- store <- share <- http <- serve
+//!                  model <- render         <- http
 //! protocol, model, sqlite <- client <- relay
 //! ```
 //!
@@ -16,6 +17,9 @@
 //! | [`share`] | the actor of a share, and the Hub that finds it |
 //! | [`http`] | the server's routes, the viewer's session and page |
 //! | [`serve`] | the server put together |
+//! | [`render`] | a session as Markdown: pure |
+//! | [`client`] | the sharing client: queue, spool, secrets |
+//! | [`relay`] | the client's local HTTP door |
 //! | [`config`], [`error`], [`cli`] | options, refusals, commands |
 
 pub mod cli;
@@ -27,6 +31,7 @@ pub mod http;
 pub mod model;
 pub mod protocol;
 pub mod relay;
+pub mod render;
 pub mod serve;
 pub mod share;
 pub mod sqlite;

@@ -3,7 +3,7 @@
 import { showChanges } from './changes.js'
 import { Connection } from './connection.js'
 import { arrange, el } from './dom.js'
-import { downloadHtml, downloadJson } from './export.js'
+import { downloadHtml } from './export.js'
 import { cost, duration, exactTime, short, timeAgo } from './format.js'
 import { Follow } from './follow.js'
 import { listen, showHelp } from './keyboard.js'
@@ -100,7 +100,7 @@ function downloadMenu() {
   return menu(
     strings.download,
     el('a', { href: `/s/${id}.md`, download: '' }, strings.downloadMarkdown),
-    el('button', { type: 'button', onclick: () => downloadJson(session) }, strings.downloadJson),
+    el('a', { href: `/s/${id}.json`, download: '' }, strings.downloadJson),
     el('button', { type: 'button', onclick: () => downloadHtml(session, timeline) }, strings.downloadHtml),
   )
 }

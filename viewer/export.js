@@ -1,11 +1,7 @@
-// Taking the session along: as JSON and as one HTML file here; Markdown comes from the server, which writes it for readers
-// without this page too.
+// Taking the session along as one HTML file. Markdown and JSON come from the server, which has them for readers without this
+// page too.
 
 import { el } from './dom.js'
-
-export function downloadJson(session) {
-  save(`${name(session)}.json`, 'application/json', JSON.stringify(session.data(), null, 2))
-}
 
 /** The page as it stands, whole, with its styles and without its scripts. */
 export async function downloadHtml(session, timeline) {

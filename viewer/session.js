@@ -12,7 +12,6 @@ export class Session {
     this.models = []
     this.diffs = undefined
     this.messages = new Map()
-    this.others = new Map()
     this.#order = undefined
   }
 
@@ -54,8 +53,6 @@ export class Session {
     } else if (kind === 'model') {
       this.models = data
       change.info = true
-    } else {
-      this.others.set(key, { kind, data })
     }
   }
 
@@ -75,8 +72,6 @@ export class Session {
     } else if (kind === 'session_diff') {
       this.diffs = undefined
       change.info = true
-    } else {
-      this.others.delete(key)
     }
   }
 
@@ -122,21 +117,6 @@ export class Session {
       }
     }
     return turns
-  }
-
-  /** The session's items in reading order, as `/data` gives them. */
-  data() {
-    const items = []
-    const put = (type, data) => data !== undefined && items.push({ type, data })
-    put('session', this.info)
-    for (const message of this.ordered()) {
-      put('message', message.info)
-      for (const part of this.partsOf(message)) put('part', part)
-    }
-    if (this.models.length) put('model', this.models)
-    put('session_diff', this.diffs)
-    for (const { kind, data } of this.others.values()) put(kind, data)
-    return items
   }
 
   /** What the session cost so far: from its own total, or from its answers. */

@@ -138,10 +138,7 @@ impl Waiting {
             return (kind.to_owned(), content.clone());
         }
         let ids = match self.key.parent_message_id() {
-            Some(message) => {
-                let id = self.key.as_str().splitn(3, '/').nth(2).unwrap_or_default();
-                serde_json::json!({"messageID": message, "id": id})
-            }
+            Some(message) => serde_json::json!({"messageID": message, "id": self.key.part_id()}),
             None => serde_json::json!({"id": self.key.message_id()}),
         };
         (format!("{kind}.removed"), content_of(&ids))

@@ -10,7 +10,7 @@ use super::{ServiceData, body};
 use crate::error::Error;
 use crate::model::{Change, SecretHash, ShareId};
 use crate::protocol::{CreateRequest, Created, SecretRequest, SyncRequest, WireItem};
-use crate::share::{Create, Delete, Look, Read, ReadAll, Sync, ask};
+use crate::share::{Create, Delete, Look, Read, ReadAll, Snapshot, Sync, ask};
 
 /// A create's body is small: a session's id and JSON around it.
 const MAX_CREATE_BODY: u64 = 64 << 10;
@@ -83,17 +83,21 @@ pub(super) async fn summary(request: HttpRequest, service: ServiceData) -> Resul
 /// `GET /api/share/{id}/data`
 pub(super) async fn data(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
-    let snapshot = ask(&service.hub, &id, || ReadAll).await?;
+    Ok(snapshot_json(&request, &ask(&service.hub, &id, || ReadAll).await?))
+}
+
+/// A session's items as JSON, or that they are the same as before.
+pub(super) fn snapshot_json(request: &HttpRequest, snapshot: &Snapshot) -> HttpResponse {
     let tag = format!("{}-{}", snapshot.epoch, snapshot.seq);
-    if let Some(known) = not_modified(&request, &tag) {
-        return Ok(known);
+    if let Some(known) = not_modified(request, &tag) {
+        return known;
     }
     let items: Vec<_> = snapshot
         .items
         .iter()
         .map(|(key, content)| WireItem { key: None, kind: key.kind(), data: content })
         .collect();
-    Ok(tagged(&tag).json(items))
+    tagged(&tag).json(items)
 }
 
 /// `GET /api/share/{id}/items?after=SEQ&epoch=E`
@@ -129,7 +133,7 @@ pub(super) fn share_id(request: &HttpRequest) -> Result<ShareId, Error> {
 }
 
 /// An answer with content that nobody else may keep.
-fn fresh(status: StatusCode) -> actix_web::HttpResponseBuilder {
+pub(super) fn fresh(status: StatusCode) -> actix_web::HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
     response.insert_header((header::CACHE_CONTROL, "no-store")).insert_header(("X-Robots-Tag", "noindex"));
     response

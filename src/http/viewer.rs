@@ -8,9 +8,10 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::ServiceData;
-use super::shares::share_id;
+use super::shares::{fresh, snapshot_json};
 use crate::error::Error;
-use crate::share::{Look, ask};
+use crate::render::{Markdown, markdown};
+use crate::share::{ReadAll, Snapshot, ask};
 
 /// What the page may do: run and load what this server sent, and nothing else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
@@ -27,20 +28,93 @@ const FALLBACK: &str = "<!--fallback-->";
 #[exclude = "vendor/build*"]
 struct Files;
 
-/// `GET /s/{id}`
+/// What a reader of `/s/{id}` gets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Page,
+    Markdown,
+    Json,
+}
+
+/// Bytes of Markdown in the page, for readers without JavaScript. The whole is one link away.
+const FALLBACK_BYTES: usize = 128 << 10;
+
+/// `GET /s/{id}`, `/s/{id}.md`, `/s/{id}.json`
 pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
-    let found = match share_id(&request) {
-        Ok(id) => ask(&service.hub, &id, || Look).await,
-        Err(error) => Err(error),
+    let name = request.match_info().query("id");
+    let (id, format) = match name.rsplit_once('.') {
+        Some((id, "md")) => (id, Format::Markdown),
+        Some((id, "json")) => (id, Format::Json),
+        _ => (name, accepted(&request)),
     };
-    match found {
-        Ok(summary) => {
-            let title = summary.title.as_deref().unwrap_or("Shared session");
-            html(StatusCode::OK, "index.html", title)
+    let found = match id.parse() {
+        Ok(id) => ask(&service.hub, &id, || ReadAll).await,
+        Err(_) => Err(Error::NoSuchShare),
+    };
+    let snapshot = match found {
+        Ok(snapshot) => snapshot,
+        Err(Error::NoSuchShare) if format == Format::Page => {
+            return html(StatusCode::NOT_FOUND, "missing.html", &head("No such session", None), "");
         }
-        Err(Error::NoSuchShare) => html(StatusCode::NOT_FOUND, "missing.html", "No such session"),
-        Err(error) => Err(error),
+        Err(error) => return Err(error),
+    };
+    match format {
+        Format::Json => Ok(snapshot_json(&request, &snapshot)),
+        Format::Markdown => {
+            let full = request.query_string().split('&').any(|option| option == "full=1");
+            let text = markdown(&snapshot.items, Markdown { full, max_bytes: usize::MAX });
+            Ok(fresh(StatusCode::OK)
+                .insert_header(VARY)
+                .content_type("text/markdown; charset=utf-8")
+                .body(text))
+        }
+        Format::Page => {
+            let title = snapshot.title.as_deref().unwrap_or("Shared session");
+            let text = markdown(&snapshot.items, Markdown { full: false, max_bytes: FALLBACK_BYTES });
+            let fallback = format!(
+                "<p>This page needs JavaScript. The session is also here as <a href=\"/s/{id}.md\">Markdown</a> and \
+                 <a href=\"/s/{id}.json\">JSON</a>.</p>\n<pre class=\"fallback\">{}</pre>",
+                escape(&text)
+            );
+            html(StatusCode::OK, "index.html", &head(title, first_prompt(&snapshot).as_deref()), &fallback)
+        }
     }
+}
+
+const VARY: (header::HeaderName, &str) = (header::VARY, "accept");
+
+/// The format that a request's `Accept` asks for first. A browser asks for a page, and so does who asks for anything.
+fn accepted(request: &HttpRequest) -> Format {
+    let accept =
+        request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("*/*");
+    let mut kinds = accept.split(',').map(|kind| kind.split(';').next().unwrap_or_default().trim());
+    let known = |kind| match kind {
+        "text/html" | "application/xhtml+xml" | "text/*" | "*/*" => Some(Format::Page),
+        "text/markdown" | "text/plain" => Some(Format::Markdown),
+        "application/json" => Some(Format::Json),
+        _ => None,
+    };
+    kinds.find_map(known).unwrap_or(Format::Page)
+}
+
+/// The first words that were asked, for link previews.
+fn first_prompt(snapshot: &Snapshot) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Part {
+        #[serde(rename = "type")]
+        kind: String,
+        text: Option<String>,
+    }
+    let texts = snapshot.items.iter().filter(|(key, _)| key.part_id().is_some());
+    let text = texts
+        .filter_map(|(_, content)| serde_json::from_str::<Part>(content.get()).ok())
+        .find(|part| part.kind == "text")?
+        .text?;
+    let mut words: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200).collect();
+    if words.len() < text.trim().len() {
+        words.push('…');
+    }
+    Some(words)
 }
 
 /// `GET /assets/{path}`
@@ -63,12 +137,13 @@ pub(super) async fn asset(request: HttpRequest) -> Result<HttpResponse, Error> {
     Ok(response.content_type(kind).body(file.data))
 }
 
-fn html(status: StatusCode, name: &str, title: &str) -> Result<HttpResponse, Error> {
+fn html(status: StatusCode, name: &str, head: &str, fallback: &str) -> Result<HttpResponse, Error> {
     let page = Files::get(name).ok_or(Error::NoSuchPath)?;
-    let page = text(&page).replacen(HEAD, &head(title), 1).replacen(FALLBACK, "", 1);
+    let page = text(&page).replacen(HEAD, head, 1).replacen(FALLBACK, fallback, 1);
     Ok(secured(status)
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header(("X-Robots-Tag", "noindex"))
+        .insert_header(VARY)
         .content_type("text/html; charset=utf-8")
         .body(page))
 }
@@ -80,12 +155,20 @@ fn secured(status: StatusCode) -> HttpResponseBuilder {
 }
 
 /// The title and what link previews show.
-fn head(title: &str) -> String {
+fn head(title: &str, description: Option<&str>) -> String {
     let title = escape(title);
-    format!(
+    let mut head = format!(
         "<title>{title}</title>\n<meta property=\"og:type\" content=\"article\">\n\
-         <meta property=\"og:title\" content=\"{title}\">\n"
-    )
+         <meta property=\"og:title\" content=\"{title}\">\n<meta name=\"twitter:card\" content=\"summary\">\n"
+    );
+    if let Some(description) = description.map(escape) {
+        let _ = writeln!(
+            head,
+            "<meta name=\"description\" content=\"{description}\">\n\
+             <meta property=\"og:description\" content=\"{description}\">"
+        );
+    }
+    head
 }
 
 /// Text that can stand in an element or in a quoted attribute.

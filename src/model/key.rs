@@ -111,6 +111,11 @@ impl Key {
         self.0.strip_prefix("message/")
     }
 
+    /// The part's id, when this is the key of a part.
+    pub fn part_id(&self) -> Option<&str> {
+        Some(self.0.strip_prefix("part/")?.split_once('/')?.1)
+    }
+
     /// The id of a part's message, when this is the key of a part.
     pub fn parent_message_id(&self) -> Option<&str> {
         Some(self.0.strip_prefix("part/")?.split_once('/')?.0)

@@ -340,7 +340,12 @@ impl Ready {
                 let items = items.into_iter().map(|(key, content)| (key.clone(), content.clone())).collect();
                 answer(
                     reply,
-                    Ok(Snapshot { epoch: self.epoch.to_string(), seq: self.transcript.seq(), items }),
+                    Ok(Snapshot {
+                        epoch: self.epoch.to_string(),
+                        seq: self.transcript.seq(),
+                        title: self.transcript.title(),
+                        items,
+                    }),
                 );
             }
             WaitingRead::Pull(pull, reply) => {

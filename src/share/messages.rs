@@ -125,6 +125,8 @@ pub struct Snapshot {
     pub epoch: String,
     /// The sequence number of the last change.
     pub seq: u64,
+    /// The session's title; `None` before its first sync.
+    pub title: Option<String>,
     /// The items.
     pub items: Vec<(Key, Content)>,
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::harness::TestServer;
 
 /// What a room must never name.
-const FORBIDDEN: [(&str, &[&str]); 9] = [
+const FORBIDDEN: [(&str, &[&str]); 10] = [
     (
         "protocol",
         &[
@@ -36,6 +36,7 @@ const FORBIDDEN: [(&str, &[&str]); 9] = [
         ],
     ),
     ("sqlite", &["crate::", "actix"]),
+    ("render", &["crate::store", "crate::share", "crate::http", "crate::protocol", "actix", "diesel"]),
     ("store", &["crate::share", "crate::http", "crate::serve", "crate::client", "crate::relay", "actix"]),
     ("share", &["crate::http", "crate::serve", "crate::client", "crate::relay", "diesel", "actix_web"]),
     ("http", &["crate::serve", "crate::client", "crate::relay", "diesel"]),

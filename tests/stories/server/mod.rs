@@ -3,6 +3,7 @@
 mod bad_input;
 mod crash;
 mod delete;
+mod export;
 mod live;
 mod options;
 mod secrets;
