@@ -76,6 +76,7 @@ function viewMenu() {
   const folding = kinds.filter(([kind]) => kind === 'reasoning' || kind === 'tool')
   return menu(
     strings.view,
+    el('button', { class: 'only-narrow', type: 'button', onclick: changes }, strings.changes),
     el('h3', {}, strings.show),
     kinds.map(([kind, label]) => box(label, !settings.hidden.includes(kind), () => toggle('hidden', kind))),
     el('hr'),

@@ -16,6 +16,11 @@ const marked = new Marked({
   gfm: true,
   breaks: false,
   renderer: {
+    // Below the page's own headings: its title, and the prompts.
+    heading({ tokens, depth }) {
+      const level = Math.min(depth + 2, 6)
+      return `<h${level}>${this.parser.parseInline(tokens)}</h${level}>`
+    },
     html: ({ text }) => text.replace(/<[^>]*>?|[^<]+/g, (piece) => (HARMLESS.test(piece) ? piece : escape(piece))),
   },
 })
@@ -31,7 +36,7 @@ export function renderMarkdown(node, text) {
     return
   }
   for (const table of fragment.querySelectorAll('table')) {
-    const frame = el('div', { class: 'table', tabindex: '0', role: 'region', 'aria-label': 'table' })
+    const frame = el('div', { class: 'table', tabindex: '0', role: 'group', 'aria-label': strings.table })
     table.replaceWith(frame)
     frame.append(table)
   }

@@ -70,6 +70,7 @@ export const strings = {
   reverted: (count) => `${count} ${count === 1 ? 'message was' : 'messages were'} undone`,
   files: (count) => `${count} ${count === 1 ? 'file' : 'files'}`,
   image: 'Image',
+  table: 'Table',
   subtask: 'Task',
   patchOf: (count) => `Changed ${count} ${count === 1 ? 'file' : 'files'}`,
   tools: {

@@ -39,7 +39,7 @@ function fileDiff(file, path) {
   const draw = (limit) => {
     table.replaceChildren(...(sideBySide() ? twoColumns(rows, limit, language) : oneColumn(rows, limit, language)))
   }
-  const box = el('div', { class: 'diff-box' }, el('div', { class: 'diff-name', dir: 'auto' }, name), el('div', { class: 'diff-scroll', tabindex: '0', role: 'region', 'aria-label': name }, table))
+  const box = el('div', { class: 'diff-box' }, el('div', { class: 'diff-name', dir: 'auto' }, name), el('div', { class: 'diff-scroll', tabindex: '0', role: 'group', 'aria-label': name }, table))
   let limit = FIRST_ROWS
   draw(limit)
   if (rows.length > FIRST_ROWS) {

@@ -145,8 +145,8 @@ const BODIES = {
 
 function unknown(input, state) {
   const parts = []
-  if (Object.keys(input).length) parts.push(el('h4', {}, strings.input), output(JSON.stringify(input, null, 2)))
-  if (state.output) parts.push(el('h4', {}, strings.output), output(typeof state.output === 'string' ? state.output : JSON.stringify(state.output, null, 2), renderAnsi))
+  if (Object.keys(input).length) parts.push(el('p', { class: 'label' }, strings.input), output(JSON.stringify(input, null, 2)))
+  if (state.output) parts.push(el('p', { class: 'label' }, strings.output), output(typeof state.output === 'string' ? state.output : JSON.stringify(state.output, null, 2), renderAnsi))
   return parts
 }
 
