@@ -205,8 +205,9 @@ function toHash() {
   if (!node) return
   reveal(node)
   node.scrollIntoView({ block: 'start' })
-  node.classList.add('pointed')
-  setTimeout(() => node.classList.remove('pointed'), 2500)
+  const mark = node.querySelector('.prompt:not([hidden])') ?? node
+  mark.classList.add('pointed')
+  setTimeout(() => mark.classList.remove('pointed'), 2500)
 }
 addEventListener('hashchange', toHash)
 

@@ -71,7 +71,7 @@ export function whenNear(node, work) {
   observer.observe(node)
 }
 
-/** Does at once what waits within a node: for printing and exporting. */
+/** Does at once what waits within a node, and what that makes wait in turn: for printing and exporting. */
 export function finishWithin(root) {
-  for (const node of root.querySelectorAll('[data-lazy]')) run(node)
+  for (let nodes = [root]; nodes.length; nodes = root.querySelectorAll('[data-lazy]')) nodes.forEach(run)
 }

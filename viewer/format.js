@@ -4,6 +4,8 @@ const locale = undefined
 const exact = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' })
 const relative = new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' })
 const whole = new Intl.NumberFormat(locale)
+const price = new Intl.NumberFormat(locale, { style: 'currency', currency: 'USD' })
+const cents = new Intl.NumberFormat(locale, { style: 'currency', currency: 'USD', maximumFractionDigits: 4 })
 const compact = new Intl.NumberFormat(locale, { notation: 'compact', maximumFractionDigits: 1 })
 
 const UNITS = [
@@ -43,8 +45,7 @@ export const short = (number) => compact.format(number)
 /** A price in US dollars, which is what agents report. */
 export function cost(dollars) {
   if (!(dollars > 0)) return ''
-  const digits = dollars < 0.1 ? 4 : 2
-  return new Intl.NumberFormat(locale, { style: 'currency', currency: 'USD', minimumFractionDigits: 2, maximumFractionDigits: digits }).format(dollars)
+  return (dollars < 0.1 ? cents : price).format(dollars)
 }
 
 export function bytes(size) {

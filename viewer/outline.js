@@ -30,8 +30,9 @@ export class Outline {
     if (key === this.key) return
     this.key = key
     this.turns = turns.map(({ id }) => id)
+    document.body.classList.toggle('outlined', turns.length > 0)
     this.#observer.disconnect()
-    this.list.replaceChildren(...turns.map(({ id }, at) => el('li', {}, el('a', { href: `#${id}`, dir: 'auto' }, labels[at]))))
+    this.list.replaceChildren(...turns.map(({ id }, at) => el('li', {}, el('a', { href: `#${id}` }, el('span', { dir: 'auto' }, labels[at])))))
     for (const { id } of turns) {
       const node = document.getElementById(id)
       if (node) this.#observer.observe(node)

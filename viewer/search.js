@@ -78,9 +78,10 @@ export class Search {
   }
 }
 
-/** Opens everything that a node is folded into, and the node itself. */
+/** Opens everything that a node is folded into, and a part that is folded itself. */
 export function reveal(node) {
-  for (let at = node.querySelector('details') ?? node; at; at = at.parentElement) {
+  const own = node.classList.contains('part') && node.querySelector('details')
+  for (let at = own || node; at; at = at.parentElement) {
     if (at.tagName === 'DETAILS') {
       at.make?.()
       at.open = true

@@ -101,32 +101,35 @@ fn defaults<T: Args>(args: &[&str]) -> Result<T, clap::Error> {
 
 /// Reports the conversation as an agent would.
 async fn play(relay: &RelayClient, speed: f64) -> Result<(), Box<dyn Error>> {
-    let start = crate::clock::now_ms();
+    let (start, speed) = (crate::clock::now_ms(), speed.clamp(0.01, 1000.0));
     for line in CONVERSATION.lines() {
         let mut step: Value = serde_json::from_str(line)?;
         let wait = step["wait"].as_u64().unwrap_or(0);
-        tokio::time::sleep(Duration::from_millis(wait).div_f64(speed.max(0.01))).await;
+        tokio::time::sleep(Duration::from_millis(wait).div_f64(speed)).await;
         let mut data = step["data"].take();
-        shift_times(&mut data, start);
+        shift_times(&mut data, start, speed);
         data["sessionID"] = json!(SESSION);
         relay.report(&json!({"type": step["type"], "sessionID": SESSION, "data": data})).await?;
     }
     Ok(())
 }
 
-/// The conversation's times are milliseconds since its start: makes them times of today.
-fn shift_times(value: &mut Value, start: i64) {
+/// The conversation's times are milliseconds since its start: makes them times of today, at the speed at which it is played.
+fn shift_times(value: &mut Value, start: i64, speed: f64) {
     match value {
         Value::Object(fields) => {
             for (name, field) in fields {
                 let is_time = matches!(name.as_str(), "created" | "updated" | "completed" | "start" | "end");
-                match field.as_i64() {
-                    Some(milliseconds) if is_time => *field = json!(start + milliseconds),
-                    _ => shift_times(field, start),
+                match field.as_u64() {
+                    Some(milliseconds) if is_time => {
+                        let since = Duration::from_millis(milliseconds).div_f64(speed);
+                        *field = json!(start + i64::try_from(since.as_millis()).unwrap_or(0));
+                    }
+                    _ => shift_times(field, start, speed),
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| shift_times(item, start)),
+        Value::Array(items) => items.iter_mut().for_each(|item| shift_times(item, start, speed)),
         _ => {}
     }
 }

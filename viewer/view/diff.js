@@ -8,6 +8,8 @@ import { strings } from '../strings.js'
 import { diffWordsWithSpace, parsePatch } from '../vendor/diff.min.js'
 
 const FIRST_ROWS = 60
+// The height of a row, as the style sheet makes it.
+const LINE_REM = 1.26
 
 /** Lines that a diff adds and takes away. */
 export function lineCounts(patch) {
@@ -20,15 +22,26 @@ export function lineCounts(patch) {
   return { added, removed }
 }
 
-/** A diff, of one file or several, as an element. */
+/**
+ * A diff, of one file or several, as an element. Far from the screen its text stands in, as tall as what it stands for, so
+ * that nothing jumps and find-in-page finds it.
+ */
 export function diffView(patch, path) {
-  let files
-  try {
-    files = parsePatch(patch)
-  } catch {
-    return el('div', { class: 'code output' }, el('pre', { tabindex: '0' }, el('code', { dir: 'auto' }, patch)))
-  }
-  return el('div', { class: 'diffs' }, files.filter(({ hunks }) => hunks.length).map((file) => fileDiff(file, path)))
+  const lines = patch.split('\n')
+  const plain = el('pre', { class: 'diff-plain', tabindex: '0' }, lines.slice(0, FIRST_ROWS).join('\n'))
+  const view = el('div', { class: 'diffs' }, plain)
+  plain.style.height = `${Math.min(lines.length, FIRST_ROWS) * LINE_REM + 2}rem`
+  whenNear(view, () => {
+    try {
+      const files = parsePatch(patch).filter(({ hunks }) => hunks.length)
+      if (files.length) view.replaceChildren(...files.map((file) => fileDiff(file, path)))
+    } catch {
+      // What is no diff is still a text.
+      plain.textContent = patch
+      plain.style.height = ''
+    }
+  })
+  return view
 }
 
 function fileDiff(file, path) {
