@@ -31,9 +31,6 @@ use crate::share::{
 /// The largest frame that a viewer may send, in bytes: pings and closes are smaller.
 const MAX_INCOMING: usize = 4 << 10;
 
-/// How much a frame for a viewer may carry, in bytes.
-const FRAME_BYTES: usize = 128 << 10;
-
 /// How long a closed connection is still read, so that its peer gets to read the close code.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -97,7 +94,6 @@ impl Viewer {
             epoch: self.epoch.clone(),
             greet: !self.greeted,
             viewers: self.viewers,
-            max_bytes: FRAME_BYTES,
         };
         ctx.spawn(wrap_future::<_, Self>(self.share.send(pull)).map(|update, viewer, ctx| {
             viewer.pulling = false;

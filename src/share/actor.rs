@@ -13,18 +13,18 @@ use std::time::{Duration, Instant};
 
 use actix::fut::wrap_future;
 use actix::prelude::*;
-use bytestring::ByteString;
 use tokio::sync::oneshot;
 
 use super::hub::Hub;
 use super::messages::{
-    Ack, Delete, Frame, Goodbye, Idle, Join, Leave, Look, Page, Pull, Read, ReadAll, Shutdown, Snapshot,
-    Summary, Sync, Update, ViewerId, Wake,
+    Ack, Delete, Goodbye, Idle, Join, Leave, Look, Page, Pull, Read, ReadAll, Shutdown, Snapshot, Summary,
+    Sync, Update, ViewerId,
 };
+use super::ready::{FRAME_BYTES, Ready, Reply, Viewer, WaitingRead, answer, encode};
 use crate::clock::now_ms;
 use crate::error::Error;
-use crate::model::{SecretHash, ShareId, Transcript};
-use crate::protocol::{Closed, ItemsFrame, Reason, Viewers, WireItem, close_code};
+use crate::model::{SecretHash, ShareId};
+use crate::protocol::{Closed, Reason, close_code};
 use crate::store::{Store, StoreError, StoredShare, Write};
 
 /// What a share needs to know of its server.
@@ -60,41 +60,6 @@ enum State {
     Broken,
 }
 
-/// A share that is loaded.
-struct Ready {
-    num: i64,
-    secret: SecretHash,
-    epoch: ByteString,
-    created_at: i64,
-    updated_at: i64,
-    transcript: Transcript,
-    writing: bool,
-    waiting_syncs: Vec<(Sync, Reply<Ack>)>,
-    waiting_reads: Vec<WaitingRead>,
-    waiting_deletes: Vec<Reply<()>>,
-    /// Made from the position before the last write: what a viewer who is up to date pulls next.
-    newest: Option<(u64, Frame)>,
-    viewers: HashMap<ViewerId, Viewer>,
-    next_viewer: u64,
-    /// Whether a change of the count of viewers waits to be told.
-    count_pending: bool,
-}
-
-struct Viewer {
-    wake: Recipient<Wake>,
-    goodbye: Recipient<Goodbye>,
-}
-
-type Reply<T> = oneshot::Sender<Result<T, Error>>;
-
-/// A reader that waits for the end of the write under way.
-enum WaitingRead {
-    Look(Reply<Summary>),
-    Read(Read, Reply<Page>),
-    ReadAll(Reply<Snapshot>),
-    Pull(Pull, Reply<Update>),
-}
-
 impl Share {
     /// A share that is about to load itself.
     pub fn new(id: ShareId, store: Store, hub: Addr<Hub>, config: ShareConfig) -> Self {
@@ -105,22 +70,7 @@ impl Share {
         tracing::debug!(share = ?self.id, "loaded");
         self.state = match stored {
             Ok(Some(stored)) if stored.deleted => State::Deleted(stored.secret_hash),
-            Ok(Some(stored)) => State::Ready(Box::new(Ready {
-                num: stored.num,
-                secret: stored.secret_hash,
-                epoch: stored.epoch.into(),
-                created_at: stored.created_at,
-                updated_at: stored.updated_at,
-                transcript: Transcript::from_rows(stored.rows, stored.seq),
-                writing: false,
-                waiting_syncs: Vec::new(),
-                waiting_reads: Vec::new(),
-                waiting_deletes: Vec::new(),
-                newest: None,
-                viewers: HashMap::new(),
-                next_viewer: 0,
-                count_pending: false,
-            })),
+            Ok(Some(stored)) => State::Ready(Box::new(Ready::new(stored))),
             Ok(None) => State::Missing,
             Err(_) => State::Broken,
         };
@@ -313,113 +263,6 @@ impl Share {
     }
 }
 
-/// How much a frame for a viewer may carry, in bytes: a viewer that does not read holds one frame.
-pub(super) const FRAME_BYTES: usize = 128 << 10;
-
-impl Ready {
-    fn serve(&mut self, read: WaitingRead, config: ShareConfig) {
-        match read {
-            WaitingRead::Look(reply) => answer(
-                reply,
-                Ok(Summary {
-                    title: self.transcript.title(),
-                    created_at: self.created_at,
-                    updated_at: self.updated_at,
-                    viewers: self.viewers.len(),
-                    room: self.viewers.len() < config.max_viewers,
-                    seq: self.transcript.seq(),
-                }),
-            ),
-            WaitingRead::Read(read, reply) => {
-                let after = self.position(read.after, read.epoch.as_deref());
-                let frame = self.frame(after, read.max_bytes);
-                answer(reply, Ok(Page { epoch: self.epoch.to_string(), after, frame }));
-            }
-            WaitingRead::ReadAll(reply) => {
-                let items = self.transcript.in_reading_order();
-                let items = items.into_iter().map(|(key, content)| (key.clone(), content.clone())).collect();
-                answer(
-                    reply,
-                    Ok(Snapshot {
-                        epoch: self.epoch.to_string(),
-                        seq: self.transcript.seq(),
-                        title: self.transcript.title(),
-                        items,
-                    }),
-                );
-            }
-            WaitingRead::Pull(pull, reply) => {
-                let after = self.position(pull.after, pull.epoch.as_deref());
-                let behind = after < self.transcript.seq();
-                let frame = (behind || pull.greet).then(|| match &self.newest {
-                    Some((from, frame)) if *from == after => frame.clone(),
-                    _ => self.frame(after, pull.max_bytes),
-                });
-                let update = self.update(frame, &pull);
-                answer(reply, Ok(update));
-            }
-        }
-    }
-
-    fn update(&self, frame: Option<Frame>, pull: &Pull) -> Update {
-        let count = self.viewers.len();
-        Update { epoch: self.epoch.clone(), frame, viewers: (pull.viewers != Some(count)).then_some(count) }
-    }
-
-    /// The newest frame, for a viewer who has all before it: the one read that need not wait for the write under way.
-    fn at_hand(&self, pull: &Pull) -> Option<Update> {
-        let (from, frame) = self.newest.as_ref()?;
-        (*from == pull.after && pull.epoch.as_ref() == Some(&self.epoch))
-            .then(|| self.update(Some(frame.clone()), pull))
-    }
-
-    /// A position means something in its own epoch, and only when it is not ahead of the share.
-    fn position(&self, after: u64, epoch: Option<&str>) -> u64 {
-        if epoch == Some(&*self.epoch) && after <= self.transcript.seq() { after } else { 0 }
-    }
-
-    fn frame(&self, after: u64, max_bytes: usize) -> Frame {
-        let window = self.transcript.since(after, max_bytes);
-        let frame = ItemsFrame {
-            epoch: &self.epoch,
-            seq: window.seq,
-            items: window
-                .items
-                .iter()
-                .map(|(key, content)| WireItem { key: Some(key.as_str()), kind: key.kind(), data: content })
-                .collect(),
-            removed: window.removed.iter().map(|key| key.as_str()).collect(),
-            more: window.more,
-        };
-        Frame { text: encode(&frame), seq: window.seq, more: window.more }
-    }
-
-    fn wake_all(&mut self) {
-        // A full mailbox says it already; a closed one is of a viewer that has gone.
-        self.viewers.retain(|_, viewer| !matches!(viewer.wake.try_send(Wake), Err(SendError::Closed(_))));
-    }
-
-    fn dismiss(&mut self, goodbye: &Goodbye) {
-        for (_, viewer) in self.viewers.drain() {
-            viewer.goodbye.do_send(goodbye.clone());
-        }
-    }
-
-    fn refuse(&mut self, error: &Error) {
-        for (_, reply) in self.waiting_syncs.drain(..) {
-            answer(reply, Err(error.clone()));
-        }
-        for read in self.waiting_reads.drain(..) {
-            match read {
-                WaitingRead::Look(reply) => answer(reply, Err(error.clone())),
-                WaitingRead::Read(_, reply) => answer(reply, Err(error.clone())),
-                WaitingRead::ReadAll(reply) => answer(reply, Err(error.clone())),
-                WaitingRead::Pull(_, reply) => answer(reply, Err(error.clone())),
-            }
-        }
-    }
-}
-
 impl Actor for Share {
     type Context = Context<Self>;
 
@@ -564,21 +407,6 @@ impl From<StoreError> for Error {
             StoreError::Unavailable => Self::Unavailable,
         }
     }
-}
-
-/// The frame that tells the count of viewers.
-pub fn viewers_frame(count: usize) -> ByteString {
-    encode(&Viewers { count })
-}
-
-fn encode(frame: &impl serde::Serialize) -> ByteString {
-    // Frames are strings, numbers and raw JSON: nothing of that can fail to be written.
-    serde_json::to_string(frame).unwrap_or_default().into()
-}
-
-fn answer<T>(reply: Reply<T>, result: Result<T, Error>) {
-    // Who asked may have gone: what was stored stays stored.
-    let _ = reply.send(result);
 }
 
 fn refused<T: 'static>(error: Error) -> ResponseFuture<Result<T, Error>> {

@@ -164,8 +164,6 @@ pub struct Pull {
     pub greet: bool,
     /// The count of viewers that it was told last.
     pub viewers: Option<usize>,
-    /// How much a frame may carry, in bytes.
-    pub max_bytes: usize,
 }
 
 /// What a viewer does not have yet.

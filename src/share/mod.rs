@@ -4,10 +4,12 @@
 mod actor;
 mod hub;
 mod messages;
+mod ready;
 
-pub use actor::{Share, ShareConfig, viewers_frame};
+pub use actor::{Share, ShareConfig};
 pub use hub::{Hub, ask};
 pub use messages::{
     Ack, Create, Delete, Frame, Goodbye, Idle, Join, Leave, Look, NewShare, Open, Page, Pull, Read, ReadAll,
     Shutdown, Snapshot, Summary, Sync, Update, ViewerId, Wake,
 };
+pub use ready::viewers_frame;

@@ -1,27 +1,14 @@
 // axe finds nothing, in light and dark, on a desk and a phone; the keyboard reaches everything.
 
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 
 import { AxeBuilder } from '@axe-core/playwright'
 
-import { launch, openPage, openShare, shareRecorded } from '../lib/browser.mjs'
-import { Server } from '../lib/server.mjs'
+import { openPage, openShare, setUp, shareRecorded } from '../lib/browser.mjs'
 
-let browser
-let server
-let share
-
-before(async () => {
-  browser = await launch()
-  server = await Server.start()
-  share = await shareRecorded(server)
-})
-
-after(async () => {
-  await browser?.close()
-  await server?.close()
-})
+const { browser, server } = await setUp()
+const share = await shareRecorded(server)
 
 async function check(page, what) {
   const { violations } = await new AxeBuilder({ page }).analyze()

@@ -4,27 +4,15 @@ import assert from 'node:assert/strict'
 import { mkdtemp, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 
-import { answer, launch, openPage, openShare, prompt, session, shareRecorded, text, tool } from '../lib/browser.mjs'
-import { Server } from '../lib/server.mjs'
+import { answer, openPage, openShare, prompt, session, setUp, shareRecorded, text, tool } from '../lib/browser.mjs'
 
 const PIXEL = 'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
 const DIFF = '--- a/src/a.rs\n+++ b/src/a.rs\n@@ -1,3 +1,3 @@\n fn main() {\n-    let apples = 1;\n+    let apples = 2;\n }\n'
 
-let browser
-let server
-
-before(async () => {
-  browser = await launch()
-  server = await Server.start()
-})
-
-after(async () => {
-  await browser?.close()
-  await server?.close()
-})
+const { browser, server } = await setUp()
 
 /** A share with a turn of these parts. */
 async function shareOf(parts, info, ...more) {
@@ -104,6 +92,7 @@ test('every kind of part is shown by its meaning', async () => {
 test('search finds what is folded, counts, and goes on', async () => {
   const share = await shareOf([text('a needle here'), tool('bash', { command: 'x' }, { output: 'needle one\nneedle two' }), text('hay')])
   const page = await openShare(browser, share)
+  assert.match(await page.locator('[data-tool=bash] .body').textContent(), /needle one/, 'there for find-in-page')
   await page.keyboard.press('/')
   await page.keyboard.type('needle')
   const count = page.locator('.search .count')

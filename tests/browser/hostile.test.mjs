@@ -1,10 +1,9 @@
 // A session is a stranger's text. Nothing in it runs, nothing of it is loaded from elsewhere, wherever it stands.
 
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 
-import { answer, launch, openShare, prompt, session, text, tool } from '../lib/browser.mjs'
-import { Server } from '../lib/server.mjs'
+import { answer, openShare, prompt, session, setUp, text, tool } from '../lib/browser.mjs'
 
 const EVIL = 'http://127.0.0.1:9/evil'
 
@@ -43,18 +42,7 @@ const CORPUS = [
 
 const IMAGE = `data:image/svg+xml;base64,${Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9" onload="window.pwned=1"><script>alert(1)</script><image href="${EVIL}"/></svg>`).toString('base64')}`
 
-let browser
-let server
-
-before(async () => {
-  browser = await launch()
-  server = await Server.start()
-})
-
-after(async () => {
-  await browser?.close()
-  await server?.close()
-})
+const { browser, server } = await setUp()
 
 /** The same hostile text in every field that a reader sees. */
 function everywhere(evil) {

@@ -1,24 +1,12 @@
 // A long session is as easy as a short one.
 
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 
-import { answer, launch, openPage, text } from '../lib/browser.mjs'
+import { answer, openPage, setUp, text } from '../lib/browser.mjs'
 import { shareLarge } from '../lib/large.mjs'
-import { Server } from '../lib/server.mjs'
 
-let browser
-let server
-
-before(async () => {
-  browser = await launch()
-  server = await Server.start()
-})
-
-after(async () => {
-  await browser?.close()
-  await server?.close()
-})
+const { browser, server } = await setUp()
 
 test('two thousand parts: all there, found, printed, linked, and still live', async () => {
   const share = await shareLarge(server, 2000, 6 << 20)

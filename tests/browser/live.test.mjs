@@ -1,23 +1,12 @@
 // The page shows a session and goes on showing it, whatever becomes of the server.
 
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 
-import { answer, launch, live, openPage, openShare, prompt, recordedBatches, session, shareRecorded, text } from '../lib/browser.mjs'
+import { answer, live, openPage, openShare, prompt, recordedBatches, session, setUp, shareRecorded, text } from '../lib/browser.mjs'
 import { Server } from '../lib/server.mjs'
 
-let browser
-let server
-
-before(async () => {
-  browser = await launch()
-  server = await Server.start()
-})
-
-after(async () => {
-  await browser?.close()
-  await server?.close()
-})
+const { browser, server } = await setUp()
 
 test('the recorded session shows: title, prompts, answers, tools, image, errors', async () => {
   const share = await shareRecorded(server)

@@ -1,8 +1,11 @@
 // A real Chromium, and what a page of it did that it should not have.
 
 import { readFile } from 'node:fs/promises'
+import { after } from 'node:test'
 
 import { chromium } from 'playwright-core'
+
+import { Server } from './server.mjs'
 
 const ARGS = [
   '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
@@ -10,6 +13,16 @@ const ARGS = [
 ]
 
 export const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGS })
+
+/** A browser and a server for the tests of one file. */
+export async function setUp() {
+  const [browser, server] = await Promise.all([launch(), Server.start()])
+  after(async () => {
+    await browser.close()
+    await server.close()
+  })
+  return { browser, server }
+}
 
 /** A page that keeps a record of errors, dialogs, refusals by its policy, and the hosts that it asked. */
 export async function openPage(browser, options = {}) {

@@ -3,6 +3,7 @@
 //   npm ci && node build.mjs --check    fails when they differ
 
 import { createHash } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
 import { readFile, writeFile, mkdir } from 'node:fs/promises'
 
 import { build } from 'esbuild'
@@ -48,7 +49,7 @@ const rows = []
 const licences = []
 for (const { file, name, source } of LIBRARIES) {
   const { outputFiles } = await build({
-    stdin: { contents: source, resolveDir: import.meta.dirname },
+    stdin: { contents: source, resolveDir: fileURLToPath(new URL('.', import.meta.url)) },
     bundle: true,
     minify: true,
     format: 'esm',

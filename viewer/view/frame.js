@@ -6,6 +6,9 @@ import { safeImage, safeLink } from '../sanitize.js'
 import { opened } from '../settings.js'
 import { strings } from '../strings.js'
 
+// Of a long output the start stands in.
+const STAND_IN_CHARACTERS = 20_000
+
 /** The frame of a part: its kind, its link, its content. */
 export function frame(part, kind, ...content) {
   const anchor = el('a', { class: 'anchor', href: `#${part.id}`, title: strings.copyLink, 'aria-label': strings.copyLink }, '#')
@@ -13,15 +16,18 @@ export function frame(part, kind, ...content) {
   return el('div', { class: `part part-${kind}`, id: part.id, dataset: { kind } }, anchor, ...content)
 }
 
-/** A part that opens: a line, and what is under it. The body is made when it is first opened. */
-export function folded(part, kind, summary, body, { open = opened(kind) } = {}) {
-  const inner = el('div', { class: 'body' })
+/**
+ * A part that opens: a line, and what is under it. The body is made when it is first opened; until then its text stands in,
+ * so that find-in-page finds it, and browsers that open what they find do.
+ */
+export function folded(part, kind, summary, body, plain, open = opened(kind)) {
+  const inner = el('div', { class: 'body' }, open ? '' : plain.slice(0, STAND_IN_CHARACTERS))
   const details = el('details', { class: 'fold' }, el('summary', {}, ...summary), inner)
   let made = false
   const make = () => {
     if (made) return
     made = true
-    inner.append(...[body()].flat().filter(Boolean))
+    inner.replaceChildren(...[body()].flat().filter(Boolean))
   }
   details.addEventListener('toggle', () => details.open && make())
   details.make = make

@@ -46,6 +46,7 @@ function reasoning(part) {
       renderMarkdown(body, part.text)
       return body
     },
+    part.text,
   )
   return { node, text: () => part.text }
 }
@@ -57,8 +58,12 @@ function file(part) {
 function patch(part) {
   const files = part.files ?? []
   if (!files.length) return undefined
-  const { node } = folded(part, 'patch', [el('span', { class: 'tool-name' }, strings.patchOf(files.length))], () =>
-    el('ul', { class: 'plain' }, files.map((file) => el('li', {}, el('code', { dir: 'auto' }, String(file))))),
+  const { node } = folded(
+    part,
+    'patch',
+    [el('span', { class: 'tool-name' }, strings.patchOf(files.length))],
+    () => el('ul', { class: 'plain' }, files.map((file) => el('li', {}, el('code', { dir: 'auto' }, String(file))))),
+    files.join('\n'),
   )
   return { node, text: () => files.join('\n') }
 }

@@ -32,14 +32,15 @@ export function toolView(part) {
     el('span', { class: 'tool-what', dir: 'auto' }, what(tool, input, state)),
     el('span', { class: 'tool-meta' }, meta(tool, state)),
   ]
-  const { node, details } = folded(part, kind, summary, () => body(tool, input, state), kind === 'edit' || failed ? { open: true } : undefined)
+  const plain = searchable(tool, input, state)
+  const { node, details } = folded(part, kind, summary, () => body(tool, input, state), plain, kind === 'edit' || failed || undefined)
   node.dataset.tool = tool
   node.dataset.status = state.status ?? ''
   if (tool === 'todowrite' || tool === 'question') {
     details.open = true
     details.make()
   }
-  return { node, text: () => searchable(tool, input, state) }
+  return { node, text: () => plain }
 }
 
 /** What a call was about, in a few words. */
