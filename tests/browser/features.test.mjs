@@ -73,7 +73,7 @@ test('every kind of part is shown by its meaning', async () => {
   assert.deepEqual(await shown('.todos li').evaluateAll((items) => items.map(({ className }) => className)), ['completed', 'in_progress'])
   assert.equal(await shown('.reply').textContent(), 'Tea')
   await shown('[data-tool=mcp_thing] summary').click()
-  await page.waitForFunction(() => document.querySelector('[data-tool=mcp_thing] img').naturalWidth > 0)
+  await page.waitForFunction(() => document.querySelector('[data-tool=mcp_thing] img')?.naturalWidth > 0)
   await shown('[data-status=running] .busy').getByText(/running \d/).waitFor()
   assert.equal(await shown('[data-status=error] .error-text').textContent(), 'it broke')
   await page.getByText('Retry 2: too busy (529)').waitFor()

@@ -24,7 +24,7 @@ test('the recorded session shows: title, prompts, answers, tools, image, errors'
     if (data.type === 'tool') assert.equal(await shown.count(), 1, `${data.tool} ${data.id}`)
   }
   await page.locator('.picture img').first().scrollIntoViewIfNeeded()
-  await page.waitForFunction(() => document.querySelector('.picture img').naturalWidth > 0)
+  await page.waitForFunction(() => document.querySelector('.picture img')?.naturalWidth > 0)
   await page.locator('[data-tool=webfetch]').first().scrollIntoViewIfNeeded()
   assert.match(await page.locator('[data-tool=webfetch] .error-text').first().textContent(), /Transport error/)
   await page.locator('.markdown table').first().waitFor()

@@ -22,7 +22,7 @@ const views = [
 ]
 for (const [name, options] of views) {
   const page = await openShare(browser, share, options)
-  await page.getByText('I do not say why').waitFor()
+  await page.getByText('I do not say why').waitFor({ state: 'attached' })
   await page.waitForFunction(() => !document.querySelector('.turn:first-child .code [data-lazy]'))
   await page.screenshot({ path: join(target, `${name}.png`) })
   if (name === 'desktop-light') {
