@@ -9,6 +9,7 @@ import { PATIENCE } from './process.mjs'
 export class Viewer extends EventEmitter {
   items = new Map()
   frames = 0
+  changes = 0
   more = true
 
   /** Connects to a share of a server. */
@@ -18,7 +19,7 @@ export class Viewer extends EventEmitter {
     viewer.socket.on('message', (text) => viewer.#take(JSON.parse(text)))
     viewer.socket.on('close', (code) => {
       viewer.closeCode = code
-      viewer.emit('change')
+      viewer.#changed()
     })
     await once(viewer.socket, 'open')
     return viewer
@@ -27,6 +28,8 @@ export class Viewer extends EventEmitter {
   #take(frame) {
     if (frame.type === 'items') {
       this.frames += 1
+      this.epoch = frame.epoch
+      this.seq = frame.seq
       for (const { key, data } of frame.items) this.items.set(key, data)
       for (const key of frame.removed) this.items.delete(key)
       this.more = frame.more
@@ -35,13 +38,21 @@ export class Viewer extends EventEmitter {
     } else if (frame.type === 'closed') {
       this.closed = frame.reason
     }
+    this.#changed()
+  }
+
+  #changed() {
+    this.changes += 1
     this.emit('change')
   }
 
-  /** Waits, by events, until the viewer is in a state. */
+  /** Waits, by events, until the viewer is in a state. `done` may take its time: a change meanwhile is not missed. */
   async until(what, done) {
     const signal = AbortSignal.timeout(PATIENCE)
-    while (!done(this)) {
+    for (;;) {
+      const seen = this.changes
+      if (await done(this)) return
+      if (seen !== this.changes) continue
       await once(this, 'change', { signal }).catch(() => {
         throw new Error(`never: ${what}`)
       })
