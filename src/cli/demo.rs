@@ -71,11 +71,11 @@ pub(super) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         ])?)?;
         let shared = client.share(SESSION).await?;
         let url = shared["url"].as_str().unwrap_or_default();
+        let stop = serve::stop_signal()?;
         println!("{url}");
         if !options.no_open {
             open(url);
         }
-        let stop = serve::stop_signal()?;
         tokio::pin!(stop);
         let played = tokio::select! {
             played = play(&client, options.speed) => { played?; true }

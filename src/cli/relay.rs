@@ -12,10 +12,12 @@ pub(super) fn run(config: &config::Relay) -> Result<(), Box<dyn Error>> {
     let url = listener.url()?;
     actix_web::rt::System::new().block_on(async {
         let relay = relay::start(listener, config).await?;
+        // Before anybody is told: who starts a daemon may stop it at once.
+        let stop = serve::stop_signal()?;
         // On stdout, for whoever started this process and waits for it.
         println!("listening on {url}");
         let _ = std::io::stdout().flush();
-        relay.run(serve::stop_signal()?).await?;
+        relay.run(stop).await?;
         Ok(())
     })
 }

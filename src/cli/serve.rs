@@ -16,10 +16,12 @@ pub(super) fn run(config: &config::Serve) -> Result<(), Box<dyn Error>> {
     let system = actix_web::rt::System::new();
     system.block_on(async {
         let server = serve::start(listener, config)?;
+        // Before anybody is told: who starts a daemon may stop it at once.
+        let stop = serve::stop_signal()?;
         // On stdout, for whoever started this process and waits for it.
         println!("listening on http://{address}");
         let _ = std::io::stdout().flush();
-        server.run(serve::stop_signal()?).await?;
+        server.run(stop).await?;
         Ok(())
     })
 }

@@ -35,8 +35,9 @@ struct Lane {
     timer: Option<SpawnHandle>,
     /// Items in one batch: fewer after the server refused a batch, so that the one it refuses is found.
     max_items: usize,
-    /// The newest `seq` that is on the disk.
-    accepted: i64,
+    /// The newest `seq` that was given to this lane, and the newest that is on the disk, or was refused.
+    given: i64,
+    settled: i64,
     flushes: Vec<(i64, oneshot::Sender<Result<(), ClientError>>)>,
     progress: Progress,
 }
@@ -133,13 +134,15 @@ impl SyncQueue {
     }
 
     fn lane(&mut self, session: &str) -> &mut Lane {
-        let config = &self.config;
+        // What an earlier life left in the spool is older than this.
+        let (config, seq) = (&self.config, self.seq);
         self.lanes.entry(session.to_owned()).or_insert_with(|| Lane {
             share: None,
             schedule: Schedule::new(config.interval, config.max_backoff),
             timer: None,
             max_items: usize::MAX,
-            accepted: 0,
+            given: seq,
+            settled: seq,
             flushes: Vec::new(),
             progress: Progress::default(),
         })
@@ -162,7 +165,7 @@ impl SyncQueue {
         let Some((id, secret)) = lane.share.clone() else { return };
         lane.timer = None;
         lane.schedule.started();
-        let (accepted, max_items, max_bytes) = (lane.accepted, lane.max_items, self.config.max_batch);
+        let (settled, max_items, max_bytes) = (lane.settled, lane.max_items, self.config.max_batch);
         let (spool, transport, name) = (self.spool.clone(), self.transport.clone(), session.clone());
         let sending = async move {
             let Batch { items, more } = match spool.next(name.clone(), max_bytes, max_items).await {
@@ -182,25 +185,25 @@ impl SyncQueue {
         };
         ctx.spawn(
             wrap_future::<_, Self>(sending)
-                .map(move |sent, queue, ctx| queue.sent(&session, accepted, sent, ctx)),
+                .map(move |sent, queue, ctx| queue.sent(&session, settled, sent, ctx)),
         );
     }
 
-    /// A batch has come back. `accepted` is what was on the disk when it was put together.
-    fn sent(&mut self, session: &str, accepted: i64, sent: Sent, ctx: &mut Context<Self>) {
+    /// A batch has come back. `settled` is what was on the disk when it was put together.
+    fn sent(&mut self, session: &str, settled: i64, sent: Sent, ctx: &mut Context<Self>) {
         let now = Instant::now();
         let Some(lane) = self.lanes.get_mut(session) else { return };
         match sent {
             Sent::Nothing => {
                 lane.schedule.succeeded();
-                lane.flushed(accepted);
+                lane.flushed(settled);
             }
             Sent::Batch { outcome: Outcome::Done, last, more, .. } => {
                 lane.schedule.succeeded();
                 lane.max_items = lane.max_items.saturating_mul(2);
                 lane.progress.last_sync = Some(now_ms());
                 lane.progress.last_error = None;
-                lane.flushed(if more { last } else { last.max(accepted) });
+                lane.flushed(if more { last } else { last.max(settled) });
                 if more {
                     lane.schedule.hurry(now);
                 }
@@ -322,6 +325,7 @@ impl Handler<Enqueue> for SyncQueue {
             self.seq
         });
         let (spool, last) = (self.spool.clone(), self.seq);
+        self.lane(&session).given = last;
         let bytes = items.iter().map(|item| item.bytes() as u64).sum::<u64>();
         self.spooled += bytes;
         let (estimate, max) = (self.spooled, self.config.max_spool);
@@ -344,18 +348,22 @@ impl Handler<Enqueue> for SyncQueue {
             match stored {
                 Ok(Some(spooled)) => queue.spooled = spooled,
                 Ok(None) => {}
-                Err(error) => {
-                    queue.spooled = queue.spooled.saturating_sub(bytes);
-                    return Err(error);
-                }
+                Err(_) => queue.spooled = queue.spooled.saturating_sub(bytes),
             }
             if let Some(lane) = queue.lanes.get_mut(&session) {
-                lane.accepted = lane.accepted.max(last);
-                lane.schedule.updated(Instant::now());
-                if lane.timer.is_none() {
+                let now = Instant::now();
+                lane.settled = lane.settled.max(last);
+                if stored.is_ok() {
+                    lane.schedule.updated(now);
+                }
+                if !lane.flushes.is_empty() {
+                    lane.schedule.hurry(now);
+                    queue.arm(&session, ctx);
+                } else if lane.timer.is_none() {
                     queue.arm(&session, ctx);
                 }
             }
+            stored?;
             Ok(count)
         }))
     }
@@ -369,7 +377,8 @@ impl Handler<FlushLane> for SyncQueue {
             return Box::pin(std::future::ready(Err(ClientError::NotShared)));
         };
         let (done, flushed) = oneshot::channel();
-        lane.flushes.push((lane.accepted, done));
+        // What is on its way to the disk counts too: who publishes on a bus does not wait for it.
+        lane.flushes.push((lane.given, done));
         lane.schedule.flush(Instant::now());
         self.arm(&session, ctx);
         Box::pin(async { flushed.await.unwrap_or(Err(ClientError::Unavailable)) })

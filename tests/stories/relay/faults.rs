@@ -117,3 +117,21 @@ async fn what_is_pending_at_sigterm_arrives_and_what_cannot_stays() {
     relay.flush_through("ses_1").await;
     assert_eq!(stored(&server, &id).await, model);
 }
+
+#[actix_web::test]
+async fn a_flush_after_a_restart_waits_for_all_that_was_left() {
+    let mut server = TestServer::start(&[]);
+    let mut relay = TestRelay::start(&server.url, &["--max-batch", "10KB"]);
+    let id = relay.share("ses_1", &[]).await;
+    relay.flush_through("ses_1").await;
+    server.kill();
+    let mut model = BTreeMap::new();
+    for n in 0..20 {
+        report(&relay, &mut model, &format!("p{n:02}"), &"x".repeat(4_000)).await;
+    }
+    relay.kill();
+    server.restart();
+    relay.restart();
+    relay.flush_through("ses_1").await;
+    assert_eq!(stored(&server, &id).await, model);
+}
