@@ -1,7 +1,7 @@
 //! Which sessions are shared, and what that takes: creating and removing shares, and letting through the events of shared
 //! sessions alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use actix::fut::wrap_future;
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::bus::{Bus, Subscribe};
 use super::event::{Event, Happening};
 use super::queue::{Attach, Detach, Drain, Ended, Enqueue, FlushLane, Look, Open, Progress, SyncQueue};
-use super::secrets::{Secrets, Share, State};
+use super::secrets::{Secrets, SecretsError, Share, State};
 use super::spool::Spool;
 use super::transport::{Outcome, Transport};
 use super::{ClientError, Config, StartError};
@@ -29,8 +29,20 @@ pub struct Manager {
     spool: Spool,
     transport: Transport,
     queue: Addr<SyncQueue>,
-    /// Sessions whose share is being created, and who waits for it.
-    creating: HashMap<String, Vec<oneshot::Sender<Result<Shared, ClientError>>>>,
+    /// Sessions whose share is being created.
+    creating: HashMap<String, Creating>,
+    /// Session and id of each share that the server is just being asked to delete.
+    leaving: HashSet<(String, String)>,
+    /// When deletes that failed are tried again.
+    remove_again: Option<SpawnHandle>,
+}
+
+/// A share that is being created.
+#[derive(Default)]
+struct Creating {
+    waiters: Vec<oneshot::Sender<Result<Shared, ClientError>>>,
+    /// Whether its session was deleted meanwhile: then the share goes as soon as it is there.
+    deleted: bool,
 }
 
 /// Shares a session, with what it holds so far. A session that is shared already keeps its share.
@@ -97,8 +109,8 @@ pub struct Listed {
     pub pending_bytes: u64,
     /// When a batch last reached the server, in milliseconds since 1970.
     pub last_sync: Option<i64>,
-    /// `active`; `retrying`: the server does not take batches now; `ended`: the server does not know the share any more;
-    /// `removing`: its session was deleted and the server has to be told.
+    /// `active`; `retrying`: the server does not take batches now; `paused`: sharing is switched off; `ended`: the server
+    /// does not know the share any more; `removing`: its session was deleted or shared anew, and the server has to be told.
     pub state: &'static str,
     /// Why the last try failed.
     pub last_error: Option<String>,
@@ -130,16 +142,27 @@ impl Manager {
             let ended = ctx.address().recipient();
             let queue =
                 SyncQueue::new(config.clone(), spool.clone(), transport.clone(), ended, &amounts).start();
-            for (session, share) in secrets.all().filter(|(_, share)| share.state == State::Active) {
-                let (id, secret) = (share.id.clone(), share.secret.clone());
-                queue.do_send(Attach { session: session.clone(), id, secret });
+            // While sharing is switched off nothing leaves this machine, and what waits goes on waiting.
+            if config.enabled {
+                for share in secrets.all().filter(|share| share.state == State::Active) {
+                    queue.do_send(attach(share));
+                }
             }
             for (session, _) in amounts {
-                if secrets.get(&session).is_none_or(|share| share.state != State::Active) {
+                if secrets.current(&session).is_none_or(|share| share.state != State::Active) {
                     queue.do_send(Detach(session));
                 }
             }
-            Self { config, secrets, spool, transport, queue, creating: HashMap::new() }
+            Self {
+                config,
+                secrets,
+                spool,
+                transport,
+                queue,
+                creating: HashMap::new(),
+                leaving: HashSet::new(),
+                remove_again: None,
+            }
         }))
     }
 
@@ -148,65 +171,110 @@ impl Manager {
         bus.do_send(Subscribe(manager.clone().recipient()));
     }
 
-    fn created(&mut self, session: &str, result: Result<Created, ClientError>) {
+    fn created(&mut self, session: &str, result: Result<Created, ClientError>, ctx: &mut Context<Self>) {
+        let Creating { waiters, deleted } = self.creating.remove(session).unwrap_or_default();
         let result = result.and_then(|created| {
             let shared = Shared { id: created.id.clone(), url: created.url.clone() };
             let share = Share {
+                session: session.to_owned(),
                 id: created.id,
                 url: created.url,
                 secret: created.secret,
                 created_at: now_ms(),
-                state: State::Active,
+                state: if deleted { State::Removing } else { State::Active },
             };
-            let attach =
-                Attach { session: session.to_owned(), id: share.id.clone(), secret: share.secret.clone() };
-            self.secrets.put(session, share).map_err(|error| {
+            let attach = attach(&share);
+            self.secrets.put(share).map_err(|error| {
                 tracing::error!(%error, "cannot store a share's secret");
                 ClientError::Unavailable
             })?;
+            if deleted {
+                return Err(ClientError::NotShared);
+            }
             self.queue.do_send(attach);
             Ok(shared)
         });
         if result.is_err() {
             self.queue.do_send(Detach(session.to_owned()));
+            // A share that was to be replaced, and that could not be removed, goes on.
+            if let Some(share) = self.active(session) {
+                self.queue.do_send(attach(share));
+            }
         }
-        for waiter in self.creating.remove(session).unwrap_or_default() {
+        for waiter in waiters {
             let _ = waiter.send(result.clone());
         }
+        self.remove_leftovers(ctx);
+    }
+
+    /// Asks the server to delete a share. Once it is gone from there, nothing of it is kept.
+    fn take_away(
+        &mut self,
+        share: Share,
+    ) -> impl ActorFuture<Self, Output = Result<(), ClientError>> + 'static {
+        let name = (share.session.clone(), share.id.clone());
+        self.leaving.insert(name.clone());
+        let transport = self.transport.clone();
+        let deleted = async move { (transport.delete(&share.id, &share.secret).await, share) };
+        wrap_future::<_, Self>(deleted).map(move |(outcome, share), manager, _| {
+            manager.leaving.remove(&name);
+            match outcome {
+                Outcome::Done | Outcome::Gone => {
+                    manager.forget(&share);
+                    Ok(())
+                }
+                Outcome::Retry { reason, after: Some(_) } => Err(ClientError::ServerBusy(reason)),
+                Outcome::Retry { reason, .. } | Outcome::Rejected(reason) => {
+                    Err(ClientError::Unreachable(reason))
+                }
+            }
+        })
     }
 
     /// The share is gone from the server, or was never there: nothing of it is kept.
-    fn forget(&mut self, session: &str) {
-        self.queue.do_send(Detach(session.to_owned()));
-        if let Err(error) = self.secrets.remove(session) {
+    fn forget(&mut self, share: &Share) {
+        if let Err(error) = self.secrets.forget(share) {
             tracing::error!(%error, "cannot forget a share");
+        }
+        // The session may have been shared anew meanwhile.
+        if self.secrets.current(&share.session).is_none() && !self.creating.contains_key(&share.session) {
+            self.queue.do_send(Detach(share.session.clone()));
         }
     }
 
-    /// Tells the server of shares whose sessions were deleted, until it has heard it.
-    fn remove_deleted(&mut self, ctx: &mut Context<Self>) {
-        let removing: Vec<_> = self
+    /// Tells the server of shares whose sessions were deleted or shared anew, until it has heard it.
+    fn remove_leftovers(&mut self, ctx: &mut Context<Self>) {
+        let leaving = &self.leaving;
+        let leftovers: Vec<_> = self
             .secrets
             .all()
-            .filter(|(_, share)| share.state == State::Removing)
-            .map(|(session, _)| session.clone())
+            .filter(|share| share.state == State::Removing)
+            .filter(|share| !leaving.contains(&(share.session.clone(), share.id.clone())))
+            .cloned()
             .collect();
-        for session_id in removing {
-            let removed = self.handle(Remove { session_id }, ctx);
-            ctx.spawn(removed.map(|result, _, ctx| {
-                if let Err(error) = result {
-                    tracing::warn!(%error, "cannot remove a share now");
-                    ctx.run_later(REMOVE_AGAIN, Self::remove_deleted);
+        for share in leftovers {
+            let removed = self.take_away(share);
+            ctx.spawn(removed.map(|result, manager, ctx| {
+                let Err(error) = result else { return };
+                tracing::warn!(%error, "cannot remove a share now");
+                if manager.remove_again.is_none() {
+                    manager.remove_again = Some(ctx.run_later(REMOVE_AGAIN, |manager, ctx| {
+                        manager.remove_again = None;
+                        manager.remove_leftovers(ctx);
+                    }));
                 }
             }));
         }
     }
 
     fn listed(&self, mut progress: HashMap<String, Progress>) -> Vec<Listed> {
-        let listed = self.secrets.all().map(|(session, share)| {
-            let progress = progress.remove(session).unwrap_or_default();
+        let listed = self.secrets.all().map(|share| {
+            let progress = match share.state {
+                State::Removing => Progress::default(),
+                State::Active | State::Ended => progress.remove(&share.session).unwrap_or_default(),
+            };
             Listed {
-                session_id: session.clone(),
+                session_id: share.session.clone(),
                 id: share.id.clone(),
                 url: share.url.clone(),
                 created_at: share.created_at,
@@ -214,6 +282,7 @@ impl Manager {
                 pending_bytes: progress.pending_bytes,
                 last_sync: progress.last_sync,
                 state: match share.state {
+                    State::Active if !self.config.enabled => "paused",
                     State::Active if progress.failures > 0 => "retrying",
                     State::Active => "active",
                     State::Ended => "ended",
@@ -226,17 +295,38 @@ impl Manager {
         listed.collect()
     }
 
-    fn takes(&self, session: &str) -> bool {
-        self.creating.contains_key(session)
-            || self.secrets.get(session).is_some_and(|share| share.state == State::Active)
+    /// A session is no more: its share goes, or will when it is there.
+    fn delete_session(&mut self, session: &str) -> Result<(), SecretsError> {
+        if let Some(creating) = self.creating.get_mut(session) {
+            creating.deleted = true;
+        }
+        if let Some(id) = self.secrets.current(session).map(|share| share.id.clone()) {
+            self.secrets.set_state(session, &id, State::Removing)?;
+        }
+        self.queue.do_send(Detach(session.to_owned()));
+        Ok(())
     }
+
+    fn active(&self, session: &str) -> Option<&Share> {
+        self.secrets.current(session).filter(|share| share.state == State::Active)
+    }
+
+    fn takes(&self, session: &str) -> bool {
+        let creating = self.creating.get(session).is_some_and(|creating| !creating.deleted);
+        self.config.enabled && (creating || self.active(session).is_some())
+    }
+}
+
+/// What the queue needs to know of a share.
+fn attach(share: &Share) -> Attach {
+    Attach { session: share.session.clone(), id: share.id.clone(), secret: share.secret.clone() }
 }
 
 impl Actor for Manager {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.remove_deleted(ctx);
+        self.remove_leftovers(ctx);
     }
 }
 
@@ -247,7 +337,10 @@ impl Handler<Create> for Manager {
         if !self.config.enabled {
             return Box::pin(std::future::ready(Err(ClientError::Disabled)));
         }
-        let shared = self.secrets.get(&session_id).filter(|share| share.state == State::Active);
+        // One that is being removed is not given out any more.
+        let shared = self
+            .active(&session_id)
+            .filter(|share| !self.leaving.contains(&(share.session.clone(), share.id.clone())));
         let shared = shared.map(|share| Shared { id: share.id.clone(), url: share.url.clone() });
         let new = shared.is_none() && !self.creating.contains_key(&session_id);
         if new {
@@ -261,7 +354,7 @@ impl Handler<Create> for Manager {
             return Box::pin(async { stored.await.map(|()| shared) });
         }
         let (waiter, created) = oneshot::channel();
-        self.creating.entry(session_id.clone()).or_default().push(waiter);
+        self.creating.entry(session_id.clone()).or_default().waiters.push(waiter);
         let created = async { created.await.unwrap_or(Err(ClientError::Unavailable)) };
         if !new {
             return Box::pin(async {
@@ -277,7 +370,7 @@ impl Handler<Create> for Manager {
         };
         ctx.spawn(
             wrap_future::<_, Self>(create)
-                .map(move |result, manager, _| manager.created(&session_id, result)),
+                .map(move |result, manager, ctx| manager.created(&session_id, result, ctx)),
         );
         Box::pin(created)
     }
@@ -286,22 +379,22 @@ impl Handler<Create> for Manager {
 impl Handler<Remove> for Manager {
     type Result = ResponseActFuture<Self, Result<(), ClientError>>;
 
-    fn handle(&mut self, Remove { session_id }: Remove, _: &mut Self::Context) -> Self::Result {
-        let Some(share) = self.secrets.get(&session_id).cloned() else {
-            return Box::pin(actix::fut::ready(Err(ClientError::NotShared)));
-        };
-        let transport = self.transport.clone();
-        let deleted = async move { transport.delete(&share.id, &share.secret).await };
-        Box::pin(wrap_future::<_, Self>(deleted).map(move |outcome, manager, _| match outcome {
-            Outcome::Done | Outcome::Gone => {
-                manager.forget(&session_id);
-                Ok(())
-            }
-            Outcome::Retry { reason, after: Some(_) } => Err(ClientError::ServerBusy(reason)),
-            Outcome::Retry { reason, .. } | Outcome::Rejected(reason) => {
-                Err(ClientError::Unreachable(reason))
-            }
-        }))
+    fn handle(&mut self, Remove { session_id }: Remove, ctx: &mut Self::Context) -> Self::Result {
+        if let Some(creating) = self.creating.get_mut(&session_id) {
+            // What is just being created goes too.
+            let (waiter, created) = oneshot::channel();
+            creating.waiters.push(waiter);
+            let manager = ctx.address();
+            return Box::pin(wrap_future(async move {
+                let _ = created.await;
+                manager.send(Remove { session_id }).await.unwrap_or(Err(ClientError::Unavailable))
+            }));
+        }
+        let share = self.secrets.current(&session_id).or_else(|| self.secrets.of(&session_id).next());
+        match share.cloned() {
+            Some(share) => Box::pin(self.take_away(share)),
+            None => Box::pin(actix::fut::ready(Err(ClientError::NotShared))),
+        }
     }
 }
 
@@ -319,17 +412,16 @@ impl Handler<Report> for Manager {
                 Happening::Changed(change) => changes.entry(session_id).or_default().push(change),
                 Happening::Deleted => {
                     changes.remove(&session_id);
-                    if let Err(error) = self.secrets.set_state(&session_id, State::Removing) {
+                    if let Err(error) = self.delete_session(&session_id) {
                         tracing::error!(%error, "cannot store that a share is to be removed");
                         return Box::pin(std::future::ready(Err(ClientError::Unavailable)));
                     }
-                    self.queue.do_send(Detach(session_id));
                     deleted += 1;
                 }
             }
         }
         if deleted > 0 {
-            self.remove_deleted(ctx);
+            self.remove_leftovers(ctx);
         }
         let stored: Vec<_> = changes
             .into_iter()
@@ -363,10 +455,11 @@ impl Handler<Flush> for Manager {
     type Result = ResponseFuture<Result<(), ClientError>>;
 
     fn handle(&mut self, Flush { session_id }: Flush, _: &mut Self::Context) -> Self::Result {
-        match self.secrets.get(&session_id) {
+        match self.secrets.current(&session_id) {
             Some(share) if share.state == State::Ended => {
                 Box::pin(std::future::ready(Err(ClientError::Ended)))
             }
+            Some(_) if !self.config.enabled => Box::pin(std::future::ready(Err(ClientError::Disabled))),
             _ => {
                 let flushed = self.queue.send(FlushLane(session_id));
                 Box::pin(async { flushed.await.unwrap_or(Err(ClientError::Unavailable)) })
@@ -390,8 +483,8 @@ impl Handler<List> for Manager {
 impl Handler<Ended> for Manager {
     type Result = ();
 
-    fn handle(&mut self, Ended(session): Ended, _: &mut Self::Context) {
-        if let Err(error) = self.secrets.set_state(&session, State::Ended) {
+    fn handle(&mut self, Ended { session, id }: Ended, _: &mut Self::Context) {
+        if let Err(error) = self.secrets.set_state(&session, &id, State::Ended) {
             tracing::error!(%error, "cannot store that a share has ended");
         }
     }

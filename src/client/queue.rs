@@ -22,6 +22,8 @@ pub(super) struct SyncQueue {
     transport: Transport,
     ended: Recipient<Ended>,
     lanes: HashMap<String, Lane>,
+    /// Lanes that were ever opened: a batch of an earlier lane is not this one's.
+    opened: u64,
     /// The order of what is accepted.
     seq: i64,
     /// Bytes in the spool, never less than there are: replaced versions are counted until the next look.
@@ -29,6 +31,7 @@ pub(super) struct SyncQueue {
 }
 
 struct Lane {
+    number: u64,
     /// Id and secret; `None` while the share is being created.
     share: Option<(String, String)>,
     schedule: Schedule,
@@ -104,7 +107,10 @@ pub(super) struct Look;
 /// To the manager: the server does not know the share any more.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Ended(pub(super) String);
+pub(super) struct Ended {
+    pub(super) session: String,
+    pub(super) id: String,
+}
 
 /// What became of one batch.
 enum Sent {
@@ -130,13 +136,17 @@ impl SyncQueue {
     ) -> Self {
         let seq = amounts.iter().map(|(_, amount)| amount.last).max().unwrap_or(0);
         let spooled = amounts.iter().map(|(_, amount)| amount.bytes).sum();
-        Self { config, spool, transport, ended, lanes: HashMap::new(), seq, spooled }
+        Self { config, spool, transport, ended, lanes: HashMap::new(), opened: 0, seq, spooled }
     }
 
     fn lane(&mut self, session: &str) -> &mut Lane {
         // What an earlier life left in the spool is older than this.
-        let (config, seq) = (&self.config, self.seq);
+        let (config, seq, opened) = (&self.config, self.seq, &mut self.opened);
         self.lanes.entry(session.to_owned()).or_insert_with(|| Lane {
+            number: {
+                *opened += 1;
+                *opened
+            },
             share: None,
             schedule: Schedule::new(config.interval, config.max_backoff),
             timer: None,
@@ -166,6 +176,7 @@ impl SyncQueue {
         lane.timer = None;
         lane.schedule.started();
         let (settled, max_items, max_bytes) = (lane.settled, lane.max_items, self.config.max_batch);
+        let number = lane.number;
         let (spool, transport, name) = (self.spool.clone(), self.transport.clone(), session.clone());
         let sending = async move {
             let Batch { items, more } = match spool.next(name.clone(), max_bytes, max_items).await {
@@ -183,10 +194,12 @@ impl SyncQueue {
             }
             Sent::Batch { outcome, items: items.len(), last, more }
         };
-        ctx.spawn(
-            wrap_future::<_, Self>(sending)
-                .map(move |sent, queue, ctx| queue.sent(&session, settled, sent, ctx)),
-        );
+        ctx.spawn(wrap_future::<_, Self>(sending).map(move |sent, queue, ctx| {
+            // The session may have been unshared, and shared anew, while the batch was under way.
+            if queue.lanes.get(&session).is_some_and(|lane| lane.number == number) {
+                queue.sent(&session, settled, sent, ctx);
+            }
+        }));
     }
 
     /// A batch has come back. `settled` is what was on the disk when it was put together.
@@ -225,7 +238,9 @@ impl SyncQueue {
             Sent::Batch { outcome: Outcome::Gone, .. } => {
                 tracing::warn!("a share has ended on the server");
                 lane.fail(&ClientError::Ended);
-                self.ended.do_send(Ended(session.to_owned()));
+                if let Some((id, _)) = lane.share.take() {
+                    self.ended.do_send(Ended { session: session.to_owned(), id });
+                }
                 self.drop_lane(session, ctx);
                 return;
             }

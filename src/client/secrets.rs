@@ -18,12 +18,15 @@ const FILE: &str = "shares.json";
 /// The shares of a client, on disk.
 pub(super) struct Secrets {
     dir: PathBuf,
-    shares: BTreeMap<String, Share>,
+    shares: Vec<Share>,
 }
 
 /// One share, as its client knows it.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Share {
+    /// The session that it shows. One of its shares at most is not on its way out.
+    #[serde(default)]
+    pub(super) session: String,
     pub(super) id: String,
     pub(super) url: String,
     pub(super) secret: String,
@@ -48,7 +51,7 @@ pub(super) enum State {
     Active,
     /// The server no longer knows it, or not with this secret. The session can be shared anew.
     Ended,
-    /// Its session was deleted; the server has to be told.
+    /// Its session was deleted or has a newer share; the server has to be told.
     Removing,
 }
 
@@ -91,55 +94,84 @@ impl Secrets {
         let shares = match fs::read(&path) {
             Ok(bytes) => {
                 check_private(&path, 0o600)?;
-                serde_json::from_slice(&bytes).map_err(|error| SecretsError::Damaged {
+                parse(&bytes).map_err(|error| SecretsError::Damaged {
                     path,
                     // The error's own words could repeat a secret.
                     reason: format!("line {}, column {}", error.line(), error.column()),
                 })?
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(source) => return Err(SecretsError::Io { path, source }),
         };
         Ok(Self { dir: dir.to_owned(), shares })
     }
 
-    pub(super) fn get(&self, session_id: &str) -> Option<&Share> {
-        self.shares.get(session_id)
+    /// The share of a session, unless it is on its way out.
+    pub(super) fn current(&self, session: &str) -> Option<&Share> {
+        self.of(session).find(|share| share.state != State::Removing)
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = (&String, &Share)> {
+    /// All shares of a session: one that is on its way out stays until it is gone from the server.
+    pub(super) fn of(&self, session: &str) -> impl Iterator<Item = &Share> {
+        self.shares.iter().filter(move |share| share.session == session)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Share> {
         self.shares.iter()
     }
 
-    /// Stores a share, in place of the session's earlier one.
-    pub(super) fn put(&mut self, session_id: &str, share: Share) -> Result<(), SecretsError> {
-        self.change(session_id, Some(share))
-    }
-
-    pub(super) fn set_state(&mut self, session_id: &str, state: State) -> Result<(), SecretsError> {
-        match self.shares.get(session_id) {
-            Some(share) if share.state != state => {
-                self.change(session_id, Some(Share { state, ..share.clone() }))
+    /// Stores a share. The session's earlier ones are on their way out from now on.
+    pub(super) fn put(&mut self, new: Share) -> Result<(), SecretsError> {
+        self.change(|shares| {
+            shares.retain(|share| !share.is(&new));
+            for share in shares.iter_mut().filter(|share| share.session == new.session) {
+                share.state = State::Removing;
             }
-            _ => Ok(()),
+            shares.push(new);
+        })
+    }
+
+    pub(super) fn set_state(&mut self, session: &str, id: &str, state: State) -> Result<(), SecretsError> {
+        let same = |share: &Share| share.session == session && share.id == id;
+        if !self.shares.iter().any(|share| same(share) && share.state != state) {
+            return Ok(());
         }
+        self.change(|shares| {
+            for share in shares.iter_mut().filter(|share| same(share)) {
+                share.state = state;
+            }
+        })
     }
 
-    pub(super) fn remove(&mut self, session_id: &str) -> Result<(), SecretsError> {
-        self.change(session_id, None)
+    /// Forgets a share, which is gone from the server.
+    pub(super) fn forget(&mut self, gone: &Share) -> Result<(), SecretsError> {
+        self.change(|shares| shares.retain(|share| !share.is(gone)))
     }
 
-    /// Changes one share, on the disk first.
-    fn change(&mut self, session_id: &str, share: Option<Share>) -> Result<(), SecretsError> {
+    /// Changes the shares, on the disk first.
+    fn change(&mut self, change: impl FnOnce(&mut Vec<Share>)) -> Result<(), SecretsError> {
         let mut shares = self.shares.clone();
-        match share {
-            Some(share) => shares.insert(session_id.to_owned(), share),
-            None => shares.remove(session_id),
-        };
+        change(&mut shares);
         write_private(&self.dir, FILE, &serde_json::to_vec_pretty(&shares).unwrap_or_default())?;
         self.shares = shares;
         Ok(())
     }
+}
+
+impl Share {
+    /// Whether two are the same share, whatever its state.
+    fn is(&self, other: &Self) -> bool {
+        self.session == other.session && self.id == other.id
+    }
+}
+
+/// A list of shares. An earlier version wrote an object of them by session.
+fn parse(bytes: &[u8]) -> Result<Vec<Share>, serde_json::Error> {
+    if bytes.trim_ascii_start().starts_with(b"{") {
+        let by_session: BTreeMap<String, Share> = serde_json::from_slice(bytes)?;
+        return Ok(by_session.into_iter().map(|(session, share)| Share { session, ..share }).collect());
+    }
+    serde_json::from_slice(bytes)
 }
 
 /// Refuses a path that others than its owner can use.

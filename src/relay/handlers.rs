@@ -1,6 +1,7 @@
 //! The relay's requests, each a message to the manager.
 
 use actix::Addr;
+use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
@@ -11,13 +12,17 @@ use crate::error::Error;
 
 type ManagerData = web::Data<Addr<Manager>>;
 
+/// A request's body, or what actix-web says of it.
+type Body = Result<web::Bytes, actix_web::Error>;
+
 /// `GET /healthz`
 pub(super) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "ok"}))
 }
 
 /// `POST /v1/events`
-pub(super) async fn events(body: web::Bytes, manager: ManagerData) -> Result<HttpResponse, Error> {
+pub(super) async fn events(body: Body, manager: ManagerData) -> Result<HttpResponse, Error> {
+    let body = whole(body)?;
     let single: &RawValue = parse(&body, "an event or an array of events")?;
     let events = if single.get().starts_with('[') {
         let events: Vec<&RawValue> = parse(single.get().as_bytes(), "an array of events")?;
@@ -34,16 +39,17 @@ pub(super) async fn events(body: web::Bytes, manager: ManagerData) -> Result<Htt
 /// `POST /v1/sessions/{sessionID}/share`
 pub(super) async fn share(
     session: web::Path<String>,
-    body: web::Bytes,
+    body: Body,
     manager: ManagerData,
 ) -> Result<HttpResponse, Error> {
     #[derive(Deserialize, Default)]
-    struct Body<'a> {
+    struct Backlog<'a> {
         #[serde(borrow, default)]
         data: Vec<&'a RawValue>,
     }
-    let body: Body =
-        if body.is_empty() { Body::default() } else { parse(&body, "{data: [{type, data}, …]}")? };
+    let body = whole(body)?;
+    let body: Backlog =
+        if body.is_empty() { Backlog::default() } else { parse(&body, "{data: [{type, data}, …]}")? };
     let create = Create { session_id: session_id(session)?, backlog: backlog(&body.data)? };
     Ok(HttpResponse::Ok().json(manager.send(create).await.map_err(|_| Error::Unavailable)??))
 }
@@ -65,6 +71,13 @@ pub(super) async fn flush(session: web::Path<String>, manager: ManagerData) -> R
 /// `GET /v1/shares`
 pub(super) async fn shares(manager: ManagerData) -> Result<HttpResponse, Error> {
     Ok(HttpResponse::Ok().json(manager.send(List).await.map_err(|_| Error::Unavailable)?))
+}
+
+fn whole(body: Body) -> Result<web::Bytes, Error> {
+    body.map_err(|error| match error.as_response_error().status_code() {
+        StatusCode::PAYLOAD_TOO_LARGE => Error::BodyTooLarge { max: super::MAX_BODY as u64 },
+        _ => Error::BodyIncomplete,
+    })
 }
 
 fn session_id(session: web::Path<String>) -> Result<String, Error> {

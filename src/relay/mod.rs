@@ -5,7 +5,7 @@ mod door;
 mod handlers;
 
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -94,15 +94,17 @@ impl Listener {
 }
 
 fn bind_unix(path: &Path) -> std::io::Result<UnixListener> {
-    if std::os::unix::net::UnixStream::connect(path).is_err() {
+    let left_over = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    if left_over && std::os::unix::net::UnixStream::connect(path).is_err() {
         // Nobody answers there.
-        let _ = std::fs::remove_file(path);
+        std::fs::remove_file(path)?;
     }
     // Bound under a name that nobody knows, made private, and only then given its name.
     let hidden = path.with_extension(format!("{}.new", std::process::id()));
     let listener = UnixListener::bind(&hidden)?;
     std::fs::set_permissions(&hidden, std::fs::Permissions::from_mode(0o600))?;
-    if path.exists() {
+    // Another relay's, or something that is no socket: not ours to take away.
+    if std::fs::symlink_metadata(path).is_ok() {
         std::fs::remove_file(&hidden)?;
         return Err(std::io::ErrorKind::AddrInUse.into());
     }

@@ -31,7 +31,8 @@ impl FakeServer {
             let config = web::PayloadConfig::new(64 << 20);
             App::new().app_data(state.clone()).app_data(config).default_service(web::to(take))
         })
-        .workers(1)
+        // An answer may wait for a story; others are answered meanwhile.
+        .workers(4)
         .shutdown_timeout(0)
         .bind("127.0.0.1:0")
         .expect("binds");

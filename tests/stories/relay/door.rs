@@ -132,6 +132,37 @@ async fn a_unix_socket_is_a_door_too() {
 }
 
 #[actix_web::test]
+async fn what_is_no_socket_is_not_taken_away() {
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let path = dir.path().join("notes");
+    std::fs::write(&path, "mine").expect("written");
+    let mut command = program();
+    command.arg("relay").arg("--listen").arg(format!("unix:{}", path.display()));
+    command.arg("--local-dir").arg(dir.path().join("local"));
+    let output = actix_web::web::block(move || command.output()).await.expect("ends").expect("runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot listen on unix:"));
+    assert_eq!(std::fs::read_to_string(&path).expect("still there"), "mine");
+}
+
+#[actix_web::test]
+async fn a_body_that_is_too_large_is_refused_in_json() {
+    let fake = FakeServer::obliging();
+    let relay = TestRelay::start(&fake.url, &[]);
+    let address = relay.url.replace("http://", "");
+    let mut stream = std::net::TcpStream::connect(&address).expect("connects");
+    let request = format!(
+        "POST /v1/events HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {}\r\ncontent-length: 300000000\r\n\r\n",
+        relay.token()
+    );
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut answer = [0; 4096];
+    let read = stream.read(&mut answer).expect("read");
+    let answer = String::from_utf8_lossy(&answer[..read]);
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("body_too_large"), "{answer}");
+}
+
+#[actix_web::test]
 async fn unknown_paths_and_methods_are_said_in_json() {
     let fake = FakeServer::obliging();
     let relay = TestRelay::start(&fake.url, &[]);

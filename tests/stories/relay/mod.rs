@@ -4,4 +4,5 @@ mod commands;
 mod door;
 mod faults;
 mod sharing;
+mod unsharing;
 mod wire;
