@@ -6,7 +6,6 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Addr;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::NormalizePath;
 use actix_web::middleware::TrailingSlash::MergeOnly;
@@ -16,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config;
 use crate::http::{self, CreateLimit, RequestSpan, Service};
-use crate::share::{Hub, ShareConfig, Shutdown};
+use crate::share::{Directory, Hub, ShareConfig};
 use crate::sqlite::StartupError;
 use crate::store::Store;
 
@@ -50,7 +49,7 @@ pub enum StartError {
 /// A server that listens.
 pub struct Running {
     server: Server,
-    hub: Addr<Hub>,
+    shares: Directory,
     store: Store,
 }
 
@@ -74,9 +73,9 @@ pub fn start(listener: TcpListener, config: &config::Serve) -> Result<Running, S
         max_viewers: config.limits.max_viewers,
         viewers_delay: VIEWERS_DELAY,
     };
-    let hub = Hub::start(store.clone(), share, threads);
+    let shares = Hub::start(store.clone(), share, threads);
     let service = web::Data::new(Arc::new(Service {
-        hub: hub.clone(),
+        shares: shares.clone(),
         store: store.clone(),
         limits: config.limits.clone(),
         creates: CreateLimit::new(config.limits.create_limit),
@@ -101,7 +100,7 @@ pub fn start(listener: TcpListener, config: &config::Serve) -> Result<Running, S
     .disable_signals()
     .listen(listener)?
     .run();
-    Ok(Running { server, hub, store })
+    Ok(Running { server, shares, store })
 }
 
 impl Running {
@@ -111,8 +110,8 @@ impl Running {
     /// # Errors
     /// When the listener fails.
     pub async fn run(self, stop: impl Future<Output = ()> + 'static) -> std::io::Result<()> {
-        let Self { server, hub, store } = self;
-        actix_web::rt::spawn(stop_when(stop, hub, server.handle()));
+        let Self { server, shares, store } = self;
+        actix_web::rt::spawn(stop_when(stop, shares, server.handle()));
         server.await?;
         tokio::task::spawn_blocking(move || store.close()).await?;
         tracing::info!("stopped");
@@ -120,11 +119,11 @@ impl Running {
     }
 }
 
-async fn stop_when(stop: impl Future<Output = ()>, hub: Addr<Hub>, server: ServerHandle) {
+async fn stop_when(stop: impl Future<Output = ()>, shares: Directory, server: ServerHandle) {
     stop.await;
     tracing::info!("stopping");
     // Viewers first: a graceful stop would wait for their connections.
-    let _ = hub.send(Shutdown).await;
+    shares.shut_down().await;
     server.stop(true).await;
 }
 

@@ -11,13 +11,12 @@ mod viewer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Addr;
 use actix_web::middleware::{Compress, DefaultHeaders};
 use actix_web::{HttpResponse, Resource, guard, web};
 
 use crate::config::Limits;
 use crate::error::{Error, resource};
-use crate::share::Hub;
+use crate::share::Directory;
 use crate::store::Store;
 
 pub use limits::CreateLimit;
@@ -26,7 +25,7 @@ pub use log::RequestSpan;
 /// What handlers work with; one for the whole server.
 pub struct Service {
     /// Finds and starts shares.
-    pub hub: Addr<Hub>,
+    pub shares: Directory,
     /// For the readiness check alone: everything else goes through shares.
     pub store: Store,
     /// The limits that handlers hold.

@@ -1,8 +1,8 @@
 //! The session of one viewer: an actor behind a WebSocket. The only module that knows `actix-web-actors`.
 //!
-//! A session holds no queue. A wake says that there is something new; the session then pulls what is newer than its
-//! position, one pull at a time, and writes it. A socket that does not take bytes stops this actor (its future is polled
-//! by the connection), so a viewer that does not read pulls nothing, and holds one frame. When such a peer is dead, the
+//! A session holds no queue. A wake says that there is something new; the session then takes it from the share's feed, or
+//! pulls what is newer than its position, one pull at a time, and writes it. A socket that does not take bytes stops this
+//! actor (its future is polled by the connection), so a viewer that does not read takes nothing, and holds one frame. When such a peer is dead, the
 //! kernel ends the connection (`TCP_USER_TIMEOUT`); a peer that is silent but takes bytes is found by pings.
 
 use std::cell::RefCell;
@@ -25,7 +25,7 @@ use super::shares::{position, share_id, shared_epoch};
 use crate::error::Error;
 use crate::protocol::close_code;
 use crate::share::{
-    Goodbye, Join, Leave, Look, Open, Pull, Share, Update, ViewerId, Wake, ask, viewers_frame,
+    Feed, Frame, Goodbye, Join, Joined, Leave, Look, Pull, Share, ViewerId, Wake, viewers_frame,
 };
 
 /// The largest frame that a viewer may send, in bytes: pings and closes are smaller.
@@ -43,19 +43,17 @@ pub(super) async fn poll(
     let id = share_id(&request)?;
     let mut response = ws::handshake(&request).map_err(|error| Error::NotAnUpgrade(error.to_string()))?;
     let position = position(&request)?;
-    if !ask(&service.hub, &id, || Look).await?.room {
+    if !service.shares.ask(&id, || Look).await?.room {
         return Err(Error::TooManyViewers);
     }
-    let share = service.hub.send(Open(id)).await.map_err(|_| Error::Unavailable)?;
+    let share = service.shares.open(&id).await?;
     let viewer = Viewer {
         share,
-        id: None,
+        joined: None,
         after: position.after,
         epoch: shared_epoch(position.epoch),
         viewers: None,
-        greeted: false,
         pulling: false,
-        woken: false,
         heard: Instant::now(),
         ping_interval: service.ping_interval,
     };
@@ -67,38 +65,48 @@ pub(super) async fn poll(
 
 struct Viewer {
     share: Addr<Share>,
-    id: Option<ViewerId>,
+    joined: Option<(ViewerId, Feed)>,
     after: u64,
+    /// The epoch of that position, until the first frame says that it is the share's.
     epoch: Option<ByteString>,
     /// The count of viewers that was told last.
     viewers: Option<usize>,
-    /// Whether a first frame was sent, which a viewer gets even when it has all.
-    greeted: bool,
-    /// Whether a pull is under way, and whether something came up since it was sent.
+    /// Whether a pull is under way.
     pulling: bool,
-    woken: bool,
     heard: Instant,
     ping_interval: Duration,
 }
 
 impl Viewer {
-    fn pull(&mut self, ctx: &mut WebsocketContext<Self>) {
-        self.woken = true;
-        if self.pulling {
-            return;
+    /// Takes what is new. While a pull is under way its answer comes first.
+    fn advance(&mut self, ctx: &mut WebsocketContext<Self>) {
+        let Some((_, feed)) = self.joined.as_ref().filter(|_| !self.pulling) else { return };
+        let news = feed.news(self.after);
+        for frame in news.frames {
+            self.show(frame, ctx);
         }
+        if self.viewers != Some(news.viewers) && news.viewers > 0 {
+            self.viewers = Some(news.viewers);
+            ctx.text(viewers_frame(news.viewers));
+        }
+        if news.behind {
+            self.pull(ctx);
+        }
+    }
+
+    fn pull(&mut self, ctx: &mut WebsocketContext<Self>) {
         self.pulling = true;
-        self.woken = false;
-        let pull = Pull {
-            after: self.after,
-            epoch: self.epoch.clone(),
-            greet: !self.greeted,
-            viewers: self.viewers,
-        };
-        ctx.spawn(wrap_future::<_, Self>(self.share.send(pull)).map(|update, viewer, ctx| {
+        let pull = Pull { after: self.after, epoch: self.epoch.clone() };
+        ctx.spawn(wrap_future::<_, Self>(self.share.send(pull)).map(|frame, viewer, ctx| {
             viewer.pulling = false;
-            match update {
-                Ok(Ok(update)) => viewer.show(update, ctx),
+            match frame {
+                Ok(Ok(frame)) => {
+                    // From now on the position is one of the share's own.
+                    viewer.epoch = viewer.joined.as_ref().map(|(_, feed)| feed.epoch().clone());
+                    viewer.show(frame, ctx);
+                    // What came up meanwhile woke nobody.
+                    viewer.advance(ctx);
+                }
                 // The share was deleted or stopped; where it could, it has said goodbye itself.
                 Ok(Err(Error::NoSuchShare)) => viewer.end(close_code::GONE, ctx),
                 Ok(Err(_)) | Err(_) => viewer.end(close_code::RESTART, ctx),
@@ -106,22 +114,9 @@ impl Viewer {
         }));
     }
 
-    fn show(&mut self, update: Update, ctx: &mut WebsocketContext<Self>) {
-        self.epoch = Some(update.epoch);
-        let mut more = false;
-        if let Some(frame) = update.frame {
-            self.after = frame.seq;
-            self.greeted = true;
-            more = frame.more;
-            ctx.text(frame.text);
-        }
-        if let Some(count) = update.viewers {
-            self.viewers = Some(count);
-            ctx.text(viewers_frame(count));
-        }
-        if more || self.woken {
-            self.pull(ctx);
-        }
+    fn show(&mut self, frame: Frame, ctx: &mut WebsocketContext<Self>) {
+        self.after = frame.seq;
+        ctx.text(frame.text);
     }
 
     #[allow(clippy::unused_self)] // Reads as what it is at its callers.
@@ -147,8 +142,9 @@ impl Actor for Viewer {
         ctx.set_mailbox_capacity(1);
         let join = Join { wake: ctx.address().recipient(), goodbye: ctx.address().recipient() };
         ctx.wait(wrap_future::<_, Self>(self.share.send(join)).map(|joined, viewer, ctx| match joined {
-            Ok(Ok(id)) => {
-                viewer.id = Some(id);
+            Ok(Ok(Joined { id, feed })) => {
+                viewer.joined = Some((id, feed));
+                // A first frame comes even when nothing is new: its viewer then knows that it has all.
                 viewer.pull(ctx);
             }
             Ok(Err(Error::NoSuchShare)) => viewer.end(close_code::GONE, ctx),
@@ -159,7 +155,7 @@ impl Actor for Viewer {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        if let Some(id) = self.id {
+        if let Some((id, _)) = self.joined {
             self.share.do_send(Leave(id));
         }
     }
@@ -169,7 +165,7 @@ impl Handler<Wake> for Viewer {
     type Result = ();
 
     fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
-        self.pull(ctx);
+        self.advance(ctx);
     }
 }
 

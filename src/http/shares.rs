@@ -10,7 +10,7 @@ use super::{ServiceData, body};
 use crate::error::Error;
 use crate::model::{Change, SecretHash, ShareId};
 use crate::protocol::{CreateRequest, Created, SecretRequest, SyncRequest, WireItem};
-use crate::share::{Create, Delete, Look, Read, ReadAll, Snapshot, Sync, ask};
+use crate::share::{Create, Delete, Look, Read, ReadAll, Snapshot, Sync};
 
 /// A create's body is small: a session's id and JSON around it.
 const MAX_CREATE_BODY: u64 = 64 << 10;
@@ -30,7 +30,7 @@ pub(super) async fn create(
     if let Some(peer) = request.peer_addr() {
         service.creates.check(peer.ip())?;
     }
-    let share = service.hub.send(Create { session_id }).await.map_err(|_| Error::Unavailable)??;
+    let share = service.shares.create(Create { session_id }).await?;
     Ok(fresh(StatusCode::OK).json(Created {
         id: share.id.as_str().to_owned(),
         url: format!("{}/s/{}", service.public_url, share.id.as_str()),
@@ -49,7 +49,7 @@ pub(super) async fn sync(
     let (secret, changes) = changes(&body, service.limits.max_item)?;
     // The items are copies by now.
     drop(body);
-    ask(&service.hub, &id, || Sync { secret, changes: changes.clone() }).await?;
+    service.shares.ask(&id, || Sync { secret, changes: changes.clone() }).await?;
     Ok(done())
 }
 
@@ -62,14 +62,14 @@ pub(super) async fn delete(
     let id = share_id(&request)?;
     let body = body::read(&request, &mut payload, service.limits.max_body.min(MAX_CREATE_BODY)).await?;
     let secret = SecretHash::of(&SecretRequest::parse(&body)?.secret);
-    ask(&service.hub, &id, || Delete { secret }).await?;
+    service.shares.ask(&id, || Delete { secret }).await?;
     Ok(done())
 }
 
 /// `GET /api/share/{id}`
 pub(super) async fn summary(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
-    let summary = ask(&service.hub, &id, || Look).await?;
+    let summary = service.shares.ask(&id, || Look).await?;
     Ok(fresh(StatusCode::OK).json(json!({
         "id": id.as_str(),
         "title": summary.title,
@@ -83,7 +83,7 @@ pub(super) async fn summary(request: HttpRequest, service: ServiceData) -> Resul
 /// `GET /api/share/{id}/data`
 pub(super) async fn data(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
-    Ok(snapshot_json(&request, &ask(&service.hub, &id, || ReadAll).await?))
+    Ok(snapshot_json(&request, &service.shares.ask(&id, || ReadAll).await?))
 }
 
 /// A session's items as JSON, or that they are the same as before.
@@ -104,7 +104,8 @@ pub(super) fn snapshot_json(request: &HttpRequest, snapshot: &Snapshot) -> HttpR
 pub(super) async fn items(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
     let Position { after, epoch } = position(&request)?;
-    let page = ask(&service.hub, &id, || Read { after, epoch: epoch.clone(), max_bytes: PAGE_BYTES }).await?;
+    let page =
+        service.shares.ask(&id, || Read { after, epoch: epoch.clone(), max_bytes: PAGE_BYTES }).await?;
     let tag = format!("{}-{}-{}", page.epoch, page.after, page.frame.seq);
     if let Some(known) = not_modified(&request, &tag) {
         return Ok(known);

@@ -11,7 +11,7 @@ use super::ServiceData;
 use super::shares::{fresh, snapshot_json};
 use crate::error::Error;
 use crate::render::{Markdown, markdown};
-use crate::share::{ReadAll, Snapshot, ask};
+use crate::share::{ReadAll, Snapshot};
 
 /// What the page may do: run and load what this server sent, and nothing else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
@@ -48,7 +48,7 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
         _ => (name, accepted(&request)),
     };
     let found = match id.parse() {
-        Ok(id) => ask(&service.hub, &id, || ReadAll).await,
+        Ok(id) => service.shares.ask(&id, || ReadAll).await,
         Err(_) => Err(Error::NoSuchShare),
     };
     let snapshot = match found {

@@ -3,7 +3,7 @@
 //! **Durable before visible.** One write is under way at most. What a sync changes is applied to the transcript, written
 //! by the store, and only then acknowledged and shown. While a write is under way the transcript is ahead of the disk,
 //! so syncs and reads wait; when it is done, those who wait are served from what is durable, and then the waiting syncs
-//! go together into the next write. Viewers who are up to date do not wait: for them the newest frame is kept.
+//! go together into the next write. Viewers who are almost up to date do not wait: their news are in the feed.
 //!
 //! **A failed write** stops the actor, for its transcript is then ahead of the disk for good. The next `Open` starts
 //! another one, which loads what is stored.
@@ -17,10 +17,10 @@ use tokio::sync::oneshot;
 
 use super::hub::Hub;
 use super::messages::{
-    Ack, Delete, Goodbye, Idle, Join, Leave, Look, Page, Pull, Read, ReadAll, Shutdown, Snapshot, Summary,
-    Sync, Update, ViewerId,
+    Ack, Delete, Frame, Goodbye, Idle, Join, Joined, Leave, Look, Page, Pull, Read, ReadAll, Shutdown,
+    Snapshot, Summary, Sync, ViewerId,
 };
-use super::ready::{FRAME_BYTES, Ready, Reply, Viewer, WaitingRead, answer, encode};
+use super::ready::{Ready, Reply, Viewer, WaitingRead, answer, encode};
 use crate::clock::now_ms;
 use crate::error::Error;
 use crate::model::{SecretHash, ShareId};
@@ -158,10 +158,7 @@ impl Share {
                 for (ack, reply) in waiters {
                     answer(reply, Ok(ack));
                 }
-                if !ready.viewers.is_empty() {
-                    ready.newest = Some((before, ready.frame(before, FRAME_BYTES)));
-                    ready.wake_all();
-                }
+                ready.announce(before);
                 self.turn(ctx);
             }
             Err(error) => {
@@ -343,21 +340,15 @@ impl Handler<ReadAll> for Share {
 }
 
 impl Handler<Pull> for Share {
-    type Result = ResponseFuture<Result<Update, Error>>;
+    type Result = ResponseFuture<Result<Frame, Error>>;
 
     fn handle(&mut self, pull: Pull, ctx: &mut Self::Context) -> Self::Result {
-        match self.ready() {
-            Ok(ready) => match ready.at_hand(&pull) {
-                Some(update) => Box::pin(std::future::ready(Ok(update))),
-                None => self.read(ctx, |reply| WaitingRead::Pull(pull, reply)),
-            },
-            Err(error) => refused(error),
-        }
+        self.read(ctx, |reply| WaitingRead::Pull(pull, reply))
     }
 }
 
 impl Handler<Join> for Share {
-    type Result = Result<ViewerId, Error>;
+    type Result = Result<Joined, Error>;
 
     fn handle(&mut self, join: Join, ctx: &mut Self::Context) -> Self::Result {
         let max = self.config.max_viewers;
@@ -368,8 +359,10 @@ impl Handler<Join> for Share {
         let id = ViewerId(ready.next_viewer);
         ready.next_viewer += 1;
         ready.viewers.insert(id, Viewer { wake: join.wake, goodbye: join.goodbye });
+        ready.feed.set_viewers(ready.viewers.len());
+        let feed = ready.feed.clone();
         self.count_changed(ctx);
-        Ok(id)
+        Ok(Joined { id, feed })
     }
 }
 
@@ -380,9 +373,7 @@ impl Handler<Leave> for Share {
         self.used = Instant::now();
         if let State::Ready(ready) = &mut self.state {
             ready.viewers.remove(&leave.0);
-            if ready.viewers.is_empty() {
-                ready.newest = None;
-            }
+            ready.feed.set_viewers(ready.viewers.len());
             self.count_changed(ctx);
         }
     }

@@ -1,10 +1,12 @@
-//! The Hub: creates shares, and finds or starts the actor of one.
+//! The Hub creates shares and starts their actors; a Directory finds them.
 //!
 //! Shares live on arbiters of their own: an HTTP worker's arbiter stops at shutdown, while a share may still have
-//! syncs to answer.
+//! syncs to answer. What is open stands in a map that the Hub alone writes and everybody reads: a message to the Hub and
+//! back would cost every request two switches between threads.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use actix::dev::ToEnvelope;
 use actix::prelude::*;
@@ -20,28 +22,92 @@ use crate::store::{self, Store};
 /// Tries of a message whose share stops just then.
 const TRIES: usize = 4;
 
-/// Creates, finds and starts shares.
+/// Creates shares and starts their actors.
 pub struct Hub {
     store: Store,
     config: ShareConfig,
     arbiters: Vec<Arbiter>,
-    open: HashMap<ShareId, Addr<Share>>,
+    open: OpenShares,
     closing: bool,
+}
+
+type OpenShares = Arc<RwLock<HashMap<ShareId, Addr<Share>>>>;
+
+/// Finds shares, and has the Hub start those that are not open. Clones are of the same directory.
+#[derive(Clone)]
+pub struct Directory {
+    hub: Addr<Hub>,
+    open: OpenShares,
 }
 
 impl Hub {
     /// Starts a Hub, with `threads` arbiters to spread its shares over.
-    pub fn start(store: Store, config: ShareConfig, threads: usize) -> Addr<Self> {
+    pub fn start(store: Store, config: ShareConfig, threads: usize) -> Directory {
         let arbiters: Vec<_> = (0..threads.max(1)).map(|_| Arbiter::new()).collect();
         let own = arbiters[0].handle();
-        Self::start_in_arbiter(&own, move |_| Self {
+        let open = OpenShares::default();
+        let shared = open.clone();
+        let hub = Self::start_in_arbiter(&own, move |_| Self {
             store,
             config,
             arbiters,
-            open: HashMap::new(),
+            open: shared,
             closing: false,
-        })
+        });
+        Directory { hub, open }
     }
+}
+
+impl Directory {
+    /// The actor of a share, started when it is not open. It loads itself; whether there is such a share is its own to say.
+    ///
+    /// # Errors
+    /// When the server ends.
+    pub async fn open(&self, id: &ShareId) -> Result<Addr<Share>, Error> {
+        let open = read(&self.open).get(id).filter(|share| share.connected()).cloned();
+        match open {
+            Some(share) => Ok(share),
+            None => self.hub.send(Open(id.clone())).await.map_err(|_| Error::Unavailable),
+        }
+    }
+
+    /// Creates a share.
+    ///
+    /// # Errors
+    /// When it cannot be stored.
+    pub async fn create(&self, create: Create) -> Result<NewShare, Error> {
+        self.hub.send(create).await.map_err(|_| Error::Unavailable)?
+    }
+
+    /// Sends a message to a share, and once more when the share has stopped in between.
+    ///
+    /// # Errors
+    /// What the share answers, or that it cannot be asked.
+    pub async fn ask<M, T>(&self, id: &ShareId, message: impl Fn() -> M) -> Result<T, Error>
+    where
+        M: Message<Result = Result<T, Error>> + Send + 'static,
+        T: Send + 'static,
+        Share: Handler<M>,
+        <Share as Actor>::Context: ToEnvelope<Share, M>,
+    {
+        for _ in 0..TRIES {
+            match self.open(id).await?.send(message()).await {
+                Ok(result) => return result,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+        Err(Error::Unavailable)
+    }
+
+    /// Sends all viewers away, to come back: the server is about to stop.
+    pub async fn shut_down(&self) {
+        // An error means that the Hub has ended, and its shares with it.
+        let _ = self.hub.send(Shutdown).await;
+    }
+}
+
+fn read(open: &OpenShares) -> RwLockReadGuard<'_, HashMap<ShareId, Addr<Share>>> {
+    open.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Actor for Hub {
@@ -76,7 +142,8 @@ impl Handler<Open> for Hub {
     type Result = MessageResult<Open>;
 
     fn handle(&mut self, Open(id): Open, ctx: &mut Self::Context) -> Self::Result {
-        if let Some(share) = self.open.get(&id).filter(|share| share.connected()) {
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(share) = open.get(&id).filter(|share| share.connected()) {
             return MessageResult(share.clone());
         }
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(&id);
@@ -89,7 +156,7 @@ impl Handler<Open> for Hub {
         if self.closing {
             share.do_send(Shutdown);
         }
-        self.open.insert(id, share.clone());
+        open.insert(id, share.clone());
         MessageResult(share)
     }
 }
@@ -99,8 +166,9 @@ impl Handler<Idle> for Hub {
 
     fn handle(&mut self, Idle(id): Idle, _: &mut Self::Context) {
         // It may have been opened again since.
-        if self.open.get(&id).is_some_and(|share| !share.connected()) {
-            self.open.remove(&id);
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        if open.get(&id).is_some_and(|share| !share.connected()) {
+            open.remove(&id);
         }
     }
 }
@@ -110,26 +178,8 @@ impl Handler<Shutdown> for Hub {
 
     fn handle(&mut self, shutdown: Shutdown, _: &mut Self::Context) {
         self.closing = true;
-        for share in self.open.values() {
+        for share in read(&self.open).values() {
             share.do_send(shutdown);
         }
     }
-}
-
-/// Sends a message to a share, and once more when the share has stopped in between.
-pub async fn ask<M, T>(hub: &Addr<Hub>, id: &ShareId, message: impl Fn() -> M) -> Result<T, Error>
-where
-    M: Message<Result = Result<T, Error>> + Send + 'static,
-    T: Send + 'static,
-    Share: Handler<M>,
-    <Share as Actor>::Context: ToEnvelope<Share, M>,
-{
-    for _ in 0..TRIES {
-        let share = hub.send(Open(id.clone())).await.map_err(|_| Error::Unavailable)?;
-        match share.send(message()).await {
-            Ok(result) => return result,
-            Err(_) => tokio::task::yield_now().await,
-        }
-    }
-    Err(Error::Unavailable)
 }

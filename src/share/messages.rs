@@ -3,7 +3,7 @@
 use actix::{Addr, Message, Recipient};
 use bytestring::ByteString;
 
-use super::Share;
+use super::{Feed, Share};
 use crate::error::Error;
 use crate::model::{Change, Content, Key, Secret, SecretHash, ShareId};
 
@@ -139,7 +139,7 @@ pub struct ViewerId(pub(super) u64);
 
 /// A viewer comes.
 #[derive(Message)]
-#[rtype(result = "Result<ViewerId, Error>")]
+#[rtype(result = "Result<Joined, Error>")]
 pub struct Join {
     /// Told, without content and without waiting, that there is something new to pull.
     pub wake: Recipient<Wake>,
@@ -147,34 +147,28 @@ pub struct Join {
     pub goodbye: Recipient<Goodbye>,
 }
 
+/// A viewer that is in.
+#[derive(Debug)]
+pub struct Joined {
+    /// Its name.
+    pub id: ViewerId,
+    /// Where its news are.
+    pub feed: Feed,
+}
+
 /// A viewer has gone.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Leave(pub ViewerId);
 
-/// Asks for what a viewer does not have yet.
+/// Asks for what a viewer does not have yet, and does not find in the feed.
 #[derive(Message)]
-#[rtype(result = "Result<Update, Error>")]
+#[rtype(result = "Result<Frame, Error>")]
 pub struct Pull {
     /// The viewer's position.
     pub after: u64,
     /// The epoch of that position; `None` asks from the start.
     pub epoch: Option<ByteString>,
-    /// Whether the viewer is owed a frame even when nothing is new: it then knows that it has all.
-    pub greet: bool,
-    /// The count of viewers that it was told last.
-    pub viewers: Option<usize>,
-}
-
-/// What a viewer does not have yet.
-#[derive(Debug, Clone)]
-pub struct Update {
-    /// The epoch of the share.
-    pub epoch: ByteString,
-    /// Items; `None` when the viewer has all.
-    pub frame: Option<Frame>,
-    /// The count of viewers, when it is another one.
-    pub viewers: Option<usize>,
 }
 
 /// An `items` frame, encoded once for all who are at the same position.
@@ -188,7 +182,7 @@ pub struct Frame {
     pub more: bool,
 }
 
-/// There is something new to pull.
+/// There is something new in the feed.
 #[derive(Message, Clone, Copy)]
 #[rtype(result = "()")]
 pub struct Wake;

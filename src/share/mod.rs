@@ -2,14 +2,16 @@
 //! such actors. Knows nothing of HTTP and WebSockets: a viewer is two recipients.
 
 mod actor;
+mod feed;
 mod hub;
 mod messages;
 mod ready;
 
 pub use actor::{Share, ShareConfig};
-pub use hub::{Hub, ask};
+pub use feed::{Feed, News};
+pub use hub::{Directory, Hub};
 pub use messages::{
-    Ack, Create, Delete, Frame, Goodbye, Idle, Join, Leave, Look, NewShare, Open, Page, Pull, Read, ReadAll,
-    Shutdown, Snapshot, Summary, Sync, Update, ViewerId, Wake,
+    Ack, Create, Delete, Frame, Goodbye, Idle, Join, Joined, Leave, Look, NewShare, Open, Page, Pull, Read,
+    ReadAll, Shutdown, Snapshot, Summary, Sync, ViewerId, Wake,
 };
 pub use ready::viewers_frame;

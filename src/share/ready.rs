@@ -1,5 +1,5 @@
 //! A share that is loaded: its transcript, its viewers, and who waits. What is served here is durable, because nobody is served
-//! while a write is under way, but from the newest frame, which was made when the last one ended.
+//! while a write is under way, but from the feed, which is added to when a write has ended.
 
 use std::collections::HashMap;
 
@@ -8,9 +8,8 @@ use bytestring::ByteString;
 use tokio::sync::oneshot;
 
 use super::actor::ShareConfig;
-use super::messages::{
-    Ack, Frame, Goodbye, Page, Pull, Read, Snapshot, Summary, Sync, Update, ViewerId, Wake,
-};
+use super::feed::Feed;
+use super::messages::{Ack, Frame, Goodbye, Page, Pull, Read, Snapshot, Summary, Sync, ViewerId, Wake};
 use crate::error::Error;
 use crate::model::{SecretHash, Transcript};
 use crate::protocol::{ItemsFrame, Viewers, WireItem};
@@ -28,8 +27,7 @@ pub(super) struct Ready {
     pub(super) waiting_syncs: Vec<(Sync, Reply<Ack>)>,
     pub(super) waiting_reads: Vec<WaitingRead>,
     pub(super) waiting_deletes: Vec<Reply<()>>,
-    /// Made from the position before the last write: what a viewer who is up to date pulls next.
-    pub(super) newest: Option<(u64, Frame)>,
+    pub(super) feed: Feed,
     pub(super) viewers: HashMap<ViewerId, Viewer>,
     pub(super) next_viewer: u64,
     /// Whether a change of the count of viewers waits to be told.
@@ -48,7 +46,7 @@ pub(super) enum WaitingRead {
     Look(Reply<Summary>),
     Read(Read, Reply<Page>),
     ReadAll(Reply<Snapshot>),
-    Pull(Pull, Reply<Update>),
+    Pull(Pull, Reply<Frame>),
 }
 
 /// How much a frame for a viewer may carry, in bytes: a viewer that does not read holds one frame.
@@ -56,18 +54,20 @@ pub(super) const FRAME_BYTES: usize = 128 << 10;
 
 impl Ready {
     pub(super) fn new(stored: StoredShare) -> Self {
+        let epoch = ByteString::from(stored.epoch);
+        let transcript = Transcript::from_rows(stored.rows, stored.seq);
         Self {
             num: stored.num,
             secret: stored.secret_hash,
-            epoch: stored.epoch.into(),
+            feed: Feed::new(epoch.clone(), transcript.seq()),
+            epoch,
             created_at: stored.created_at,
             updated_at: stored.updated_at,
-            transcript: Transcript::from_rows(stored.rows, stored.seq),
+            transcript,
             writing: false,
             waiting_syncs: Vec::new(),
             waiting_reads: Vec::new(),
             waiting_deletes: Vec::new(),
-            newest: None,
             viewers: HashMap::new(),
             next_viewer: 0,
             count_pending: false,
@@ -107,27 +107,18 @@ impl Ready {
             }
             WaitingRead::Pull(pull, reply) => {
                 let after = self.position(pull.after, pull.epoch.as_deref());
-                let behind = after < self.transcript.seq();
-                let frame = (behind || pull.greet).then(|| match &self.newest {
-                    Some((from, frame)) if *from == after => frame.clone(),
-                    _ => self.frame(after, FRAME_BYTES),
-                });
-                let update = self.update(frame, &pull);
-                answer(reply, Ok(update));
+                let frame = self.frame(after, FRAME_BYTES);
+                answer(reply, Ok(frame));
             }
         }
     }
 
-    pub(super) fn update(&self, frame: Option<Frame>, pull: &Pull) -> Update {
-        let count = self.viewers.len();
-        Update { epoch: self.epoch.clone(), frame, viewers: (pull.viewers != Some(count)).then_some(count) }
-    }
-
-    /// The newest frame, for a viewer who has all before it: the one read that need not wait for the write under way.
-    pub(super) fn at_hand(&self, pull: &Pull) -> Option<Update> {
-        let (from, frame) = self.newest.as_ref()?;
-        (*from == pull.after && pull.epoch.as_ref() == Some(&self.epoch))
-            .then(|| self.update(Some(frame.clone()), pull))
+    /// A write has ended that began at the position `before`: its news go to the viewers.
+    pub(super) fn announce(&mut self, before: u64) {
+        // Nobody who comes later needs a frame from here: a first frame is pulled.
+        let frame = (!self.viewers.is_empty()).then(|| self.frame(before, FRAME_BYTES));
+        self.feed.push(before, frame, self.transcript.seq());
+        self.wake_all();
     }
 
     /// A position means something in its own epoch, and only when it is not ahead of the share.

@@ -1,5 +1,6 @@
-//! Writing: one thread that takes all that gathered during its last commit and writes it in one transaction, a savepoint
-//! for each job, so that one job's failure is its own and one fsync serves many.
+//! Writing: one thread that takes all that gathered during its last commit and writes it in one transaction, so that one
+//! fsync serves many. When a job fails, the group is undone and each of its jobs gets a transaction of its own, so that
+//! its failure is its own; savepoints would do that too, and cost every job of every group two statements.
 
 use std::fs::File;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -58,7 +59,7 @@ trait Job: Send {
 }
 
 struct Call<F, R> {
-    perform: Option<F>,
+    perform: F,
     result: Option<R>,
     done: oneshot::Sender<Result<R, WriteError>>,
     bytes: usize,
@@ -67,13 +68,11 @@ struct Call<F, R> {
 
 impl<F, R> Job for Call<F, R>
 where
-    F: FnOnce(&mut SqliteConnection) -> QueryResult<R> + Send,
+    F: Fn(&mut SqliteConnection) -> QueryResult<R> + Send,
     R: Send,
 {
     fn perform(&mut self, connection: &mut SqliteConnection) -> QueryResult<()> {
-        if let Some(perform) = self.perform.take() {
-            self.result = Some(perform(connection)?);
-        }
+        self.result = Some((self.perform)(connection)?);
         Ok(())
     }
 
@@ -109,12 +108,12 @@ impl Writer {
         Ok(Self { jobs, thread: Arc::new(Mutex::new(Some(thread))) })
     }
 
-    /// Hands a job over that writes about `bytes`. It is in the queue when this returns; the future is done when it is on
+    /// Hands a job over that writes about `bytes`, and that may have to be done again. It is in the queue when this returns; the future is done when it is on
     /// the disk.
     pub fn submit<R: Send + 'static>(
         &self,
         bytes: usize,
-        perform: impl FnOnce(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
+        perform: impl Fn(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
     ) -> BoxFuture<'static, Result<R, WriteError>> {
         self.send(bytes, false, perform)
     }
@@ -122,7 +121,7 @@ impl Writer {
     /// Like `submit`, for a job that deletes: when it is done, what was deleted is no longer in the log either.
     pub fn erase<R: Send + 'static>(
         &self,
-        perform: impl FnOnce(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
+        perform: impl Fn(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
     ) -> BoxFuture<'static, Result<R, WriteError>> {
         self.send(0, true, perform)
     }
@@ -131,10 +130,10 @@ impl Writer {
         &self,
         bytes: usize,
         erases: bool,
-        perform: impl FnOnce(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
+        perform: impl Fn(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
     ) -> BoxFuture<'static, Result<R, WriteError>> {
         let (done, answer) = oneshot::channel();
-        let call = Call { perform: Some(perform), result: None, done, bytes, erases };
+        let call = Call { perform, result: None, done, bytes, erases };
         let sent = self.jobs.try_send(Message::Job(Box::new(call))).map_err(|error| match error {
             TrySendError::Full(_) => WriteError::Busy,
             TrySendError::Disconnected(_) => WriteError::Unavailable,
@@ -192,19 +191,21 @@ fn commit(connection: &mut SqliteConnection, mut group: Vec<Box<dyn Job>>) {
     if group.is_empty() {
         return;
     }
-    let committed = connection.immediate_transaction(|connection| {
-        let results = group.iter_mut().map(|job| {
-            // A nested transaction is a savepoint.
-            connection.transaction(|connection| job.perform(connection)).map_err(|error| refusal(&error))
-        });
-        Ok::<_, diesel::result::Error>(results.collect::<Vec<_>>())
-    });
+    let committed = connection
+        .immediate_transaction(|connection| group.iter_mut().try_for_each(|job| job.perform(connection)));
+    if committed.is_err() && group.len() > 1 {
+        // One of them is at fault, or the disk is full for all of them but not for each.
+        for job in group {
+            commit(connection, vec![job]);
+        }
+        return;
+    }
     if group.iter().any(|job| job.erases()) {
         empty_log(connection);
     }
-    let results = committed.unwrap_or_else(|error| vec![Err(refusal(&error)); group.len()]);
-    for (job, result) in group.into_iter().zip(results) {
-        job.answer(result);
+    let committed = committed.map_err(|error| refusal(&error));
+    for job in group {
+        job.answer(committed);
     }
 }
 
