@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::middleware::NormalizePath;
 use actix_web::middleware::TrailingSlash::MergeOnly;
+use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::{App, HttpServer, web};
 use socket2::SockRef;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config;
 use crate::http::{self, CreateLimit, RequestSpan, Service};
-use crate::share::{Directory, Hub, ShareConfig};
+use crate::share::{Crowds, Directory, Hub, ShareConfig};
 use crate::sqlite::StartupError;
 use crate::store::Store;
 
@@ -82,13 +82,16 @@ pub fn start(listener: TcpListener, config: &config::Serve) -> Result<Running, S
         public_url,
         ping_interval: config.timings.ping_interval,
     }));
+    let ping_interval = config.timings.ping_interval;
     let dead_peer_timeout = config.timings.dead_peer_timeout;
     let server = HttpServer::new(move || {
         App::new()
             .app_data(service.clone())
-            .wrap(http::headers())
+            // One for each thread: this runs once in each.
+            .app_data(web::Data::new(Crowds::new(ping_interval / 2)))
             .wrap(NormalizePath::new(MergeOnly))
             .wrap(tracing_actix_web::TracingLogger::<RequestSpan>::new())
+            .wrap(from_fn(http::around))
             .configure(http::routes)
     })
     .workers(workers)

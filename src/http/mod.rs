@@ -11,7 +11,10 @@ mod viewer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::middleware::{Compress, DefaultHeaders};
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header;
+use actix_web::middleware::{Compress, Next};
 use actix_web::{HttpResponse, Resource, guard, web};
 
 use crate::config::Limits;
@@ -70,9 +73,22 @@ pub fn routes(app: &mut web::ServiceConfig) {
         .default_service(web::to(async || Err::<HttpResponse, _>(Error::NoSuchPath)));
 }
 
-/// Headers that stand on every answer.
-pub fn headers() -> DefaultHeaders {
-    DefaultHeaders::new().add(("X-Content-Type-Options", "nosniff")).add(("Referrer-Policy", "no-referrer"))
+/// Around every request: headers that stand on every answer. Its future and the body are boxed: a connection has room for
+/// the largest of both as long as it lives, and what a viewer keeps open is small.
+pub async fn around(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse, actix_web::Error> {
+    let mut response = next.call(request).await?.map_into_boxed_body();
+    let headers = response.headers_mut();
+    for (name, value) in
+        [(header::X_CONTENT_TYPE_OPTIONS, "nosniff"), (header::REFERRER_POLICY, "no-referrer")]
+    {
+        if !headers.contains_key(&name) {
+            headers.insert(name, header::HeaderValue::from_static(value));
+        }
+    }
+    Ok(response)
 }
 
 fn read() -> actix_web::Route {

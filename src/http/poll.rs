@@ -25,7 +25,7 @@ use super::shares::{position, share_id, shared_epoch};
 use crate::error::Error;
 use crate::protocol::close_code;
 use crate::share::{
-    Feed, Frame, Goodbye, Join, Joined, Leave, Look, Pull, Share, ViewerId, Wake, viewers_frame,
+    Crowd, Crowds, Enter, Feed, Frame, Goodbye, Leave, Look, Notice, Pull, Share, ViewerId, viewers_frame,
 };
 
 /// The largest frame that a viewer may send, in bytes: pings and closes are smaller.
@@ -39,6 +39,7 @@ pub(super) async fn poll(
     request: HttpRequest,
     payload: web::Payload,
     service: ServiceData,
+    crowds: web::Data<Crowds>,
 ) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
     let mut response = ws::handshake(&request).map_err(|error| Error::NotAnUpgrade(error.to_string()))?;
@@ -49,12 +50,15 @@ pub(super) async fn poll(
     let share = service.shares.open(&id).await?;
     let viewer = Viewer {
         share,
-        joined: None,
+        crowd: crowds.of(&id),
+        id: ViewerId::next(),
+        feed: None,
         after: position.after,
         epoch: shared_epoch(position.epoch),
         viewers: None,
         pulling: false,
         heard: Instant::now(),
+        pinged: Instant::now(),
         ping_interval: service.ping_interval,
     };
     let payload = Rc::new(RefCell::new(payload));
@@ -65,7 +69,10 @@ pub(super) async fn poll(
 
 struct Viewer {
     share: Addr<Share>,
-    joined: Option<(ViewerId, Feed)>,
+    crowd: Addr<Crowd>,
+    id: ViewerId,
+    /// The share's news, once it has let the viewer in.
+    feed: Option<Feed>,
     after: u64,
     /// The epoch of that position, until the first frame says that it is the share's.
     epoch: Option<ByteString>,
@@ -74,13 +81,14 @@ struct Viewer {
     /// Whether a pull is under way.
     pulling: bool,
     heard: Instant,
+    pinged: Instant,
     ping_interval: Duration,
 }
 
 impl Viewer {
     /// Takes what is new. While a pull is under way its answer comes first.
     fn advance(&mut self, ctx: &mut WebsocketContext<Self>) {
-        let Some((_, feed)) = self.joined.as_ref().filter(|_| !self.pulling) else { return };
+        let Some(feed) = self.feed.as_ref().filter(|_| !self.pulling) else { return };
         let news = feed.news(self.after);
         for frame in news.frames {
             self.show(frame, ctx);
@@ -102,7 +110,7 @@ impl Viewer {
             match frame {
                 Ok(Ok(frame)) => {
                     // From now on the position is one of the share's own.
-                    viewer.epoch = viewer.joined.as_ref().map(|(_, feed)| feed.epoch().clone());
+                    viewer.epoch = viewer.feed.as_ref().map(|feed| feed.epoch().clone());
                     viewer.show(frame, ctx);
                     // What came up meanwhile woke nobody.
                     viewer.advance(ctx);
@@ -125,10 +133,14 @@ impl Viewer {
         ctx.stop();
     }
 
-    fn ping(&mut self, ctx: &mut WebsocketContext<Self>) {
-        if self.heard.elapsed() > self.ping_interval * 2 + self.ping_interval / 2 {
+    /// Asks a peer that is silent whether it is there; one that does not answer has gone. Called at every wake, of which
+    /// there is one in a while even when nothing happens.
+    fn keep_alive(&mut self, ctx: &mut WebsocketContext<Self>) {
+        let now = Instant::now();
+        if now - self.heard > self.ping_interval * 2 + self.ping_interval / 2 {
             ctx.stop();
-        } else {
+        } else if now - self.pinged >= self.ping_interval {
+            self.pinged = now;
             ctx.ping(b"");
         }
     }
@@ -140,10 +152,10 @@ impl Actor for Viewer {
     fn started(&mut self, ctx: &mut Self::Context) {
         // One wake says all that many would say.
         ctx.set_mailbox_capacity(1);
-        let join = Join { wake: ctx.address().recipient(), goodbye: ctx.address().recipient() };
-        ctx.wait(wrap_future::<_, Self>(self.share.send(join)).map(|joined, viewer, ctx| match joined {
-            Ok(Ok(Joined { id, feed })) => {
-                viewer.joined = Some((id, feed));
+        let enter = Enter { share: self.share.clone(), id: self.id, viewer: ctx.address().recipient() };
+        ctx.wait(wrap_future::<_, Self>(self.crowd.send(enter)).map(|joined, viewer, ctx| match joined {
+            Ok(Ok(feed)) => {
+                viewer.feed = Some(feed);
                 // A first frame comes even when nothing is new: its viewer then knows that it has all.
                 viewer.pull(ctx);
             }
@@ -151,32 +163,29 @@ impl Actor for Viewer {
             Ok(Err(_)) => viewer.end(close_code::TRY_AGAIN, ctx),
             Err(_) => viewer.end(close_code::RESTART, ctx),
         }));
-        ctx.run_interval(self.ping_interval, Self::ping);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        if let Some((id, _)) = self.joined {
-            self.share.do_send(Leave(id));
-        }
+        self.crowd.do_send(Leave(self.id));
     }
 }
 
-impl Handler<Wake> for Viewer {
+impl Handler<Notice> for Viewer {
     type Result = ();
 
-    fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
-        self.advance(ctx);
-    }
-}
-
-impl Handler<Goodbye> for Viewer {
-    type Result = ();
-
-    fn handle(&mut self, goodbye: Goodbye, ctx: &mut Self::Context) {
-        if let Some(words) = goodbye.last_words {
-            ctx.text(words);
+    fn handle(&mut self, notice: Notice, ctx: &mut Self::Context) {
+        match notice {
+            Notice::Wake => {
+                self.advance(ctx);
+                self.keep_alive(ctx);
+            }
+            Notice::Goodbye(Goodbye { last_words, code }) => {
+                if let Some(words) = last_words {
+                    ctx.text(words);
+                }
+                self.end(code, ctx);
+            }
         }
-        self.end(goodbye.code, ctx);
     }
 }
 

@@ -1,9 +1,10 @@
 //! The actor of one share.
 //!
-//! **Durable before visible.** One write is under way at most. What a sync changes is applied to the transcript, written
-//! by the store, and only then acknowledged and shown. While a write is under way the transcript is ahead of the disk,
-//! so syncs and reads wait; when it is done, those who wait are served from what is durable, and then the waiting syncs
-//! go together into the next write. Viewers who are almost up to date do not wait: their news are in the feed.
+//! **Durable before visible.** What a sync changes is applied to the transcript, written by the store, and only then
+//! acknowledged and shown. While a write is under way the transcript is ahead of the disk, so reads wait, and while
+//! somebody waits to read no further write begins. What viewers are shown live was encoded when its write began, so it
+//! holds nothing of a later one. Two writes at most are under way: the second gathers what came during the first, and is
+//! in the store's queue when the first is done.
 //!
 //! **A failed write** stops the actor, for its transcript is then ahead of the disk for good. The next `Open` starts
 //! another one, which loads what is stored.
@@ -15,17 +16,21 @@ use actix::fut::wrap_future;
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
+use super::feed::Feed;
 use super::hub::Hub;
 use super::messages::{
-    Ack, Delete, Frame, Goodbye, Idle, Join, Joined, Leave, Look, Page, Pull, Read, ReadAll, Shutdown,
-    Snapshot, Summary, Sync, ViewerId,
+    Ack, Delete, Frame, Goodbye, Idle, Join, Left, Look, Page, Pull, Read, ReadAll, Shutdown, Snapshot,
+    Summary, Sync,
 };
-use super::ready::{Ready, Reply, Viewer, WaitingRead, answer, encode};
+use super::ready::{Audience, FRAME_BYTES, Ready, Reply, WaitingRead, Writing, answer, encode};
 use crate::clock::now_ms;
 use crate::error::Error;
 use crate::model::{SecretHash, ShareId};
 use crate::protocol::{Closed, Reason, close_code};
 use crate::store::{Store, StoreError, StoredShare, Write};
+
+/// Writes that may be under way at once.
+const WRITES: usize = 4;
 
 /// What a share needs to know of its server.
 #[derive(Debug, Clone, Copy)]
@@ -90,15 +95,17 @@ impl Share {
     fn turn(&mut self, ctx: &mut Context<Self>) {
         let config = self.config;
         let State::Ready(ready) = &mut self.state else { return };
-        if ready.writing {
-            return;
+        if ready.writes.is_empty() && !ready.deleting {
+            for read in std::mem::take(&mut ready.waiting_reads) {
+                ready.serve(read, config);
+            }
+            if !ready.waiting_deletes.is_empty() {
+                self.delete(ctx);
+                return;
+            }
         }
-        for read in std::mem::take(&mut ready.waiting_reads) {
-            ready.serve(read, config);
-        }
-        if !ready.waiting_deletes.is_empty() {
-            self.delete(ctx);
-        } else if !ready.waiting_syncs.is_empty() {
+        let may_write = ready.waiting_reads.is_empty() && ready.waiting_deletes.is_empty() && !ready.deleting;
+        if may_write && ready.writes.len() < WRITES && !ready.waiting_syncs.is_empty() {
             self.write(ctx);
         }
     }
@@ -120,12 +127,16 @@ impl Share {
             }
         }
         if rows.is_empty() {
-            for (ack, reply) in waiters {
-                answer(reply, Ok(ack));
+            // All of it was known already; it is durable when the last write that is under way is.
+            match ready.writes.back_mut() {
+                Some(write) => write.waiters.extend(waiters),
+                None => waiters.into_iter().for_each(|(ack, reply)| answer(reply, Ok(ack))),
             }
             return;
         }
         let at = now_ms();
+        // What is newer than `before` is this write alone now. Who comes to view later pulls a first frame anyway.
+        let frame = (ready.viewers() > 0).then(|| ready.frame(before, FRAME_BYTES));
         let write = Write {
             num: ready.num,
             rows: rows.into_values().collect(),
@@ -133,46 +144,42 @@ impl Share {
             size: ready.transcript.size(),
             at,
         };
-        ready.writing = true;
+        let seq = write.seq;
+        ready.writes.push_back(Writing { before, seq, at, frame, waiters, written: false });
         let store = self.store.clone();
         let written = async move { store.write(write).await };
-        ctx.spawn(wrap_future::<_, Self>(written).map(move |result, share, ctx| {
-            share.written(result, before, at, waiters, ctx);
-        }));
+        ctx.spawn(
+            wrap_future::<_, Self>(written).map(move |result, share, ctx| share.written(seq, result, ctx)),
+        );
     }
 
-    /// A write has ended: answers its syncs and wakes the viewers, or gives up.
-    fn written(
-        &mut self,
-        result: Result<(), StoreError>,
-        before: u64,
-        at: i64,
-        waiters: Vec<(Ack, Reply<Ack>)>,
-        ctx: &mut Context<Self>,
-    ) {
+    /// The write that ends at the position `seq` has ended: its syncs are answered and its news shown, in the order of the
+    /// writes, or the share gives up.
+    fn written(&mut self, seq: u64, result: Result<(), StoreError>, ctx: &mut Context<Self>) {
         let State::Ready(ready) = &mut self.state else { return };
-        match result {
-            Ok(()) => {
-                ready.writing = false;
-                ready.updated_at = at;
-                for (ack, reply) in waiters {
-                    answer(reply, Ok(ack));
-                }
-                ready.announce(before);
-                self.turn(ctx);
-            }
-            Err(error) => {
-                for (_, reply) in waiters {
-                    answer(reply, Err(error.into()));
-                }
-                self.give_up(&error.into(), ctx);
-            }
+        if let Err(error) = result {
+            self.give_up(&error.into(), ctx);
+            return;
         }
+        if let Some(write) = ready.writes.iter_mut().find(|write| write.seq == seq) {
+            write.written = true;
+        }
+        while ready.writes.front().is_some_and(|write| write.written)
+            && let Some(write) = ready.writes.pop_front()
+        {
+            ready.updated_at = write.at;
+            for (ack, reply) in write.waiters {
+                answer(reply, Ok(ack));
+            }
+            ready.feed.push(write.before, write.frame, write.seq);
+            ready.wake_all();
+        }
+        self.turn(ctx);
     }
 
     fn delete(&mut self, ctx: &mut Context<Self>) {
         let State::Ready(ready) = &mut self.state else { return };
-        ready.writing = true;
+        ready.deleting = true;
         let waiters = std::mem::take(&mut ready.waiting_deletes);
         let (store, num) = (self.store.clone(), ready.num);
         let deleted = async move { store.delete(num, now_ms()).await };
@@ -219,8 +226,8 @@ impl Share {
     fn stop_when_idle(&mut self, ctx: &mut Context<Self>) {
         let in_use = match &mut self.state {
             State::Ready(ready) => {
-                ready.viewers.retain(|_, viewer| viewer.wake.connected());
-                ready.writing || !ready.viewers.is_empty() || self.used.elapsed() < self.config.idle
+                ready.crowds.retain(|_, crowd| crowd.notices.connected());
+                ready.is_writing() || ready.viewers() > 0 || self.used.elapsed() < self.config.idle
             }
             State::Loading => true,
             // Nothing worth keeping in memory.
@@ -348,32 +355,35 @@ impl Handler<Pull> for Share {
 }
 
 impl Handler<Join> for Share {
-    type Result = Result<Joined, Error>;
+    type Result = Result<Feed, Error>;
 
-    fn handle(&mut self, join: Join, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Join { crowd, notices }: Join, ctx: &mut Self::Context) -> Self::Result {
         let max = self.config.max_viewers;
         let ready = self.ready()?;
-        if ready.viewers.len() >= max {
+        if ready.viewers() >= max {
             return Err(Error::TooManyViewers);
         }
-        let id = ViewerId(ready.next_viewer);
-        ready.next_viewer += 1;
-        ready.viewers.insert(id, Viewer { wake: join.wake, goodbye: join.goodbye });
-        ready.feed.set_viewers(ready.viewers.len());
+        ready.crowds.entry(crowd).or_insert(Audience { notices, viewers: 0 }).viewers += 1;
         let feed = ready.feed.clone();
+        feed.set_viewers(ready.viewers());
         self.count_changed(ctx);
-        Ok(Joined { id, feed })
+        Ok(feed)
     }
 }
 
-impl Handler<Leave> for Share {
+impl Handler<Left> for Share {
     type Result = ();
 
-    fn handle(&mut self, leave: Leave, ctx: &mut Self::Context) {
+    fn handle(&mut self, Left(crowd): Left, ctx: &mut Self::Context) {
         self.used = Instant::now();
         if let State::Ready(ready) = &mut self.state {
-            ready.viewers.remove(&leave.0);
-            ready.feed.set_viewers(ready.viewers.len());
+            if let Some(audience) = ready.crowds.get_mut(&crowd) {
+                audience.viewers -= 1;
+                if audience.viewers == 0 {
+                    ready.crowds.remove(&crowd);
+                }
+            }
+            ready.feed.set_viewers(ready.viewers());
             self.count_changed(ctx);
         }
     }

@@ -62,7 +62,7 @@ impl Feed {
         }
         match recent.frames.iter().position(|(from, _)| *from == after) {
             Some(first) => {
-                news.frames = recent.frames.range(first..).map(|(_, frame)| frame.clone()).collect()
+                news.frames = recent.frames.range(first..).map(|(_, frame)| frame.clone()).collect();
             }
             None => news.behind = true,
         }
@@ -103,25 +103,25 @@ impl Recent {
 mod tests {
     use super::*;
 
-    fn frame(seq: u64, bytes: usize) -> Option<Frame> {
-        Some(Frame { text: "x".repeat(bytes).into(), seq, more: false })
+    fn frame(seq: u64, bytes: usize) -> Frame {
+        Frame { text: "x".repeat(bytes).into(), seq, more: false }
     }
 
     #[test]
     fn a_viewer_gets_what_it_misses_or_is_told_to_pull() {
         let feed = Feed::new("e".into(), 0);
         let seqs = |after| feed.news(after).frames.iter().map(|frame| frame.seq).collect::<Vec<_>>();
-        feed.push(0, frame(3, 10), 3);
-        feed.push(3, frame(4, 10), 4);
+        feed.push(0, Some(frame(3, 10)), 3);
+        feed.push(3, Some(frame(4, 10)), 4);
         assert_eq!((seqs(0), seqs(3), seqs(4)), (vec![3, 4], vec![4], vec![]));
         assert!(feed.news(1).behind && !feed.news(3).behind && !feed.news(4).behind);
 
-        feed.push(4, frame(5, FEED_BYTES), 5);
+        feed.push(4, Some(frame(5, FEED_BYTES)), 5);
         assert!(feed.news(3).behind, "what is old goes");
         assert_eq!(seqs(4), [5]);
-        feed.push(5, frame(6, FEED_BYTES + 1), 6);
+        feed.push(5, Some(frame(6, FEED_BYTES + 1)), 6);
         assert!(feed.news(5).behind, "what is too large is pulled");
-        feed.push(6, frame(7, 1), 9);
+        feed.push(6, Some(frame(7, 1)), 9);
         assert!(feed.news(6).behind, "what does not reach the end is pulled");
     }
 }

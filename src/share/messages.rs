@@ -3,6 +3,7 @@
 use actix::{Addr, Message, Recipient};
 use bytestring::ByteString;
 
+use super::crowd::ViewerId;
 use super::{Feed, Share};
 use crate::error::Error;
 use crate::model::{Change, Content, Key, Secret, SecretHash, ShareId};
@@ -131,35 +132,43 @@ pub struct Snapshot {
     pub items: Vec<(Key, Content)>,
 }
 
-// Between a share and the session of a viewer.
+// Between a share, its crowds, and the sessions of viewers.
 
-/// Names a viewer within its share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ViewerId(pub(super) u64);
+/// Names a crowd in the whole process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CrowdId(pub(super) u64);
 
-/// A viewer comes.
+/// To a crowd: a viewer comes.
 #[derive(Message)]
-#[rtype(result = "Result<Joined, Error>")]
-pub struct Join {
-    /// Told, without content and without waiting, that there is something new to pull.
-    pub wake: Recipient<Wake>,
-    /// Told, once, to end.
-    pub goodbye: Recipient<Goodbye>,
-}
-
-/// A viewer that is in.
-#[derive(Debug)]
-pub struct Joined {
-    /// Its name.
+#[rtype(result = "Result<Feed, Error>")]
+pub struct Enter {
+    /// The share.
+    pub share: Addr<Share>,
+    /// The viewer's name.
     pub id: ViewerId,
-    /// Where its news are.
-    pub feed: Feed,
+    /// Told what happens. Woken without waiting: its mailbox should hold one message.
+    pub viewer: Recipient<Notice>,
 }
 
-/// A viewer has gone.
+/// To a crowd: a viewer has gone.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Leave(pub ViewerId);
+
+/// To a share: a crowd has one more viewer.
+#[derive(Message)]
+#[rtype(result = "Result<Feed, Error>")]
+pub struct Join {
+    /// The crowd.
+    pub crowd: CrowdId,
+    /// The crowd is told here what happens.
+    pub notices: Recipient<Notice>,
+}
+
+/// To a share: a crowd has one viewer less.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Left(pub CrowdId);
 
 /// Asks for what a viewer does not have yet, and does not find in the feed.
 #[derive(Message)]
@@ -182,14 +191,18 @@ pub struct Frame {
     pub more: bool,
 }
 
-/// There is something new in the feed.
-#[derive(Message, Clone, Copy)]
-#[rtype(result = "()")]
-pub struct Wake;
-
-/// The viewer's session has to end.
+/// What happens to a share, to its crowds and on to their viewers.
 #[derive(Message, Clone)]
 #[rtype(result = "()")]
+pub enum Notice {
+    /// There is something new in the feed.
+    Wake,
+    /// The session has to end.
+    Goodbye(Goodbye),
+}
+
+/// How a session has to end.
+#[derive(Debug, Clone)]
 pub struct Goodbye {
     /// A last frame.
     pub last_words: Option<ByteString>,

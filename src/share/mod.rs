@@ -1,17 +1,19 @@
 //! A share while somebody uses it: an actor that owns its transcript and its viewers, and the Hub that finds and starts
-//! such actors. Knows nothing of HTTP and WebSockets: a viewer is two recipients.
+//! such actors. Knows nothing of HTTP and WebSockets: a viewer is somebody who is sent notices.
 
 mod actor;
+mod crowd;
 mod feed;
 mod hub;
 mod messages;
 mod ready;
 
 pub use actor::{Share, ShareConfig};
+pub use crowd::{Crowd, Crowds, ViewerId};
 pub use feed::{Feed, News};
 pub use hub::{Directory, Hub};
 pub use messages::{
-    Ack, Create, Delete, Frame, Goodbye, Idle, Join, Joined, Leave, Look, NewShare, Open, Page, Pull, Read,
-    ReadAll, Shutdown, Snapshot, Summary, Sync, ViewerId, Wake,
+    Ack, Create, CrowdId, Delete, Enter, Frame, Goodbye, Idle, Join, Leave, Left, Look, NewShare, Notice,
+    Open, Page, Pull, Read, ReadAll, Shutdown, Snapshot, Summary, Sync,
 };
 pub use ready::viewers_frame;

@@ -1,7 +1,7 @@
 //! A share that is loaded: its transcript, its viewers, and who waits. What is served here is durable, because nobody is served
 //! while a write is under way, but from the feed, which is added to when a write has ended.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use actix::prelude::*;
 use bytestring::ByteString;
@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::actor::ShareConfig;
 use super::feed::Feed;
-use super::messages::{Ack, Frame, Goodbye, Page, Pull, Read, Snapshot, Summary, Sync, ViewerId, Wake};
+use super::messages::{Ack, CrowdId, Frame, Goodbye, Notice, Page, Pull, Read, Snapshot, Summary, Sync};
 use crate::error::Error;
 use crate::model::{SecretHash, Transcript};
 use crate::protocol::{ItemsFrame, Viewers, WireItem};
@@ -23,20 +23,36 @@ pub(super) struct Ready {
     pub(super) created_at: i64,
     pub(super) updated_at: i64,
     pub(super) transcript: Transcript,
-    pub(super) writing: bool,
+    /// Writes that are under way, in their order.
+    pub(super) writes: VecDeque<Writing>,
+    pub(super) deleting: bool,
     pub(super) waiting_syncs: Vec<(Sync, Reply<Ack>)>,
     pub(super) waiting_reads: Vec<WaitingRead>,
     pub(super) waiting_deletes: Vec<Reply<()>>,
     pub(super) feed: Feed,
-    pub(super) viewers: HashMap<ViewerId, Viewer>,
-    pub(super) next_viewer: u64,
+    pub(super) crowds: HashMap<CrowdId, Audience>,
     /// Whether a change of the count of viewers waits to be told.
     pub(super) count_pending: bool,
 }
 
-pub(super) struct Viewer {
-    pub(super) wake: Recipient<Wake>,
-    pub(super) goodbye: Recipient<Goodbye>,
+/// A write that is under way.
+pub(super) struct Writing {
+    /// The share's position before and after it.
+    pub(super) before: u64,
+    pub(super) seq: u64,
+    /// When it began, in milliseconds since 1970.
+    pub(super) at: i64,
+    /// What viewers are shown when it is done; `None` when they have to pull, or there are none.
+    pub(super) frame: Option<Frame>,
+    pub(super) waiters: Vec<(Ack, Reply<Ack>)>,
+    /// Whether it is done: it waits for those before it.
+    pub(super) written: bool,
+}
+
+/// A crowd, as its share sees it.
+pub(super) struct Audience {
+    pub(super) notices: Recipient<Notice>,
+    pub(super) viewers: usize,
 }
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
@@ -64,12 +80,12 @@ impl Ready {
             created_at: stored.created_at,
             updated_at: stored.updated_at,
             transcript,
-            writing: false,
+            writes: VecDeque::new(),
+            deleting: false,
             waiting_syncs: Vec::new(),
             waiting_reads: Vec::new(),
             waiting_deletes: Vec::new(),
-            viewers: HashMap::new(),
-            next_viewer: 0,
+            crowds: HashMap::new(),
             count_pending: false,
         }
     }
@@ -82,8 +98,8 @@ impl Ready {
                     title: self.transcript.title(),
                     created_at: self.created_at,
                     updated_at: self.updated_at,
-                    viewers: self.viewers.len(),
-                    room: self.viewers.len() < config.max_viewers,
+                    viewers: self.viewers(),
+                    room: self.viewers() < config.max_viewers,
                     seq: self.transcript.seq(),
                 }),
             ),
@@ -113,12 +129,8 @@ impl Ready {
         }
     }
 
-    /// A write has ended that began at the position `before`: its news go to the viewers.
-    pub(super) fn announce(&mut self, before: u64) {
-        // Nobody who comes later needs a frame from here: a first frame is pulled.
-        let frame = (!self.viewers.is_empty()).then(|| self.frame(before, FRAME_BYTES));
-        self.feed.push(before, frame, self.transcript.seq());
-        self.wake_all();
+    pub(super) fn is_writing(&self) -> bool {
+        self.deleting || !self.writes.is_empty()
     }
 
     /// A position means something in its own epoch, and only when it is not ahead of the share.
@@ -142,18 +154,27 @@ impl Ready {
         Frame { text: encode(&frame), seq: window.seq, more: window.more }
     }
 
+    pub(super) fn viewers(&self) -> usize {
+        self.crowds.values().map(|crowd| crowd.viewers).sum()
+    }
+
     pub(super) fn wake_all(&mut self) {
-        // A full mailbox says it already; a closed one is of a viewer that has gone.
-        self.viewers.retain(|_, viewer| !matches!(viewer.wake.try_send(Wake), Err(SendError::Closed(_))));
+        // A full mailbox says it already; a closed one is of a crowd that has gone with its thread.
+        self.crowds
+            .retain(|_, crowd| !matches!(crowd.notices.try_send(Notice::Wake), Err(SendError::Closed(_))));
     }
 
     pub(super) fn dismiss(&mut self, goodbye: &Goodbye) {
-        for (_, viewer) in self.viewers.drain() {
-            viewer.goodbye.do_send(goodbye.clone());
+        for (_, crowd) in self.crowds.drain() {
+            crowd.notices.do_send(Notice::Goodbye(goodbye.clone()));
         }
     }
 
     pub(super) fn refuse(&mut self, error: &Error) {
+        let under_way = self.writes.drain(..).flat_map(|write| write.waiters);
+        for (_, reply) in under_way {
+            answer(reply, Err(error.clone()));
+        }
         for (_, reply) in self.waiting_syncs.drain(..) {
             answer(reply, Err(error.clone()));
         }

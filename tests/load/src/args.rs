@@ -142,9 +142,9 @@ impl Command {
     /// Does it.
     pub fn run(self) -> Result<()> {
         match self {
-            Self::Table { programs, options } => return table::run(&programs, &options),
+            Self::Table { programs, options } => table::run(&programs, &options),
             Self::FanOut { server, load } => {
-                let outcome = fan_out::run(&server.targets(load.channels)?, load, server.usage().as_ref())?;
+                let outcome = fan_out::run(&server.targets(load.channels)?, load, server.usage())?;
                 println!("{outcome}");
             }
             Self::Ingest { server, shares, stream } => {
@@ -166,7 +166,7 @@ impl Command {
                 let usage = server.usage().ok_or("say the server's process with --pid")?;
                 println!(
                     "{:.0} bytes a viewer",
-                    table::idle_viewers(&server.targets(1)?[0], &usage, viewers)?
+                    table::idle_viewers(&server.targets(1)?[0], usage, viewers)?
                 );
             }
             Self::Sqlite { batch, seconds } => {

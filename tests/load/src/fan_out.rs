@@ -76,7 +76,7 @@ impl fmt::Display for Outcome {
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Loads viewers of `targets`. `usage` is of the server, when it is known.
-pub fn run(targets: &[Target], load: Load, usage: Option<&Usage>) -> Result<Outcome> {
+pub fn run(targets: &[Target], load: Load, usage: Option<Usage>) -> Result<Outcome> {
     let seconds = usize::try_from(load.seconds)?;
     let shared = Shared::new(seconds * 60_000);
     let viewers = Viewers::connect(targets, load.viewers, shared.clone())?;

@@ -1,6 +1,7 @@
 //! Messages: each carries its number in a form that a reader finds without parsing what is around it, whatever protocol
 //! it came by.
 
+use std::fmt::Write;
 use std::sync::LazyLock;
 
 /// What stands before a message's number.
@@ -21,7 +22,8 @@ pub fn text(n: usize, bytes: usize) -> String {
     let start = n.wrapping_mul(7919) % (NOISE.len() - filler.min(NOISE.len() - 1));
     let mut text = String::with_capacity(bytes);
     text.push_str("@#");
-    text.push_str(&format!("{n:0width$} ", width = DIGITS));
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{n:0DIGITS$} ");
     text.push_str(&NOISE[start..(start + filler).min(NOISE.len())]);
     text
 }

@@ -17,7 +17,7 @@ pub struct Usage {
 
 impl Usage {
     /// Processor time that was used up to now.
-    pub fn cpu_seconds(&self) -> Result<f64> {
+    pub fn cpu_seconds(self) -> Result<f64> {
         let ticks = rustix::param::clock_ticks_per_second();
         let mut sum = 0;
         for pid in self.family() {
@@ -33,7 +33,7 @@ impl Usage {
     }
 
     /// Resident memory in bytes; what processes share is counted once.
-    pub fn memory(&self) -> Result<u64> {
+    pub fn memory(self) -> Result<u64> {
         let mut sum = 0;
         for pid in self.family() {
             let maps = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
@@ -45,14 +45,14 @@ impl Usage {
     }
 
     /// The most that was resident at once, in bytes.
-    pub fn peak(&self) -> Result<u64> {
+    pub fn peak(self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         Ok(kib.unwrap_or(0) << 10)
     }
 
-    fn family(&self) -> Vec<u32> {
+    fn family(self) -> Vec<u32> {
         let mut family = vec![self.pid];
         let mut at = 0;
         while let Some(pid) = family.get(at).copied() {

@@ -1,5 +1,6 @@
 //! Sending messages: one connection that has one request under way.
 
+use std::fmt::Write;
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -55,18 +56,20 @@ impl Publisher {
             }
             Publish::Nats { subject, .. } => {
                 let acknowledged = subject.starts_with("$KV");
+                // Writing to a string cannot fail.
                 let mut request = String::new();
                 for (key, text) in items {
                     self.sent += 1;
                     if acknowledged {
-                        request.push_str(&format!(
+                        let _ = write!(
+                            request,
                             "PUB {subject}.{key} _INBOX.{}.{} {}\r\n{text}\r\n",
                             self.inbox,
                             self.sent,
                             text.len()
-                        ));
+                        );
                     } else {
-                        request.push_str(&format!("PUB {subject} {}\r\n{text}\r\n", text.len()));
+                        let _ = write!(request, "PUB {subject} {}\r\n{text}\r\n", text.len());
                     }
                 }
                 self.connection.write(request.as_bytes()).await?;
@@ -81,11 +84,12 @@ impl Publisher {
             Publish::Redis { .. } => {
                 let mut request = String::new();
                 for (key, text) in items {
-                    request.push_str(&format!(
+                    let _ = write!(
+                        request,
                         "*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n${}\r\n{text}\r\n",
                         key.len(),
                         text.len()
-                    ));
+                    );
                 }
                 self.connection.write(request.as_bytes()).await?;
                 for _ in items {

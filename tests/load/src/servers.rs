@@ -53,7 +53,7 @@ pub struct Programs {
     /// The directory of the scripts that start the others
     #[arg(long, default_value = "tests/load/peers")]
     pub peers: PathBuf,
-    /// A library that brutus-share and SQLite are started with (LD_PRELOAD), to make the disk slower
+    /// A library that brutus-share and SQLite are started with (`LD_PRELOAD`), to make the disk slower
     #[arg(long)]
     pub preload: Option<PathBuf>,
 }

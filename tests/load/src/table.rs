@@ -51,8 +51,11 @@ struct Row {
     name: &'static str,
     unit: &'static str,
     columns: Vec<Column>,
-    measure: fn(&Programs, Column, u64) -> Result<Vec<(&'static str, f64)>>,
+    measure: fn(&Programs, Column, u64) -> Result<Values>,
 }
+
+/// What one measurement gives: the row's own value, without a name, and others in units of their own.
+type Values = Vec<(&'static str, f64)>;
 
 const LIVE: [Kind; 6] = [Kind::Ours, Kind::Nchan, Kind::Uwebsockets, Kind::Workerd, Kind::Nats, Kind::Bare];
 const KEEPING: [Kind; 5] = [Kind::Ours, Kind::Workerd, Kind::Nats, Kind::Redis, Kind::Bare];
@@ -61,6 +64,7 @@ fn of(kinds: &[Kind]) -> Vec<Column> {
     kinds.iter().copied().map(Column::Server).collect()
 }
 
+#[allow(clippy::too_many_lines)] // A list.
 fn rows() -> Vec<Row> {
     let live = |name, measure| Row { name, unit: "thousand deliveries/s", columns: of(&LIVE), measure };
     let keeping = |name, unit, measure| Row {
@@ -106,7 +110,7 @@ fn rows() -> Vec<Row> {
             measure: |programs, column, _| {
                 let Column::Server(kind) = column else { return Ok(Vec::new()) };
                 let server = programs.start(kind, &[], &[])?;
-                Ok(vec![("", idle_viewers(&server.channels(1)?[0], &server.usage(), 2000)? / 1e3)])
+                Ok(vec![("", idle_viewers(&server.channels(1)?[0], server.usage(), 2000)? / 1e3)])
             },
         },
         Row {
@@ -171,7 +175,7 @@ fn rows() -> Vec<Row> {
 }
 
 /// Measures everything, and prints a table in Markdown; how it goes is told on stderr.
-pub fn run(programs: &Programs, options: &Options) -> Result<()> {
+pub fn run(programs: &Programs, options: &Options) {
     let wanted = |column: &Column| match column {
         Column::Server(kind) => options.servers.is_empty() || options.servers.contains(kind),
         Column::Sqlite => true,
@@ -202,7 +206,9 @@ pub fn run(programs: &Programs, options: &Options) -> Result<()> {
     columns.sort_unstable();
     columns.dedup();
     print!("| | |");
-    columns.iter().for_each(|column| print!(" {} |", column.name()));
+    for column in &columns {
+        print!(" {} |", column.name());
+    }
     println!("\n|---|---|{}", "---|".repeat(columns.len()));
     let mut lines: Vec<_> = measured.keys().map(|(nth, detail, _)| (*nth, *detail)).collect();
     lines.dedup();
@@ -218,7 +224,6 @@ pub fn run(programs: &Programs, options: &Options) -> Result<()> {
         }
         println!();
     }
-    Ok(())
 }
 
 fn median(values: &mut [f64]) -> f64 {
@@ -238,17 +243,17 @@ fn stream(seconds: u64) -> Stream {
     Stream { clients: 64, batch: 1, bytes: 1024, seconds, keys: 100 }
 }
 
-fn fan(programs: &Programs, column: Column, load: Load) -> Result<Vec<(&'static str, f64)>> {
+fn fan(programs: &Programs, column: Column, load: Load) -> Result<Values> {
     let Column::Server(kind) = column else { return Ok(Vec::new()) };
     let server = programs.start(kind, &[], &[])?;
-    let outcome = fan_out::run(&server.channels(load.channels)?, load, Some(&server.usage()))?;
+    let outcome = fan_out::run(&server.channels(load.channels)?, load, Some(server.usage()))?;
     if outcome.lost > 0 {
         eprintln!("{}: {} deliveries were lost", kind.name(), outcome.lost);
     }
     Ok(vec![("", outcome.rate / 1e3), ("CPU µs a delivery", outcome.cpu)])
 }
 
-fn store(programs: &Programs, column: Column, stream: Stream) -> Result<Vec<(&'static str, f64)>> {
+fn store(programs: &Programs, column: Column, stream: Stream) -> Result<Values> {
     let Column::Server(kind) = column else {
         // In a process of its own, so that its disk can be made slower too. For batches, as many as commit together.
         let batch = if stream.batch > 1 { 100 } else { 1 };
@@ -264,7 +269,7 @@ fn store(programs: &Programs, column: Column, stream: Stream) -> Result<Vec<(&'s
 }
 
 /// Bytes of the server's memory for each of `count` viewers to whom nothing happens.
-pub fn idle_viewers(target: &Target, usage: &Usage, count: usize) -> Result<f64> {
+pub fn idle_viewers(target: &Target, usage: Usage, count: usize) -> Result<f64> {
     ingest::fill(target, 1, 1024, 1)?;
     // What the first viewers of all make the server allocate is not theirs.
     let mut first = (0..50).map(|_| handshake(target)).collect::<Result<Vec<_>>>()?;
@@ -281,7 +286,7 @@ fn settle() {
     std::thread::sleep(Duration::from_millis(1500));
 }
 
-fn idle_channels(programs: &Programs, column: Column, _: u64) -> Result<Vec<(&'static str, f64)>> {
+fn idle_channels(programs: &Programs, column: Column, _: u64) -> Result<Values> {
     const COUNT: u16 = 5000;
     let Column::Server(kind) = column else { return Ok(Vec::new()) };
     let server = programs.start(kind, &["--share-idle", "1s"], &[])?;
@@ -301,7 +306,7 @@ fn idle_channels(programs: &Programs, column: Column, _: u64) -> Result<Vec<(&'s
     Ok(vec![("", each(closed)), ("just written, kB", each(open))])
 }
 
-fn stalled(programs: &Programs, _: Column, _: u64) -> Result<Vec<(&'static str, f64)>> {
+fn stalled(programs: &Programs, _: Column, _: u64) -> Result<Values> {
     const COUNT: u16 = 10;
     let server = programs.start(Kind::Ours, &[], &[])?;
     let targets = server.channels(1)?;
@@ -317,7 +322,7 @@ fn stalled(programs: &Programs, _: Column, _: u64) -> Result<Vec<(&'static str, 
     Ok(vec![("", after.saturating_sub(before) as f64 / f64::from(COUNT) / 1e3)])
 }
 
-fn first_load(programs: &Programs, column: Column, viewers: usize) -> Result<Vec<(&'static str, f64)>> {
+fn first_load(programs: &Programs, column: Column, viewers: usize) -> Result<Values> {
     const ITEMS: usize = 5000;
     let Column::Server(kind) = column else { return Ok(Vec::new()) };
     let server =
@@ -355,7 +360,7 @@ fn first_load(programs: &Programs, column: Column, viewers: usize) -> Result<Vec
 }
 
 /// How much dearer one sync is in a large share: of the server's processor time, and of the client's waiting.
-fn growth(programs: &Programs, _: Column, seconds: u64) -> Result<Vec<(&'static str, f64)>> {
+fn growth(programs: &Programs, _: Column, seconds: u64) -> Result<Values> {
     let server = programs.start(Kind::Ours, &[], &[])?;
     let targets = server.channels(2)?;
     let usage = server.usage();

@@ -126,13 +126,12 @@ fn open(address: SocketAddr) -> Result<std::net::TcpStream> {
 /// A binary frame from a client, masked with zeros.
 fn frame(payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0x82];
-    match u8::try_from(payload.len()) {
-        Ok(length @ ..=125) => frame.push(0x80 | length),
-        _ => {
-            frame.push(0x80 | 126);
-            #[allow(clippy::cast_possible_truncation)] // Greetings are short.
-            frame.extend((payload.len() as u16).to_be_bytes());
-        }
+    if let Ok(length @ ..=125) = u8::try_from(payload.len()) {
+        frame.push(0x80 | length);
+    } else {
+        frame.push(0x80 | 0x7e);
+        #[allow(clippy::cast_possible_truncation)] // Greetings are short.
+        frame.extend((payload.len() as u16).to_be_bytes());
     }
     frame.extend([0; 4]);
     frame.extend(payload);
