@@ -1,16 +1,19 @@
 //! The server put together, from the store up, and taken down in order.
 
-use std::any::Any;
 use std::future::Future;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_http::HttpService;
+use actix_server::{Server, ServerHandle};
+use actix_service::map_config;
+use actix_web::dev::AppConfig;
 use actix_web::middleware::TrailingSlash::MergeOnly;
 use actix_web::middleware::{NormalizePath, from_fn};
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, web};
 use socket2::SockRef;
+use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config;
@@ -84,7 +87,7 @@ pub fn start(listener: TcpListener, config: &config::Serve) -> Result<Running, S
     }));
     let ping_interval = config.timings.ping_interval;
     let dead_peer_timeout = config.timings.dead_peer_timeout;
-    let server = HttpServer::new(move || {
+    let app = move || {
         App::new()
             .app_data(service.clone())
             // One for each thread: this runs once in each.
@@ -93,16 +96,24 @@ pub fn start(listener: TcpListener, config: &config::Serve) -> Result<Running, S
             .wrap(tracing_actix_web::TracingLogger::<RequestSpan>::new())
             .wrap(from_fn(http::around))
             .configure(http::routes)
-    })
-    .workers(workers)
-    .max_connections(config.limits.max_connections.div_ceil(workers))
-    .keep_alive(KEEP_ALIVE)
-    .client_request_timeout(HEAD_TIMEOUT)
-    .on_connect(move |connection, _| reap_when_dead(connection, dead_peer_timeout))
-    .shutdown_timeout(SHUTDOWN_SECONDS)
-    .disable_signals()
-    .listen(listener)?
-    .run();
+    };
+    // HTTP/1 alone, as a WebSocket needs it: `HttpServer` makes every connection large enough for HTTP/2 too, which costs
+    // each viewer two kilobytes.
+    let connections = move || {
+        HttpService::build()
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(HEAD_TIMEOUT)
+            .on_connect_ext(move |stream: &TcpStream, _| reap_when_dead(stream, dead_peer_timeout))
+            .h1(map_config(app(), |()| AppConfig::default()))
+            .tcp()
+    };
+    let server = Server::build()
+        .workers(workers)
+        .max_concurrent_connections(config.limits.max_connections.div_ceil(workers))
+        .shutdown_timeout(SHUTDOWN_SECONDS)
+        .disable_signals()
+        .listen("http", listener, connections)?
+        .run();
     Ok(Running { server, shares, store })
 }
 
@@ -146,8 +157,7 @@ pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 
 /// Lets the kernel end a connection whose peer takes nothing any more. A connection that cannot be written freezes the
 /// actor behind it, timers and all, so nobody else could.
-fn reap_when_dead(connection: &dyn Any, timeout: Duration) {
-    let Some(stream) = connection.downcast_ref::<tokio::net::TcpStream>() else { return };
+fn reap_when_dead(stream: &TcpStream, timeout: Duration) {
     let socket = SockRef::from(stream);
     if let Err(error) = socket.set_tcp_user_timeout(Some(timeout)).and_then(|()| socket.set_tcp_nodelay(true))
     {

@@ -6,6 +6,7 @@
 //! kernel ends the connection (`TCP_USER_TIMEOUT`); a peer that is silent but takes bytes is found by pings.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as Poller, Poll};
@@ -15,6 +16,7 @@ use actix::fut::wrap_future;
 use actix::prelude::*;
 use actix_http::ws::Codec;
 use actix_web::error::PayloadError;
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws::{self, CloseReason, WebsocketContext};
 use bytestring::ByteString;
@@ -51,6 +53,7 @@ pub(super) async fn poll(
     let viewer = Viewer {
         share,
         crowd: crowds.of(&id),
+        shown: Shown::default(),
         id: ViewerId::next(),
         feed: None,
         after: position.after,
@@ -63,13 +66,24 @@ pub(super) async fn poll(
     };
     let payload = Rc::new(RefCell::new(payload));
     let incoming = Incoming(payload.clone());
-    let frames = WebsocketContext::with_codec(viewer, incoming, Codec::new().max_size(MAX_INCOMING));
-    Ok(response.streaming(Lingering { frames: Box::pin(frames), payload: Incoming(payload), until: None }))
+    let shown = viewer.shown.clone();
+    let session = WebsocketContext::with_codec(viewer, incoming, Codec::new().max_size(MAX_INCOMING));
+    Ok(response.streaming(Outgoing {
+        session: Box::pin(session),
+        shown,
+        said: Poll::Pending,
+        payload: Incoming(payload),
+        until: None,
+    }))
 }
+
+/// What a session shows and its connection has not taken yet: WebSocket frames in pieces.
+type Shown = Rc<RefCell<VecDeque<Bytes>>>;
 
 struct Viewer {
     share: Addr<Share>,
     crowd: Addr<Crowd>,
+    shown: Shown,
     id: ViewerId,
     /// The share's news, once it has let the viewer in.
     feed: Option<Feed>,
@@ -91,11 +105,11 @@ impl Viewer {
         let Some(feed) = self.feed.as_ref().filter(|_| !self.pulling) else { return };
         let news = feed.news(self.after);
         for frame in news.frames {
-            self.show(frame, ctx);
+            self.show(frame);
         }
         if self.viewers != Some(news.viewers) && news.viewers > 0 {
             self.viewers = Some(news.viewers);
-            ctx.text(viewers_frame(news.viewers));
+            self.text(viewers_frame(news.viewers));
         }
         if news.behind {
             self.pull(ctx);
@@ -111,7 +125,7 @@ impl Viewer {
                 Ok(Ok(frame)) => {
                     // From now on the position is one of the share's own.
                     viewer.epoch = viewer.feed.as_ref().map(|feed| feed.epoch().clone());
-                    viewer.show(frame, ctx);
+                    viewer.show(frame);
                     // What came up meanwhile woke nobody.
                     viewer.advance(ctx);
                 }
@@ -122,9 +136,17 @@ impl Viewer {
         }));
     }
 
-    fn show(&mut self, frame: Frame, ctx: &mut WebsocketContext<Self>) {
+    fn show(&mut self, frame: Frame) {
         self.after = frame.seq;
-        ctx.text(frame.text);
+        self.text(frame.text);
+    }
+
+    /// Shows a text. The bytes are those that all viewers share: `ctx.text` would copy them into a buffer of its own, which
+    /// stays as large as its largest frame was.
+    fn text(&self, text: ByteString) {
+        let mut shown = self.shown.borrow_mut();
+        shown.push_back(text_header(text.len()));
+        shown.push_back(text.into_bytes());
     }
 
     #[allow(clippy::unused_self)] // Reads as what it is at its callers.
@@ -181,7 +203,7 @@ impl Handler<Notice> for Viewer {
             }
             Notice::Goodbye(Goodbye { last_words, code }) => {
                 if let Some(words) = last_words {
-                    ctx.text(words);
+                    self.text(words);
                 }
                 self.end(code, ctx);
             }
@@ -213,29 +235,61 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Viewer {
 struct Incoming(Rc<RefCell<web::Payload>>);
 
 impl Stream for Incoming {
-    type Item = Result<web::Bytes, PayloadError>;
+    type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<Option<Self::Item>> {
         self.0.borrow_mut().poll_next_unpin(poller)
     }
 }
 
-/// The bytes that a viewer gets. After the last of them the connection is read on for a moment: closing a socket that
-/// has unread bytes resets it, and the peer would lose the close frame.
-struct Lingering<S> {
-    frames: Pin<Box<S>>,
+/// What stands before a text of `length` bytes that a server sends in one frame (RFC 6455, 5.2).
+fn text_header(length: usize) -> Bytes {
+    const TEXT_AND_LAST: u8 = 0x81;
+    let mut header = Vec::with_capacity(10);
+    header.push(TEXT_AND_LAST);
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(length @ ..=125), _) => header.push(length),
+        (_, Ok(length)) => {
+            header.push(126);
+            header.extend(length.to_be_bytes());
+        }
+        _ => {
+            header.push(127);
+            header.extend((length as u64).to_be_bytes());
+        }
+    }
+    header.into()
+}
+
+/// The bytes that a viewer gets: what its session shows, then what the protocol says (pings, the close). The session is
+/// polled, and so does anything, only when the connection has taken all that was shown.
+///
+/// After the last byte the connection is read on for a moment: closing a socket that has unread bytes resets it, and the
+/// peer would lose the close frame.
+struct Outgoing<S> {
+    session: Pin<Box<S>>,
+    shown: Shown,
+    /// What the session has come up with after what is shown.
+    said: Poll<Option<Result<Bytes, actix_web::Error>>>,
     payload: Incoming,
     until: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
-impl<S: Stream> Stream for Lingering<S> {
+impl<S: Stream<Item = Result<Bytes, actix_web::Error>>> Stream for Outgoing<S> {
     type Item = S::Item;
 
     fn poll_next(mut self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<Option<Self::Item>> {
         if self.until.is_none() {
-            match self.frames.as_mut().poll_next(poller) {
+            if self.said.is_pending() && self.shown.borrow().is_empty() {
+                self.said = self.session.as_mut().poll_next(poller);
+            }
+            let shown = self.shown.borrow_mut().pop_front();
+            if let Some(bytes) = shown {
+                return Poll::Ready(Some(Ok(bytes)));
+            }
+            match std::mem::replace(&mut self.said, Poll::Pending) {
                 Poll::Ready(None) => self.until = Some(Box::pin(tokio::time::sleep(LINGER))),
-                other => return other,
+                said => return said,
             }
         }
         while let Poll::Ready(piece) = self.payload.poll_next_unpin(poller) {

@@ -110,7 +110,7 @@ fn rows() -> Vec<Row> {
             measure: |programs, column, _| {
                 let Column::Server(kind) = column else { return Ok(Vec::new()) };
                 let server = programs.start(kind, &[], &[])?;
-                Ok(vec![("", idle_viewers(&server.channels(1)?[0], server.usage(), 2000)? / 1e3)])
+                Ok(vec![("", idle_viewers(&server.channels(1)?[0], server.usage(), 5000)? / 1e3)])
             },
         },
         Row {
