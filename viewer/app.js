@@ -238,7 +238,11 @@ listen({
 })
 
 const connection = new Connection(id, () => session)
-connection.addEventListener('frame', ({ detail }) => changed(session.apply(detail)))
+connection.addEventListener('frame', ({ detail }) => {
+  const change = session.apply(detail)
+  if (change.lost) connection.restart()
+  else changed(change)
+})
 connection.addEventListener('viewers', ({ detail }) => {
   viewersNode.textContent = strings.viewers(detail)
 })

@@ -62,6 +62,7 @@ export class Connection extends EventTarget {
 
   #connect() {
     const url = new URL(this.#base + '/poll' + this.#query(), location.href)
+    url.searchParams.set('append', '1')
     url.protocol = url.protocol.replace('http', 'ws')
     const socket = new WebSocket(url)
     this.#socket = socket
@@ -88,6 +89,16 @@ export class Connection extends EventTarget {
       if (answer?.status === 404) return this.#end('deleted')
       this.#retry(() => this.#connect())
     }
+  }
+
+  /** Loads everything anew: what is held turned out to be wrong. */
+  restart() {
+    const old = this.#socket
+    this.#socket = undefined
+    old?.close()
+    clearTimeout(this.#timer)
+    this.#say('reconnecting')
+    this.#load()
   }
 
   /** Starts over from the position that is held: the network came back, or the machine has slept. */

@@ -17,18 +17,34 @@ export class Session {
 
   #order
 
-  /** Takes a frame in. Tells which messages are different now, and which of their parts are new. */
+  /**
+   * Takes a frame in. Tells which messages are different now, and which of their parts are new; `lost` says that the frame
+   * does not fit what is held, and that everything has to be loaded anew.
+   */
   apply(frame) {
-    const change = { reset: false, info: false, messages: new Set(), added: 0 }
+    const change = { reset: false, info: false, messages: new Set(), added: 0, lost: false }
     if (frame.epoch !== this.epoch) {
-      change.reset = this.epoch !== ''
+      change.reset = this.seq > 0
       this.clear()
       this.epoch = frame.epoch
     }
-    for (const { key, data } of frame.items) this.#put(key, data, change)
+    for (const { key, data, append } of frame.items) {
+      const whole = append ? this.#appended(key, append) : data
+      if (whole === undefined) change.lost = true
+      else this.#put(key, whole, change)
+    }
     for (const key of frame.removed) this.#remove(key, change)
     this.seq = frame.seq
+    if (change.lost) this.epoch = ''
     return change
+  }
+
+  /** An item with what was added to it; nothing when it is not the one that this was added to. */
+  #appended(key, { path, at, text }) {
+    const [kind, id, part] = split(key)
+    const data = kind === 'part' ? this.messages.get(id)?.parts.get(part) : kind === 'message' ? this.messages.get(id)?.info : undefined
+    const field = path.slice(1)
+    return data?.[field]?.length === at ? { ...data, [field]: data[field] + text } : undefined
   }
 
   #put(key, data, change) {

@@ -6,6 +6,7 @@ use actix_web::HttpResponse;
 use serde_json::json;
 
 use super::ServiceData;
+use crate::clock::now_ms;
 use crate::error::Error;
 
 /// How long a commit may take before the server counts as not ready.
@@ -18,6 +19,6 @@ pub(super) async fn healthz() -> HttpResponse {
 
 /// The store commits.
 pub(super) async fn readyz(service: ServiceData) -> Result<HttpResponse, Error> {
-    tokio::time::timeout(READY_WITHIN, service.store.check()).await.map_err(|_| Error::Busy)??;
+    tokio::time::timeout(READY_WITHIN, service.store.check(now_ms())).await.map_err(|_| Error::Busy)??;
     Ok(HttpResponse::Ok().json(json!({"status": "ready"})))
 }

@@ -27,7 +27,7 @@ use super::shares::{position, share_id, shared_epoch};
 use crate::error::Error;
 use crate::protocol::close_code;
 use crate::share::{
-    Crowd, Crowds, Enter, Feed, Frame, Goodbye, Leave, Look, Notice, Pull, Share, ViewerId, viewers_frame,
+    Crowd, Crowds, Enter, Feed, Goodbye, Leave, Look, Notice, Pull, Share, ViewerId, viewers_frame,
 };
 
 /// The largest frame that a viewer may send, in bytes: pings and closes are smaller.
@@ -36,7 +36,7 @@ const MAX_INCOMING: usize = 4 << 10;
 /// How long a closed connection is still read, so that its peer gets to read the close code.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// `GET /api/share/{id}/poll?after=SEQ&epoch=E`
+/// `GET /api/share/{id}/poll?after=SEQ&epoch=E&append=1`
 pub(super) async fn poll(
     request: HttpRequest,
     payload: web::Payload,
@@ -58,6 +58,7 @@ pub(super) async fn poll(
         feed: None,
         after: position.after,
         epoch: shared_epoch(position.epoch),
+        appends: position.append.as_deref() == Some("1"),
         viewers: None,
         pulling: false,
         heard: Instant::now(),
@@ -90,6 +91,8 @@ struct Viewer {
     after: u64,
     /// The epoch of that position, until the first frame says that it is the share's.
     epoch: Option<ByteString>,
+    /// Whether it takes text that was added, in place of the item.
+    appends: bool,
     /// The count of viewers that was told last.
     viewers: Option<usize>,
     /// Whether a pull is under way.
@@ -103,9 +106,10 @@ impl Viewer {
     /// Takes what is new. While a pull is under way its answer comes first.
     fn advance(&mut self, ctx: &mut WebsocketContext<Self>) {
         let Some(feed) = self.feed.as_ref().filter(|_| !self.pulling) else { return };
-        let news = feed.news(self.after);
+        let news = feed.news(self.after, self.appends);
+        self.after = news.seq;
         for frame in news.frames {
-            self.show(frame);
+            self.text(frame);
         }
         if self.viewers != Some(news.viewers) && news.viewers > 0 {
             self.viewers = Some(news.viewers);
@@ -125,7 +129,8 @@ impl Viewer {
                 Ok(Ok(frame)) => {
                     // From now on the position is one of the share's own.
                     viewer.epoch = viewer.feed.as_ref().map(|feed| feed.epoch().clone());
-                    viewer.show(frame);
+                    viewer.after = frame.seq;
+                    viewer.text(frame.text);
                     // What came up meanwhile woke nobody.
                     viewer.advance(ctx);
                 }
@@ -134,11 +139,6 @@ impl Viewer {
                 Ok(Err(_)) | Err(_) => viewer.end(close_code::RESTART, ctx),
             }
         }));
-    }
-
-    fn show(&mut self, frame: Frame) {
-        self.after = frame.seq;
-        self.text(frame.text);
     }
 
     /// Shows a text. The bytes are those that all viewers share: `ctx.text` would copy them into a buffer of its own, which

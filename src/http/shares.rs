@@ -103,7 +103,7 @@ pub(super) fn snapshot_json(request: &HttpRequest, snapshot: &Snapshot) -> HttpR
 /// `GET /api/share/{id}/items?after=SEQ&epoch=E`
 pub(super) async fn items(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
-    let Position { after, epoch } = position(&request)?;
+    let Position { after, epoch, .. } = position(&request)?;
     let page =
         service.shares.ask(&id, || Read { after, epoch: epoch.clone(), max_bytes: PAGE_BYTES }).await?;
     let tag = format!("{}-{}-{}", page.epoch, page.after, page.frame.seq);
@@ -119,6 +119,8 @@ pub(super) struct Position {
     #[serde(default)]
     pub(super) after: u64,
     pub(super) epoch: Option<String>,
+    /// `1`: a live frame may hold what was added to an item in place of the item.
+    pub(super) append: Option<String>,
 }
 
 /// The position in a request's query.

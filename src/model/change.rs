@@ -113,7 +113,7 @@ fn without(object: &RawValue, names: &[&str]) -> Result<Content, serde_json::Err
 }
 
 /// An object's fields in their order, values raw: text that is not valid Unicode (a cut surrogate pair) stays as it is.
-struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(super) struct Fields<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Fields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

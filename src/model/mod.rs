@@ -1,11 +1,13 @@
 //! What a share is, without sockets, actors or disk: ids and secrets, item keys, what of an item is kept, and the
 //! transcript that a share's items make up.
 
+mod append;
 mod change;
 mod id;
 mod key;
 mod transcript;
 
+pub use append::Append;
 pub use change::{Change, Content};
 pub use id::{Secret, SecretHash, ShareId, random_epoch};
 pub use key::Key;

@@ -50,6 +50,8 @@ pub struct Row {
 pub struct Applied {
     /// The items that are different now. Empty when the batch was known already.
     pub rows: Vec<Row>,
+    /// The versions before, of those that had one.
+    pub older: Vec<(Key, Content)>,
 }
 
 /// What is newer than a position, or the first stretch of it.
@@ -105,24 +107,29 @@ impl Transcript {
             return Err(ShareFull);
         }
         self.size = size;
-        let rows = staged.into_iter().map(|(key, content)| {
+        let mut applied = Applied::default();
+        for (key, content) in staged {
             self.seq += 1;
             let row = Row { key, content, seq: self.seq };
-            self.put(row.clone());
-            row
-        });
-        Ok(Applied { rows: rows.collect() })
+            let older = self.put(row.clone());
+            applied.older.extend(older.map(|older| (row.key.clone(), older)));
+            applied.rows.push(row);
+        }
+        Ok(applied)
     }
 
-    fn put(&mut self, Row { key, content, seq }: Row) {
+    /// Stores an item; gives the content of the version before.
+    fn put(&mut self, Row { key, content, seq }: Row) -> Option<Content> {
         self.order.insert(seq, key.clone());
         match self.items.entry(key) {
             Slot::Occupied(mut slot) => {
                 let older = slot.insert(Item { seq, content });
                 self.order.remove(&older.seq);
+                older.content
             }
             Slot::Vacant(slot) => {
                 slot.insert(Item { seq, content });
+                None
             }
         }
     }

@@ -16,16 +16,35 @@ pub struct WireItem<'a> {
     pub data: &'a RawValue,
 }
 
+/// An item of which a viewer has the version before: only what was added to it.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct WireAppend<'a, A> {
+    /// What the item is stored under.
+    pub key: &'a str,
+    /// `{"path":"/text","at":N,"text":"…"}`: this text goes into the field at `path`, at its end, which is at N.
+    pub append: A,
+}
+
+/// What a frame says of one item.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(untagged)]
+pub enum FrameItem<'a, A> {
+    /// All of it.
+    Whole(WireItem<'a>),
+    /// What was added.
+    Append(WireAppend<'a, A>),
+}
+
 /// `{"type":"items",…}`: everything newer than a viewer's position, or the first stretch of it.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename = "items")]
-pub struct ItemsFrame<'a> {
+pub struct ItemsFrame<'a, I> {
     /// Sequence numbers mean something within one epoch only.
     pub epoch: &'a str,
     /// The viewer's position after this frame.
     pub seq: u64,
     /// What changed, newest version of each; messages before their parts.
-    pub items: Vec<WireItem<'a>>,
+    pub items: Vec<I>,
     /// Keys that are no more.
     pub removed: Vec<&'a str>,
     /// Whether the viewer is still behind after this frame.

@@ -5,7 +5,7 @@
 mod frame;
 mod request;
 
-pub use frame::{Closed, ItemsFrame, Reason, Viewers, WireItem, close_code};
+pub use frame::{Closed, FrameItem, ItemsFrame, Reason, Viewers, WireAppend, WireItem, close_code};
 pub use request::{
     CreateRequest, Created, MAX_NESTING, MAX_SESSION_ID, SecretRequest, SyncBody, SyncItem, SyncRequest,
 };

@@ -22,7 +22,7 @@ use super::messages::{
     Ack, Delete, Frame, Goodbye, Idle, Join, Left, Look, Page, Pull, Read, ReadAll, Shutdown, Snapshot,
     Summary, Sync,
 };
-use super::ready::{Audience, FRAME_BYTES, Ready, Reply, WaitingRead, Writing, answer, encode};
+use super::ready::{Audience, Ready, Reply, WaitingRead, Writing, answer, encode};
 use crate::clock::now_ms;
 use crate::error::Error;
 use crate::model::{SecretHash, ShareId};
@@ -114,12 +114,14 @@ impl Share {
     fn write(&mut self, ctx: &mut Context<Self>) {
         let State::Ready(ready) = &mut self.state else { return };
         let before = ready.transcript.seq();
-        let mut rows = HashMap::new();
+        let (mut rows, mut older) = (HashMap::new(), HashMap::new());
         let mut waiters = Vec::new();
         for (sync, reply) in std::mem::take(&mut ready.waiting_syncs) {
             match ready.transcript.apply(sync.changes, self.config.max_share) {
                 Ok(applied) => {
                     waiters.push((Ack { seq: ready.transcript.seq() }, reply));
+                    // Viewers have what there was before this write: what a sync found that an earlier one of it left is none.
+                    older.extend(applied.older.into_iter().filter(|(key, _)| !rows.contains_key(key)));
                     // Of several versions of an item in one write the last alone is stored.
                     rows.extend(applied.rows.into_iter().map(|row| (row.key.clone(), row)));
                 }
@@ -136,7 +138,7 @@ impl Share {
         }
         let at = now_ms();
         // What is newer than `before` is this write alone now. Who comes to view later pulls a first frame anyway.
-        let frame = (ready.viewers() > 0).then(|| ready.frame(before, FRAME_BYTES));
+        let frame = (ready.viewers() > 0).then(|| ready.live_frame(before, &older));
         let write = Write {
             num: ready.num,
             rows: rows.into_values().collect(),
@@ -284,6 +286,7 @@ impl Actor for Share {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
+        tracing::debug!(share = ?self.id, "left memory");
         self.hub.do_send(Idle(self.id.clone()));
     }
 }

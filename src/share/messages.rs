@@ -185,6 +185,8 @@ pub struct Pull {
 pub struct Frame {
     /// The frame as it goes over the wire.
     pub text: ByteString,
+    /// The same for viewers who take appends; `None` when it has none.
+    pub appending: Option<ByteString>,
     /// The position of whoever has read it.
     pub seq: u64,
     /// Whether there is still more.

@@ -11,8 +11,8 @@ use super::actor::ShareConfig;
 use super::feed::Feed;
 use super::messages::{Ack, CrowdId, Frame, Goodbye, Notice, Page, Pull, Read, Snapshot, Summary, Sync};
 use crate::error::Error;
-use crate::model::{SecretHash, Transcript};
-use crate::protocol::{ItemsFrame, Viewers, WireItem};
+use crate::model::{Append, Content, Key, SecretHash, Transcript, Window};
+use crate::protocol::{FrameItem, ItemsFrame, Viewers, WireAppend, WireItem};
 use crate::store::StoredShare;
 
 /// A share that is loaded.
@@ -138,20 +138,41 @@ impl Ready {
         if epoch == Some(&*self.epoch) && after <= self.transcript.seq() { after } else { 0 }
     }
 
+    /// What is newer than a position, or the first stretch of it.
     pub(super) fn frame(&self, after: u64, max_bytes: usize) -> Frame {
         let window = self.transcript.since(after, max_bytes);
-        let frame = ItemsFrame {
+        let items = window.items.iter().map(|(key, content)| whole(key, content)).collect();
+        Frame { text: self.encoded(&window, items), appending: None, seq: window.seq, more: window.more }
+    }
+
+    /// What one write brought, which began at the position `before`, for those who have all up to there. `older` holds the
+    /// items as they were then.
+    pub(super) fn live_frame(&self, before: u64, older: &HashMap<Key, Content>) -> Frame {
+        let window = self.transcript.since(before, FRAME_BYTES);
+        let appends: Vec<_> = window
+            .items
+            .iter()
+            .map(|(key, content)| older.get(*key).and_then(|older| Append::between(older, content)))
+            .collect();
+        let appending = appends.iter().any(Option::is_some).then(|| {
+            let items = window.items.iter().zip(&appends).map(|((key, content), append)| match append {
+                Some(append) => FrameItem::Append(WireAppend { key: key.as_str(), append }),
+                None => FrameItem::Whole(whole(key, content)),
+            });
+            self.encoded(&window, items.collect())
+        });
+        let items = window.items.iter().map(|(key, content)| whole(key, content)).collect();
+        Frame { text: self.encoded(&window, items), appending, seq: window.seq, more: window.more }
+    }
+
+    fn encoded<I: serde::Serialize>(&self, window: &Window, items: Vec<I>) -> ByteString {
+        encode(&ItemsFrame {
             epoch: &self.epoch,
             seq: window.seq,
-            items: window
-                .items
-                .iter()
-                .map(|(key, content)| WireItem { key: Some(key.as_str()), kind: key.kind(), data: content })
-                .collect(),
+            items,
             removed: window.removed.iter().map(|key| key.as_str()).collect(),
             more: window.more,
-        };
-        Frame { text: encode(&frame), seq: window.seq, more: window.more }
+        })
     }
 
     pub(super) fn viewers(&self) -> usize {
@@ -187,6 +208,10 @@ impl Ready {
             }
         }
     }
+}
+
+fn whole<'a>(key: &'a Key, content: &'a Content) -> WireItem<'a> {
+    WireItem { key: Some(key.as_str()), kind: key.kind(), data: content }
 }
 
 /// The frame that tells the count of viewers.

@@ -74,9 +74,9 @@ impl Store {
         self.readers.load(id).await
     }
 
-    /// Whether the store can write now.
-    pub async fn check(&self) -> Result<(), StoreError> {
-        Ok(self.writer.submit(0, queries::check).await?)
+    /// Whether the store can write now (`at` milliseconds since 1970): it does.
+    pub async fn check(&self, at: i64) -> Result<(), StoreError> {
+        Ok(self.writer.submit(0, move |connection| queries::check(connection, at)).await?)
     }
 
     /// Writes all that was handed over, checkpoints and closes. Blocks until done; later writes are refused.

@@ -1,6 +1,13 @@
 //! The tables, as the migrations make them.
 
 diesel::table! {
+    checks (id) {
+        id -> BigInt,
+        at -> BigInt,
+    }
+}
+
+diesel::table! {
     shares (num) {
         num -> BigInt,
         id -> Text,

@@ -3,6 +3,7 @@
 
 #![allow(unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+#[allow(dead_code)] // The faults need more of it.
 mod harness;
 mod relay;
 mod rooms;

@@ -160,6 +160,14 @@ impl TestServer {
         *self = Self::spawn(&self.address.clone(), self.data.clone(), std::mem::take(&mut self.args), &[]);
     }
 
+    /// Open files and threads of the process.
+    pub fn descriptors_and_threads(&self) -> (usize, usize) {
+        let count = |what| {
+            std::fs::read_dir(format!("/proc/{}/{what}", self.process.id())).expect("a process").count()
+        };
+        (count("fd"), count("task"))
+    }
+
     /// The process's resident memory, in bytes.
     pub fn memory(&self) -> usize {
         let status =
@@ -277,6 +285,8 @@ pub struct TestViewer {
     pub epoch: String,
     pub seq: u64,
     pub frames: usize,
+    /// Bytes of all frames.
+    pub bytes: usize,
     pub caught_up: bool,
     pub viewers: u64,
     /// The reason in a `closed` frame.
@@ -297,6 +307,7 @@ impl TestViewer {
             epoch: String::new(),
             seq: 0,
             frames: 0,
+            bytes: 0,
             caught_up: false,
             viewers: 0,
             closed: None,
@@ -329,7 +340,10 @@ impl TestViewer {
     /// Reads one message; false at the end.
     async fn step(&mut self) -> bool {
         match self.socket.next().await {
-            Some(Ok(Message::Text(text))) => self.take(&serde_json::from_str(&text).expect("JSON")),
+            Some(Ok(Message::Text(text))) => {
+                self.bytes += text.len();
+                self.take(&serde_json::from_str(&text).expect("JSON"));
+            }
             Some(Ok(Message::Close(frame))) => self.close_code = frame.map(|frame| frame.code.into()),
             Some(Ok(_)) => {}
             Some(Err(tungstenite::Error::ConnectionClosed)) | None => return false,
@@ -351,8 +365,12 @@ impl TestViewer {
                     epoch.clone_into(&mut self.epoch);
                 }
                 for item in frame["items"].as_array().expect("items") {
-                    let kind = item["type"].as_str().expect("type");
                     let key = item["key"].as_str().expect("key");
+                    if item["append"].is_object() {
+                        self.append(key, &item["append"]);
+                        continue;
+                    }
+                    let kind = item["type"].as_str().expect("type");
                     assert_eq!(key.split('/').next(), Some(kind));
                     self.items.insert(key.to_owned(), item["data"].clone());
                 }
@@ -368,6 +386,16 @@ impl TestViewer {
             Some("closed") => self.closed = frame["reason"].as_str().map(ToOwned::to_owned),
             other => panic!("unknown frame {other:?}"),
         }
+    }
+}
+
+impl TestViewer {
+    fn append(&mut self, key: &str, append: &Value) {
+        let item = self.items.get_mut(key).expect("an append is to what is there");
+        let field = item.pointer_mut(append["path"].as_str().expect("a path")).expect("a field");
+        let older = field.as_str().expect("a text");
+        assert_eq!(append["at"].as_u64(), Some(older.encode_utf16().count() as u64));
+        *field = json!(format!("{older}{}", append["text"].as_str().expect("a text")));
     }
 }
 

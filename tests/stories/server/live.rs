@@ -1,5 +1,7 @@
 //! Viewers: what they see, when, and what becomes of those who misbehave.
 
+use std::fmt::Write;
+
 use serde_json::json;
 
 use crate::harness::{TestServer, message, part, session};
@@ -76,6 +78,35 @@ async fn many_viewers_all_end_with_the_newest() {
             })
             .await;
     }
+}
+
+#[actix_web::test]
+async fn a_streamed_answer_costs_its_length_once_to_who_takes_appends() {
+    let server = TestServer::start(&[]);
+    let share = server.share().await;
+    share.sync(&[message("m", 1), part("m", "p", "")]).await;
+    let (mut appending, mut whole) = (share.view_from("?append=1").await, share.view().await);
+    for viewer in [&mut appending, &mut whole] {
+        viewer.until("caught up", |viewer| viewer.caught_up).await;
+    }
+    let (before, mut text) = (appending.bytes, String::new());
+    for n in 0..50 {
+        writeln!(text, "{n:02} \u{1f980} \"{}\"", "streamed ".repeat(110)).expect("a string");
+        share.sync(&[part("m", "p", &text)]).await;
+        for viewer in [&mut appending, &mut whole] {
+            viewer.until("the update", |viewer| viewer.items["part/m/p"]["text"] == text.as_str()).await;
+        }
+    }
+    assert!(text.len() > 50_000);
+    let cost = appending.bytes - before;
+    assert!(cost * 2 < text.len() * 3, "{} bytes cost {cost}", text.len());
+    assert!(whole.bytes > 10 * cost);
+
+    // Anything else that changes comes whole.
+    let mut ended = part("m", "p", &format!("{text} end"));
+    ended["data"]["time"] = json!({"end": 1});
+    share.sync(std::slice::from_ref(&ended)).await;
+    appending.until("the end", |viewer| viewer.items["part/m/p"] == ended["data"]).await;
 }
 
 #[actix_web::test]
