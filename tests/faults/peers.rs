@@ -39,7 +39,7 @@ async fn until(what: &str, done: impl AsyncFn() -> bool) {
 async fn whatever_viewers_do_nothing_of_them_stays_and_others_are_served() {
     for seed in crate::seeds(2) {
         let mut random = Rng::with_seed(seed);
-        let server = TestServer::start(&["--dead-peer-timeout", "2s", "--ping-interval", "500ms"]);
+        let server = TestServer::start(&["--dead-peer-timeout", "2s", "--ping-interval", "3s"]);
         let share = server.share().await;
         let parts: Vec<_> = (0..40).map(|n| part("m", &format!("p{n:02}"), &"y".repeat(50_000))).collect();
         share.sync(&parts).await;
