@@ -67,6 +67,8 @@ pub fn routes(app: &mut web::ServiceConfig) {
             resource(&format!("{base}/{{id}}"), "GET, HEAD").route(read().to(viewer::page)),
         ));
     }
+    #[cfg(debug_assertions)]
+    app.service(resource("/echo", "GET").route(web::get().to(poll::echo::echo)));
     app.service(compressed(resource("/assets/{path:.*}", "GET, HEAD").route(read().to(viewer::asset))))
         .service(resource("/healthz", "GET, HEAD").route(read().to(health::healthz)))
         .service(resource("/readyz", "GET, HEAD").route(read().to(health::readyz)))

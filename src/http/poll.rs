@@ -5,8 +5,12 @@
 //! actor (its future is polled by the connection), so a viewer that does not read takes nothing, and holds one frame. When such a peer is dead, the
 //! kernel ends the connection (`TCP_USER_TIMEOUT`); a peer that is silent but takes bytes is found by pings.
 
+#[cfg(debug_assertions)]
+pub(super) mod echo;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as Poller, Poll};
@@ -65,17 +69,30 @@ pub(super) async fn poll(
         pinged: Instant::now(),
         ping_interval: service.ping_interval,
     };
+    let shown = viewer.shown.clone();
+    Ok(response.streaming(session(viewer, payload, MAX_INCOMING, shown)))
+}
+
+/// Runs an actor behind a WebSocket; gives the bytes that its peer gets.
+fn session<A>(
+    actor: A,
+    payload: web::Payload,
+    max_incoming: usize,
+    shown: Shown,
+) -> impl Stream<Item = Result<Bytes, actix_web::Error>> + use<A>
+where
+    A: Actor<Context = WebsocketContext<A>> + StreamHandler<Result<ws::Message, ws::ProtocolError>>,
+{
     let payload = Rc::new(RefCell::new(payload));
     let incoming = Incoming(payload.clone());
-    let shown = viewer.shown.clone();
-    let session = WebsocketContext::with_codec(viewer, incoming, Codec::new().max_size(MAX_INCOMING));
-    Ok(response.streaming(Outgoing {
+    let session = WebsocketContext::with_codec(actor, incoming, Codec::new().max_size(max_incoming));
+    Outgoing {
         session: Box::pin(session),
         shown,
         said: Poll::Pending,
         payload: Incoming(payload),
         until: None,
-    }))
+    }
 }
 
 /// What a session shows and its connection has not taken yet: WebSocket frames in pieces.
@@ -218,16 +235,31 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Viewer {
             Ok(ws::Message::Ping(bytes)) => ctx.pong(&bytes),
             Ok(ws::Message::Pong(_) | ws::Message::Nop) => {}
             Ok(ws::Message::Close(reason)) => {
-                ctx.close(reason);
+                ctx.close(reason.map(answer_to_close));
                 ctx.stop();
             }
             Ok(ws::Message::Text(_) | ws::Message::Binary(_) | ws::Message::Continuation(_)) => {
                 self.end(close_code::UNSUPPORTED, ctx);
             }
-            Err(ws::ProtocolError::Overflow) => self.end(close_code::TOO_BIG, ctx),
-            Err(ws::ProtocolError::Io(_)) => ctx.stop(),
-            Err(_) => self.end(close_code::PROTOCOL, ctx),
+            Err(error) => self.end(code_of(&error), ctx),
         }
+    }
+}
+
+/// What a peer's close is answered with: the same code, or that it is none that a peer may send (RFC 6455, 7.4).
+fn answer_to_close(reason: CloseReason) -> CloseReason {
+    let code = u16::from(reason.code);
+    let valid = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
+    CloseReason { code: if valid { code } else { close_code::PROTOCOL }.into(), description: None }
+}
+
+/// The close code that says what was wrong. A connection that is broken does not read it.
+fn code_of(error: &ws::ProtocolError) -> u16 {
+    match error {
+        ws::ProtocolError::Overflow => close_code::TOO_BIG,
+        // The library says by the kind which of two errors it is: reserved bits that are set, or text that is not UTF-8.
+        ws::ProtocolError::Io(error) if error.kind() != ErrorKind::InvalidData => close_code::NOT_UTF8,
+        _ => close_code::PROTOCOL,
     }
 }
 

@@ -83,6 +83,8 @@ pub mod close_code {
     pub const PROTOCOL: u16 = 1002;
     /// The viewer sent data: it may send pings and closes alone.
     pub const UNSUPPORTED: u16 = 1003;
+    /// The viewer sent text that is not UTF-8.
+    pub const NOT_UTF8: u16 = 1007;
     /// The viewer sent a frame that is too big.
     pub const TOO_BIG: u16 = 1009;
     /// The server restarts: come back.
