@@ -235,7 +235,7 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Viewer {
             Ok(ws::Message::Ping(bytes)) => ctx.pong(&bytes),
             Ok(ws::Message::Pong(_) | ws::Message::Nop) => {}
             Ok(ws::Message::Close(reason)) => {
-                ctx.close(reason.map(answer_to_close));
+                ctx.close(reason.as_ref().map(answer_to_close));
                 ctx.stop();
             }
             Ok(ws::Message::Text(_) | ws::Message::Binary(_) | ws::Message::Continuation(_)) => {
@@ -247,7 +247,7 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Viewer {
 }
 
 /// What a peer's close is answered with: the same code, or that it is none that a peer may send (RFC 6455, 7.4).
-fn answer_to_close(reason: CloseReason) -> CloseReason {
+fn answer_to_close(reason: &CloseReason) -> CloseReason {
     let code = u16::from(reason.code);
     let valid = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
     CloseReason { code: if valid { code } else { close_code::PROTOCOL }.into(), description: None }

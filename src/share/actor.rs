@@ -3,8 +3,8 @@
 //! **Durable before visible.** What a sync changes is applied to the transcript, written by the store, and only then
 //! acknowledged and shown. While a write is under way the transcript is ahead of the disk, so reads wait, and while
 //! somebody waits to read no further write begins. What viewers are shown live was encoded when its write began, so it
-//! holds nothing of a later one. Two writes at most are under way: the second gathers what came during the first, and is
-//! in the store's queue when the first is done.
+//! holds nothing of a later one. A few writes may be under way: the next gathers what came meanwhile, and is in the store's
+//! queue when the one before it is done.
 //!
 //! **A failed write** stops the actor, for its transcript is then ahead of the disk for good. The next `Open` starts
 //! another one, which loads what is stored.
@@ -17,12 +17,13 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 
 use super::feed::Feed;
+use super::frame::{Frame, encode};
 use super::hub::Hub;
 use super::messages::{
-    Ack, Delete, Frame, Goodbye, Idle, Join, Left, Look, Page, Pull, Read, ReadAll, Shutdown, Snapshot,
-    Summary, Sync,
+    Ack, Delete, Goodbye, Idle, Join, Left, Look, Page, Pull, Read, ReadAll, Shutdown, Snapshot, Summary,
+    Sync,
 };
-use super::ready::{Audience, Ready, Reply, WaitingRead, Writing, answer, encode};
+use super::ready::{Audience, Ready, Reply, WaitingRead, Writing, answer};
 use crate::clock::now_ms;
 use crate::error::Error;
 use crate::model::{SecretHash, ShareId};

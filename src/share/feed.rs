@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytestring::ByteString;
 
-use super::messages::Frame;
+use super::frame::Frame;
 
 /// How much is kept, in bytes.
 const FEED_BYTES: usize = 256 << 10;

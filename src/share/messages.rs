@@ -4,7 +4,7 @@ use actix::{Addr, Message, Recipient};
 use bytestring::ByteString;
 
 use super::crowd::ViewerId;
-use super::{Feed, Share};
+use super::{Feed, Frame, Share};
 use crate::error::Error;
 use crate::model::{Change, Content, Key, Secret, SecretHash, ShareId};
 
@@ -178,19 +178,6 @@ pub struct Pull {
     pub after: u64,
     /// The epoch of that position; `None` asks from the start.
     pub epoch: Option<ByteString>,
-}
-
-/// An `items` frame, encoded once for all who are at the same position.
-#[derive(Debug, Clone)]
-pub struct Frame {
-    /// The frame as it goes over the wire.
-    pub text: ByteString,
-    /// The same for viewers who take appends; `None` when it has none.
-    pub appending: Option<ByteString>,
-    /// The position of whoever has read it.
-    pub seq: u64,
-    /// Whether there is still more.
-    pub more: bool,
 }
 
 /// What happens to a share, to its crowds and on to their viewers.

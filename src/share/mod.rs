@@ -4,6 +4,7 @@
 mod actor;
 mod crowd;
 mod feed;
+mod frame;
 mod hub;
 mod messages;
 mod ready;
@@ -11,9 +12,9 @@ mod ready;
 pub use actor::{Share, ShareConfig};
 pub use crowd::{Crowd, Crowds, ViewerId};
 pub use feed::{Feed, News};
+pub use frame::{Frame, viewers_frame};
 pub use hub::{Directory, Hub};
 pub use messages::{
-    Ack, Create, CrowdId, Delete, Enter, Frame, Goodbye, Idle, Join, Leave, Left, Look, NewShare, Notice,
-    Open, Page, Pull, Read, ReadAll, Shutdown, Snapshot, Summary, Sync,
+    Ack, Create, CrowdId, Delete, Enter, Goodbye, Idle, Join, Leave, Left, Look, NewShare, Notice, Open,
+    Page, Pull, Read, ReadAll, Shutdown, Snapshot, Summary, Sync,
 };
-pub use ready::viewers_frame;

@@ -9,10 +9,10 @@ use tokio::sync::oneshot;
 
 use super::actor::ShareConfig;
 use super::feed::Feed;
-use super::messages::{Ack, CrowdId, Frame, Goodbye, Notice, Page, Pull, Read, Snapshot, Summary, Sync};
+use super::frame::{FRAME_BYTES, Frame};
+use super::messages::{Ack, CrowdId, Goodbye, Notice, Page, Pull, Read, Snapshot, Summary, Sync};
 use crate::error::Error;
-use crate::model::{Append, Content, Key, SecretHash, Transcript, Window};
-use crate::protocol::{FrameItem, ItemsFrame, Viewers, WireAppend, WireItem};
+use crate::model::{Content, Key, SecretHash, Transcript};
 use crate::store::StoredShare;
 
 /// A share that is loaded.
@@ -64,9 +64,6 @@ pub(super) enum WaitingRead {
     ReadAll(Reply<Snapshot>),
     Pull(Pull, Reply<Frame>),
 }
-
-/// How much a frame for a viewer may carry, in bytes: a viewer that does not read holds one frame.
-pub(super) const FRAME_BYTES: usize = 128 << 10;
 
 impl Ready {
     pub(super) fn new(stored: StoredShare) -> Self {
@@ -140,39 +137,12 @@ impl Ready {
 
     /// What is newer than a position, or the first stretch of it.
     pub(super) fn frame(&self, after: u64, max_bytes: usize) -> Frame {
-        let window = self.transcript.since(after, max_bytes);
-        let items = window.items.iter().map(|(key, content)| whole(key, content)).collect();
-        Frame { text: self.encoded(&window, items), appending: None, seq: window.seq, more: window.more }
+        Frame::since(&self.transcript, &self.epoch, after, max_bytes)
     }
 
-    /// What one write brought, which began at the position `before`, for those who have all up to there. `older` holds the
-    /// items as they were then.
+    /// What one write brought, which began at the position `before`. `older` holds the items as they were then.
     pub(super) fn live_frame(&self, before: u64, older: &HashMap<Key, Content>) -> Frame {
-        let window = self.transcript.since(before, FRAME_BYTES);
-        let appends: Vec<_> = window
-            .items
-            .iter()
-            .map(|(key, content)| older.get(*key).and_then(|older| Append::between(older, content)))
-            .collect();
-        let appending = appends.iter().any(Option::is_some).then(|| {
-            let items = window.items.iter().zip(&appends).map(|((key, content), append)| match append {
-                Some(append) => FrameItem::Append(WireAppend { key: key.as_str(), append }),
-                None => FrameItem::Whole(whole(key, content)),
-            });
-            self.encoded(&window, items.collect())
-        });
-        let items = window.items.iter().map(|(key, content)| whole(key, content)).collect();
-        Frame { text: self.encoded(&window, items), appending, seq: window.seq, more: window.more }
-    }
-
-    fn encoded<I: serde::Serialize>(&self, window: &Window, items: Vec<I>) -> ByteString {
-        encode(&ItemsFrame {
-            epoch: &self.epoch,
-            seq: window.seq,
-            items,
-            removed: window.removed.iter().map(|key| key.as_str()).collect(),
-            more: window.more,
-        })
+        Frame::live(&self.transcript, &self.epoch, before, older)
     }
 
     pub(super) fn viewers(&self) -> usize {
@@ -208,20 +178,6 @@ impl Ready {
             }
         }
     }
-}
-
-fn whole<'a>(key: &'a Key, content: &'a Content) -> WireItem<'a> {
-    WireItem { key: Some(key.as_str()), kind: key.kind(), data: content }
-}
-
-/// The frame that tells the count of viewers.
-pub fn viewers_frame(count: usize) -> ByteString {
-    encode(&Viewers { count })
-}
-
-pub(super) fn encode(frame: &impl serde::Serialize) -> ByteString {
-    // Frames are strings, numbers and raw JSON: nothing of that can fail to be written.
-    serde_json::to_string(frame).unwrap_or_default().into()
 }
 
 pub(super) fn answer<T>(reply: Reply<T>, result: Result<T, Error>) {

@@ -73,7 +73,7 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Echo {
             Ok(ws::Message::Ping(bytes)) => ctx.pong(&bytes),
             Ok(ws::Message::Pong(_) | ws::Message::Nop) => {}
             Ok(ws::Message::Close(reason)) => {
-                ctx.close(reason.map(answer_to_close));
+                ctx.close(reason.as_ref().map(answer_to_close));
                 ctx.stop();
             }
             Err(error) => end(code_of(&error), ctx),

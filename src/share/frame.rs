@@ -1,0 +1,73 @@
+//! What viewers are shown, as it goes over the wire: encoded once for all who are at the same position.
+
+use std::collections::HashMap;
+
+use bytestring::ByteString;
+
+use crate::model::{Append, Content, Key, Transcript, Window};
+use crate::protocol::{FrameItem, ItemsFrame, Viewers, WireAppend, WireItem};
+
+/// How much a frame for a viewer may carry, in bytes: a viewer that does not read holds one frame.
+pub(super) const FRAME_BYTES: usize = 128 << 10;
+
+/// An `items` frame.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// The frame as it goes over the wire.
+    pub text: ByteString,
+    /// The same for viewers who take appends; `None` when it has none.
+    pub appending: Option<ByteString>,
+    /// The position of whoever has read it.
+    pub seq: u64,
+    /// Whether there is still more.
+    pub more: bool,
+}
+
+impl Frame {
+    /// What is newer than the position `after`, or the first stretch of it: one item at least, then while they are within
+    /// `max_bytes`.
+    pub fn since(transcript: &Transcript, epoch: &str, after: u64, max_bytes: usize) -> Self {
+        let window = transcript.since(after, max_bytes);
+        let items = window.items.iter().map(|(key, content)| whole(key, content)).collect();
+        Self { text: encoded(epoch, &window, items), appending: None, seq: window.seq, more: window.more }
+    }
+
+    /// What one write brought, which began at the position `before`, for those who have all up to there. `older` holds the
+    /// items as they were then.
+    pub fn live(transcript: &Transcript, epoch: &str, before: u64, older: &HashMap<Key, Content>) -> Self {
+        let window = transcript.since(before, FRAME_BYTES);
+        let appends: Vec<_> = window
+            .items
+            .iter()
+            .map(|(key, content)| older.get(*key).and_then(|older| Append::between(older, content)))
+            .collect();
+        let appending = appends.iter().any(Option::is_some).then(|| {
+            let items = window.items.iter().zip(&appends).map(|((key, content), append)| match append {
+                Some(append) => FrameItem::Append(WireAppend { key: key.as_str(), append }),
+                None => FrameItem::Whole(whole(key, content)),
+            });
+            encoded(epoch, &window, items.collect())
+        });
+        let items = window.items.iter().map(|(key, content)| whole(key, content)).collect();
+        Self { text: encoded(epoch, &window, items), appending, seq: window.seq, more: window.more }
+    }
+}
+
+/// The frame that tells the count of viewers.
+pub fn viewers_frame(count: usize) -> ByteString {
+    encode(&Viewers { count })
+}
+
+pub(super) fn encode(frame: &impl serde::Serialize) -> ByteString {
+    // Frames are strings, numbers and raw JSON: nothing of that can fail to be written.
+    serde_json::to_string(frame).unwrap_or_default().into()
+}
+
+fn encoded<I: serde::Serialize>(epoch: &str, window: &Window, items: Vec<I>) -> ByteString {
+    let removed = window.removed.iter().map(|key| key.as_str()).collect();
+    encode(&ItemsFrame { epoch, seq: window.seq, items, removed, more: window.more })
+}
+
+fn whole<'a>(key: &'a Key, content: &'a Content) -> WireItem<'a> {
+    WireItem { key: Some(key.as_str()), kind: key.kind(), data: content }
+}
