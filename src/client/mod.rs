@@ -17,7 +17,7 @@ mod queue;
 mod schedule;
 mod schema;
 mod secrets;
-mod spool;
+pub mod spool;
 mod transport;
 
 use std::path::PathBuf;

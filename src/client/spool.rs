@@ -25,40 +25,44 @@ const ITEM_OVERHEAD: usize = 128;
 
 /// A handle on the spool.
 #[derive(Clone)]
-pub(super) struct Spool {
+pub struct Spool {
     writer: Writer,
 }
 
 /// One item that waits.
 #[derive(Debug, Clone)]
-pub(super) struct Waiting {
-    pub(super) key: Key,
+pub struct Waiting {
+    /// What it is stored under.
+    pub key: Key,
     /// `None` is a removal.
-    pub(super) content: Option<Content>,
+    pub content: Option<Content>,
     /// The order in which updates were accepted.
-    pub(super) seq: i64,
+    pub seq: i64,
 }
 
 /// What goes to the server in one sync.
 #[derive(Debug)]
-pub(super) struct Batch {
-    pub(super) items: Vec<Waiting>,
+pub struct Batch {
+    /// The items, oldest first.
+    pub items: Vec<Waiting>,
     /// Whether more waits after it.
-    pub(super) more: bool,
+    pub more: bool,
 }
 
 /// How much waits for one session.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Amount {
-    pub(super) items: u64,
-    pub(super) bytes: u64,
+pub struct Amount {
+    /// Items.
+    pub items: u64,
+    /// What they count for, in bytes.
+    pub bytes: u64,
     /// The newest `seq`.
-    pub(super) last: i64,
+    pub last: i64,
 }
 
 impl Spool {
     /// Opens the spool of a directory. Another process cannot open it meanwhile.
-    pub(super) fn open(dir: &Path) -> Result<Self, StartupError> {
+    pub fn open(dir: &Path) -> Result<Self, StartupError> {
         sqlite::private_dir(dir)?;
         let lock = sqlite::lock(&dir.join("lock"))?;
         let connection = sqlite::open_and_migrate(&dir.join("spool.db"), MIGRATIONS)?;
@@ -66,16 +70,12 @@ impl Spool {
     }
 
     /// What waits, for each session.
-    pub(super) async fn amounts(&self) -> Result<Vec<(String, Amount)>, WriteError> {
+    pub async fn amounts(&self) -> Result<Vec<(String, Amount)>, WriteError> {
         self.writer.submit(0, amounts).await
     }
 
     /// Stores changes, in the order of the calls. When the future is done they are on the disk.
-    pub(super) fn put(
-        &self,
-        session: String,
-        changes: Vec<Waiting>,
-    ) -> BoxFuture<'static, Result<(), WriteError>> {
+    pub fn put(&self, session: String, changes: Vec<Waiting>) -> BoxFuture<'static, Result<(), WriteError>> {
         let bytes = changes.iter().map(Waiting::bytes).sum();
         self.writer.submit(bytes, move |connection| {
             changes.iter().try_for_each(|change| put(connection, &session, change))
@@ -84,7 +84,7 @@ impl Spool {
 
     /// The oldest items of a session: one at least, then while they are within `max_bytes` and `max_items`. Tells whether
     /// there are more.
-    pub(super) async fn next(
+    pub async fn next(
         &self,
         session: String,
         max_bytes: usize,
@@ -94,7 +94,7 @@ impl Spool {
     }
 
     /// Takes items away that the server has, unless they have changed since.
-    pub(super) async fn sent(&self, session: String, items: Vec<(Key, i64)>) -> Result<(), WriteError> {
+    pub async fn sent(&self, session: String, items: Vec<(Key, i64)>) -> Result<(), WriteError> {
         self.writer
             .submit(0, move |connection| {
                 items.iter().try_for_each(|(key, seq)| {
@@ -110,7 +110,7 @@ impl Spool {
 
     /// Takes all of a session away: it is not shared any more. In the order of the calls, like `put`: what is put later
     /// stays.
-    pub(super) fn discard(&self, session: String) -> BoxFuture<'static, Result<(), WriteError>> {
+    pub fn discard(&self, session: String) -> BoxFuture<'static, Result<(), WriteError>> {
         self.writer.erase(move |connection| {
             diesel::delete(spool::table.filter(spool::session_id.eq(&session)))
                 .execute(connection)
@@ -118,21 +118,22 @@ impl Spool {
         })
     }
 
-    pub(super) fn close(&self) {
+    /// Ends the writer when it has written what was put.
+    pub fn close(&self) {
         self.writer.close();
     }
 }
 
 impl Waiting {
     /// What an item counts for, in bytes.
-    pub(super) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.key.as_str().len()
             + self.content.as_ref().map_or(0, |content| content.get().len())
             + ITEM_OVERHEAD
     }
 
     /// The item as it goes over the wire: `{type, data}`.
-    pub(super) fn wire(&self) -> (String, Content) {
+    pub fn wire(&self) -> (String, Content) {
         let kind = self.key.kind();
         if let Some(content) = &self.content {
             return (kind.to_owned(), content.clone());
@@ -147,7 +148,7 @@ impl Waiting {
 
 /// What changes do to the spool. A list of models becomes an item for each, for lists are merged on the server and the
 /// newest list alone would lose the others.
-pub(super) fn waiting(changes: Vec<Change>, mut next_seq: impl FnMut() -> i64) -> Vec<Waiting> {
+pub fn waiting(changes: Vec<Change>, mut next_seq: impl FnMut() -> i64) -> Vec<Waiting> {
     let mut items = Vec::with_capacity(changes.len());
     for change in changes {
         match change {
