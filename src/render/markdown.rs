@@ -80,7 +80,7 @@ fn write_part(text: &mut String, part: &Value, how: Markdown) {
             writeln!(text, "{}\n", field("text").trim_end())
         }
         "reasoning" if !field("text").trim().is_empty() => {
-            let quoted = field("text").trim().replace('\n', "\n> ");
+            let quoted = field("text").trim().replace("\r\n", "\n").replace(['\n', '\r'], "\n> ");
             writeln!(text, "> *Thought:* {quoted}\n")
         }
         "file" => writeln!(
@@ -176,7 +176,7 @@ fn fence(text: &mut String, language: &str, content: &str, how: Markdown) {
 
 /// A short text as code, whatever stands in it.
 fn code(text: &str) -> String {
-    let text = text.replace('\n', " ");
+    let text = text.replace(['\n', '\r'], " ");
     let ticks = "`".repeat(longest_run(&text) + 1);
     let space = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
     format!("{ticks}{space}{text}{space}{ticks}")
@@ -228,6 +228,22 @@ mod tests {
     fn items(values: &[(&str, Value)]) -> Vec<(Key, Content)> {
         let content = |value: &Value| Content::from(serde_json::value::to_raw_value(value).unwrap());
         values.iter().map(|(key, value)| (Key::from(*key), content(value))).collect()
+    }
+
+    #[test]
+    fn a_carriage_return_is_the_end_of_a_line_too() {
+        let text = markdown(
+            &items(&[
+                ("message/m", json!({"role": "assistant"})),
+                ("part/m/p1", json!({"type": "file", "filename": "a\r\r# b", "mime": "text/plain"})),
+                ("part/m/p2", json!({"type": "reasoning", "text": "one\r\r# two\r\nthree"})),
+            ]),
+            WHOLE,
+        );
+        assert_eq!(
+            text,
+            "# Shared session\n\n## Answer\n\n*File: `a  # b` (text/plain)*\n\n> *Thought:* one\n> \n> # two\n> three\n\n"
+        );
     }
 
     #[test]
