@@ -1,6 +1,7 @@
 //! The share server.
 
 mod bad_input;
+mod clients;
 mod crash;
 mod delete;
 mod export;
