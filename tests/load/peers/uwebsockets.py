@@ -17,10 +17,18 @@ def upgrade(res, req, context):
     )
 
 
-async def publish(res, req):
+def publish(res, req):
     channel = req.get_parameter(0)
-    app.publish(channel, await res.get_text(), OpCode.TEXT)
-    res.cork_end("")
+    pieces = []
+
+    def take(res, piece, is_last, *_):
+        pieces.append(bytes(piece) if isinstance(piece, (bytes, bytearray, memoryview)) else piece.encode())
+        if is_last:
+            # Afterwards, so that messages that come together are written together.
+            app.loop.loop.call_soon(app.publish, channel, b"".join(pieces).decode(), OpCode.TEXT)
+            res.end("")
+
+    res.on_data(take)
 
 
 app.ws(
