@@ -61,14 +61,17 @@ async fn requests_in_one_packet_are_answered_in_turn() {
     let server = TestServer::start(&[]);
     let share = server.share().await;
     let sync = json!({"secret": share.secret, "data": [session("t")]}).to_string();
-    let mut requests = format!(
-        "POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{sync}",
-        share.path("/sync"),
-        sync.len()
-    );
-    requests += &format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", share.path("/data"));
-    // With the whole address, as a proxy is asked.
-    requests += &format!("GET {}/healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", server.url);
+    let requests = [
+        format!(
+            "POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{sync}",
+            share.path("/sync"),
+            sync.len()
+        ),
+        format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", share.path("/data")),
+        // With the whole address, as a proxy is asked.
+        format!("GET {}/healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", server.url),
+    ]
+    .concat();
     let mut stream = TcpStream::connect(&server.address).expect("connects");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     stream.write_all(requests.as_bytes()).expect("sent");
