@@ -91,6 +91,28 @@ test('a page that was offline is current again by itself', async () => {
   await live(page)
 })
 
+test('a streamed answer comes as what is added and shows whole', async () => {
+  const share = await server.share()
+  const streamed = (words) => ({ type: 'part', data: { id: 'prt_9', messageID: 'msg_9', type: 'text', text: words } })
+  await share.sync(session(), { type: 'message', data: { id: 'msg_9', role: 'assistant', time: { created: 9 } } }, streamed('One, é, 🙂'))
+  const page = await openPage(browser)
+  const frames = []
+  page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => frames.push(JSON.parse(payload))))
+  await page.goto(share.url)
+  await live(page)
+  let whole = 'One, é, 🙂'
+  for (const more of [' two', ', 🙃 three', ' **four**']) {
+    whole += more
+    await share.sync(streamed(whole))
+    await page.waitForFunction((last) => document.querySelector('.part-text')?.textContent.includes(last), more.replaceAll('*', '').trim())
+  }
+  assert.equal((await page.locator('.part-text .markdown').textContent()).trim(), whole.replaceAll('*', ''))
+  assert.equal(await page.locator('.part-text strong').textContent(), 'four')
+  const added = frames.flatMap(({ items }) => items ?? []).map(({ append }) => append?.text)
+  assert.deepEqual(added, [' two', ', 🙃 three', ' **four**'])
+  assert.deepEqual(page.record.errors, [])
+})
+
 test('a deleted share says so and keeps what is shown; its link says so too', async () => {
   const share = await server.share()
   await share.sync(session(), ...prompt('soon gone'))
