@@ -3,15 +3,19 @@
 //! Flags stand over the environment, the environment over a file, the file over the defaults. `cli` layers them; here
 //! stands what there is.
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytesize::ByteSize;
 use clap::Args;
 use etcetera::BaseStrategy;
+use ipnet::IpNet;
 
 /// The share server.
 #[derive(Debug, Clone, Args)]
@@ -35,6 +39,14 @@ pub struct Serve {
     /// The timings.
     #[command(flatten)]
     pub timings: Timings,
+
+    /// TLS.
+    #[command(flatten)]
+    pub tls: Tls,
+
+    /// Address on which `/metrics` is served, for Prometheus [default: not served]
+    #[arg(long, env = "BRUTUS_SHARE_METRICS_LISTEN", value_name = "ADDR")]
+    pub metrics_listen: Option<SocketAddr>,
 
     /// Threads that serve HTTP [default: one a core]
     #[arg(long, env = "BRUTUS_SHARE_WORKERS", value_name = "N")]
@@ -85,6 +97,147 @@ pub struct Limits {
     /// Most connections of the whole server; further ones wait to be accepted
     #[arg(long, env = "BRUTUS_SHARE_MAX_CONNECTIONS", value_name = "N", default_value_t = 50_000)]
     pub max_connections: usize,
+
+    /// Most that all shares together may take [default: no limit]
+    #[arg(long, env = "BRUTUS_SHARE_MAX_TOTAL", value_name = "SIZE", value_parser = size)]
+    pub max_total: Option<u64>,
+
+    /// Room on the disk that is left free: below it nothing more is taken, and all can still be read
+    #[arg(long, env = "BRUTUS_SHARE_MIN_FREE_DISK", value_name = "SIZE", default_value = "256MiB", value_parser = size)]
+    pub min_free_disk: u64,
+
+    /// Whether only who has a token may create shares; see `brutus-share token`
+    #[arg(long, env = "BRUTUS_SHARE_CREATE_TOKENS", value_name = "BOOL", default_value_t = false, action = clap::ArgAction::Set)]
+    pub create_tokens: bool,
+
+    /// Proxies that say whom they ask for (`Forwarded`, `X-Forwarded-For`): addresses and networks with commas between them
+    #[arg(long, env = "BRUTUS_SHARE_TRUSTED_PROXIES", value_name = "ADDRS", default_value = "")]
+    pub trusted_proxies: Proxies,
+
+    /// When shares end.
+    #[command(flatten)]
+    pub lifetimes: Lifetimes,
+}
+
+/// When shares end by themselves.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Lifetimes {
+    /// How long a share lives whose creator asked for nothing else, or `never` for no end
+    #[arg(long, env = "BRUTUS_SHARE_DEFAULT_LIFETIME", value_name = "TIME", default_value = "never")]
+    pub default_lifetime: Lifetime,
+
+    /// The longest that a share may live, or `never` for no end
+    #[arg(long, env = "BRUTUS_SHARE_MAX_LIFETIME", value_name = "TIME", default_value = "never")]
+    pub max_lifetime: Lifetime,
+
+    /// How long after its last sync a share lives, or `never` for no end
+    #[arg(long, env = "BRUTUS_SHARE_IDLE_LIFETIME", value_name = "TIME", default_value = "never")]
+    pub idle_lifetime: Lifetime,
+
+    /// How long a share lives that never gets a sync, or `never` for no end
+    #[arg(long, env = "BRUTUS_SHARE_UNSYNCED_LIFETIME", value_name = "TIME", default_value = "1h")]
+    pub unsynced_lifetime: Lifetime,
+}
+
+impl Lifetimes {
+    /// `default_lifetime`; `None` is for ever, as below.
+    pub fn default(&self) -> Option<Duration> {
+        self.default_lifetime.0
+    }
+
+    /// `max_lifetime`.
+    pub fn max(&self) -> Option<Duration> {
+        self.max_lifetime.0
+    }
+
+    /// `idle_lifetime`.
+    pub fn idle(&self) -> Option<Duration> {
+        self.idle_lifetime.0
+    }
+
+    /// `unsynced_lifetime`.
+    pub fn unsynced(&self) -> Option<Duration> {
+        self.unsynced_lifetime.0
+    }
+}
+
+/// A time, or `never`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetime(pub Option<Duration>);
+
+impl FromStr for Lifetime {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "never" {
+            return Ok(Self(None));
+        }
+        duration(text).map(|time| Self(Some(time))).map_err(|error| format!("{error}, or `never`"))
+    }
+}
+
+/// Limits that can be changed while they are in use. Clones are of the same.
+#[derive(Clone)]
+pub struct LiveLimits(Arc<ArcSwap<Limits>>);
+
+impl LiveLimits {
+    /// Limits to begin with.
+    pub fn new(limits: Limits) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(limits)))
+    }
+
+    /// The limits now.
+    pub fn get(&self) -> arc_swap::Guard<Arc<Limits>> {
+        self.0.load()
+    }
+
+    /// Puts others in their place.
+    pub fn set(&self, limits: Limits) {
+        self.0.store(Arc::new(limits));
+    }
+}
+
+/// Addresses and networks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proxies(Vec<IpNet>);
+
+impl Proxies {
+    /// Whether an address is one of them.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address.to_canonical()))
+    }
+}
+
+impl FromStr for Proxies {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let network = |text: &str| {
+            let address = || text.parse::<IpAddr>().map(IpNet::from);
+            text.parse().or_else(|_| address()).map_err(|_| {
+                "expected addresses or networks with commas between them, like 127.0.0.1,10.0.0.0/8"
+                    .to_owned()
+            })
+        };
+        text.split(',')
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+            .map(network)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+/// TLS, when there is no proxy that does it.
+#[derive(Debug, Clone, Args)]
+pub struct Tls {
+    /// PEM file with the server's certificate and those between it and a root: serves HTTPS
+    #[arg(long, env = "BRUTUS_SHARE_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// PEM file with the certificate's key
+    #[arg(long, env = "BRUTUS_SHARE_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
 }
 
 /// When things happen by themselves.
@@ -101,6 +254,18 @@ pub struct Timings {
     /// How long a peer may leave bytes unacknowledged or unread before the kernel ends its connection
     #[arg(long, env = "BRUTUS_SHARE_DEAD_PEER_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub dead_peer_timeout: Duration,
+
+    /// How long a client may take to send a request's head
+    #[arg(long, env = "BRUTUS_SHARE_HEAD_TIMEOUT", value_name = "TIME", default_value = "15s", value_parser = duration)]
+    pub head_timeout: Duration,
+
+    /// How long a client may take between two pieces of a body; all of it may take four of these, and a second for each 16 KiB
+    #[arg(long, env = "BRUTUS_SHARE_BODY_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub body_timeout: Duration,
+
+    /// How often shares are looked for whose time is over
+    #[arg(long, env = "BRUTUS_SHARE_SWEEP_INTERVAL", value_name = "TIME", default_value = "1m", value_parser = duration)]
+    pub sweep_interval: Duration,
 }
 
 /// What is logged.
@@ -109,6 +274,19 @@ pub struct Log {
     /// What to log, on stderr: a level (error, warn, info, debug, trace) or tracing's filter syntax
     #[arg(long, env = "BRUTUS_SHARE_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
+
+    /// How log lines look
+    #[arg(long, env = "BRUTUS_SHARE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// The relay, beside the coding agent.
@@ -121,6 +299,10 @@ pub struct Relay {
     /// The share server
     #[arg(long, env = "BRUTUS_SHARE_API_URL", value_name = "URL", default_value = "http://127.0.0.1:8090", value_parser = base_url)]
     pub api_url: String,
+
+    /// File with the token that the share server's operator gave out, where creating shares needs one
+    #[arg(long, env = "BRUTUS_SHARE_CREATE_TOKEN_FILE", value_name = "FILE")]
+    pub create_token_file: Option<PathBuf>,
 
     /// The secrets' place.
     #[command(flatten)]
@@ -220,7 +402,7 @@ pub fn default_dir(flag: &'static str) -> Result<PathBuf, NoHome> {
 }
 
 /// So many in a time: `10/s`, `60/m`, `500/h`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rate {
     /// How many.
     pub count: NonZeroU32,
@@ -245,14 +427,27 @@ impl FromStr for Rate {
     }
 }
 
-fn size(text: &str) -> Result<u64, String> {
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = match self.per.as_secs() {
+            1 => "s",
+            60 => "m",
+            _ => "h",
+        };
+        write!(f, "{}/{unit}", self.count)
+    }
+}
+
+/// Reads a size, in bytes.
+pub fn size(text: &str) -> Result<u64, String> {
     match text.parse::<ByteSize>() {
         Ok(size) if size.as_u64() > 0 => Ok(size.as_u64()),
         _ => Err("expected a size above zero, like 64MiB or 500KB".into()),
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// Reads a time.
+pub fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(time) if !time.is_zero() => Ok(time),
         _ => Err("expected a time above zero, like 500ms, 30s or 5m".into()),
@@ -276,6 +471,7 @@ mod tests {
     #[test]
     fn rates_sizes_and_urls_are_read_or_refused() {
         assert_eq!("3/m".parse::<Rate>().unwrap().per, Duration::from_secs(60));
+        assert_eq!("7/h".parse::<Rate>().unwrap().to_string(), "7/h");
         for bad in ["", "3", "0/s", "-1/s", "3/d", "x/s"] {
             assert!(bad.parse::<Rate>().is_err(), "{bad}");
         }
@@ -285,5 +481,11 @@ mod tests {
         assert!(base_url("share.example").is_err() && base_url("http://").is_err());
         assert!("0.0.0.0:1".parse::<RelayAddress>().is_err());
         assert_eq!("unix:/a".parse(), Ok(RelayAddress::Unix("/a".into())));
+        assert_eq!("never".parse(), Ok(Lifetime(None)));
+        assert!("0s".parse::<Lifetime>().is_err() && "soon".parse::<Lifetime>().is_err());
+        let proxies: Proxies = "127.0.0.1, 2001:db8::/32".parse().unwrap();
+        let contains = |text: &str| proxies.contains(text.parse().unwrap());
+        assert!(contains("127.0.0.1") && contains("::ffff:127.0.0.1") && contains("2001:db8::1"));
+        assert!(!contains("127.0.0.2") && "10.0.0.0/99".parse::<Proxies>().is_err());
     }
 }

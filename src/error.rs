@@ -8,6 +8,9 @@ use std::time::Duration;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, Resource, ResponseError, web};
 use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::metrics::METRICS;
 
 /// A refused request. Every variant has a stable code, which clients may match on, and a status.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +65,17 @@ pub enum Error {
         /// When the next one will be accepted.
         retry_after: Duration,
     },
+    /// Only who has a token may create shares here (`create_tokens`).
+    #[error(
+        "creating shares here needs a token: send `Authorization: Bearer` with one that its operator gave out, or put `/t/TOKEN` before `/api`"
+    )]
+    WrongCreateToken,
+    /// The token has as many shares as it may have.
+    #[error("there are as many shares of this token as there may be: delete some")]
+    TooManyShares,
+    /// There is no room for more content.
+    #[error("{0}: deleting and reading go on, try again later")]
+    StorageFull(&'static str),
     /// The share has `max_viewers` viewers.
     #[error("this share has as many viewers as it may have (max_viewers)")]
     TooManyViewers,
@@ -120,6 +134,9 @@ impl Error {
             Self::ItemTooLarge { .. } => ("item_too_large", StatusCode::PAYLOAD_TOO_LARGE),
             Self::ShareTooLarge { .. } => ("share_too_large", StatusCode::PAYLOAD_TOO_LARGE),
             Self::TooManyCreates { .. } => ("too_many_creates", StatusCode::TOO_MANY_REQUESTS),
+            Self::WrongCreateToken => ("wrong_create_token", StatusCode::UNAUTHORIZED),
+            Self::TooManyShares => ("too_many_shares", StatusCode::FORBIDDEN),
+            Self::StorageFull(_) => ("storage_full", StatusCode::SERVICE_UNAVAILABLE),
             Self::TooManyViewers => ("too_many_viewers", StatusCode::SERVICE_UNAVAILABLE),
             Self::Busy => ("busy", StatusCode::SERVICE_UNAVAILABLE),
             Self::WrongToken => ("wrong_token", StatusCode::UNAUTHORIZED),
@@ -140,10 +157,11 @@ impl Error {
     }
 
     /// How long a client should wait before it tries again; `None` where trying again is no use.
-    fn retry_after(&self) -> Option<Duration> {
+    pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TooManyCreates { retry_after } => Some(*retry_after),
             Self::TooManyViewers => Some(Duration::from_secs(30)),
+            Self::StorageFull(_) => Some(Duration::from_secs(60)),
             Self::Busy => Some(Duration::from_secs(1)),
             Self::Unavailable | Self::UpstreamBusy(_) => Some(Duration::from_secs(5)),
             _ => None,
@@ -152,14 +170,16 @@ impl Error {
 }
 
 /// `{"error":{"code":"…","message":"…"}}`: the shape of every refusal, of the server and of the relay.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct ErrorBody<'a> {
     error: ErrorDetail<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ErrorDetail<'a> {
+    /// What programs match on
     code: &'a str,
+    /// What was wrong and what is expected, for people
     message: &'a str,
 }
 
@@ -176,6 +196,7 @@ impl ResponseError for Error {
     }
 
     fn error_response(&self) -> HttpResponse {
+        METRICS.refused(self.code());
         let mut response = HttpResponse::build(self.status_code());
         if let Some(wait) = self.retry_after() {
             // Rounded up: a client that waits as told must not come too early.

@@ -20,7 +20,7 @@
 //! | [`render`] | a session as Markdown: pure |
 //! | [`client`] | the sharing client: queue, spool, secrets |
 //! | [`relay`] | the client's local HTTP door |
-//! | [`config`], [`error`], [`cli`] | options, refusals, commands |
+//! | [`config`], [`error`], [`metrics`], [`cli`] | options, refusals, counters, commands |
 
 pub mod cli;
 pub mod client;
@@ -28,6 +28,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod http;
+pub mod metrics;
 pub mod model;
 pub mod protocol;
 pub mod relay;

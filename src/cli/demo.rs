@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::relay_client::{RelayClient, RelayOptions};
 use crate::config::{self, RelayAddress};
 use crate::relay::{self, Listener};
-use crate::serve;
+use crate::serve::{self, Listeners};
 
 /// The conversation: a line for each event, with how long the agent takes before it.
 const CONVERSATION: &str = include_str!("demo.jsonl");
@@ -51,9 +51,9 @@ pub(super) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let relay_dir = dir("relay");
     let server_config = defaults::<config::Serve>(&["--data-dir", &dir("server")])?;
     actix_web::rt::System::new().block_on(async {
-        let listener = TcpListener::bind(options.listen)?;
-        let server_url = format!("http://{}", listener.local_addr()?);
-        let server = serve::start(listener, &server_config)?;
+        let listeners = Listeners { http: vec![TcpListener::bind(options.listen)?], metrics: None };
+        let server_url = serve::own_url(&listeners, &server_config)?;
+        let server = serve::start(listeners, &server_config)?;
         let relay_config = defaults::<config::Relay>(&["--api-url", &server_url, "--local-dir", &relay_dir])?;
         let listener = Listener::bind(&RelayAddress::Tcp(([127, 0, 0, 1], 0).into()))?;
         let relay_url = listener.url()?;

@@ -7,20 +7,70 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, Error};
 use serde_json::{Map, Value};
 
-/// Parses the command line, with the file that it names as a layer. Ends the process on wrong use, as clap does.
-pub(super) fn matches<C: CommandFactory>(args: Vec<OsString>) -> ArgMatches {
+/// Parses the command line, with the file that it names as a layer.
+///
+/// # Errors
+/// On wrong use, and on a request for help: what clap has to say.
+pub(super) fn matches<C: CommandFactory>(args: &[OsString]) -> Result<ArgMatches, Error> {
+    layered::<C>(args).map(|(matches, _)| matches)
+}
+
+/// The matches, and what the file says of them.
+fn layered<C: CommandFactory>(args: &[OsString]) -> Result<(ArgMatches, Vec<String>), Error> {
     let command = C::command();
-    let matches = command.clone().get_matches_from(&args);
-    let Some((name, file)) = config_file(&matches) else { return matches };
-    match with_file(command.clone(), &name, &file) {
-        Ok(layered) => layered
-            .try_get_matches_from(args)
-            .unwrap_or_else(|error| fail(command, &format!("{}: {}", file.display(), plain(&error)))),
-        Err(reason) => fail(command, &format!("{}: {reason}", file.display())),
-    }
+    let matches = command.clone().try_get_matches_from(args)?;
+    let Some((name, file)) = config_file(&matches) else { return Ok((matches, Vec::new())) };
+    let refused = |reason: &str| {
+        command.clone().error(ErrorKind::ValueValidation, format!("{}: {reason}", file.display()))
+    };
+    let (layered, keys) = with_file(command.clone(), &name, &file).map_err(|reason| refused(&reason))?;
+    let matches = layered.try_get_matches_from(args).map_err(|error| refused(&plain(&error)))?;
+    Ok((matches, keys))
+}
+
+/// An option of a daemon as it holds.
+pub(super) struct Setting {
+    /// Its name, as it stands in a file.
+    pub(super) name: String,
+    /// Its value, when it has one.
+    pub(super) value: Option<String>,
+    /// Where that comes from.
+    pub(super) source: &'static str,
+}
+
+/// Every option of the subcommand that a command line names.
+///
+/// # Errors
+/// As `matches`.
+pub(super) fn settings<C: CommandFactory>(args: &[OsString]) -> Result<Vec<Setting>, Error> {
+    let (matches, keys) = layered::<C>(args)?;
+    let Some((name, matches)) = matches.subcommand() else { return Ok(Vec::new()) };
+    let mut command = C::command();
+    command.build();
+    let Some(subcommand) = command.find_subcommand(name) else { return Ok(Vec::new()) };
+    let setting = |name: String| {
+        let values = matches.get_raw(&name).into_iter().flatten();
+        let source = match matches.value_source(&name) {
+            Some(ValueSource::CommandLine) => "flag",
+            Some(ValueSource::EnvVariable) => "environment",
+            Some(_) if keys.contains(&name) => "file",
+            _ => "default",
+        };
+        Setting { value: values.map(|value| value.to_string_lossy().into_owned()).next(), name, source }
+    };
+    Ok(options(subcommand).map(setting).collect())
+}
+
+/// The options of a daemon that a file may name.
+fn options(subcommand: &Command) -> impl Iterator<Item = String> {
+    subcommand
+        .get_arguments()
+        .filter(|arg| arg.get_long().is_some() && arg.get_id() != "config" && arg.get_id() != "help")
+        .map(|arg| arg.get_id().to_string())
 }
 
 fn config_file(matches: &ArgMatches) -> Option<(String, PathBuf)> {
@@ -29,15 +79,11 @@ fn config_file(matches: &ArgMatches) -> Option<(String, PathBuf)> {
     Some((name.to_owned(), file.clone()))
 }
 
-/// The command with a file's values as the defaults of its options.
-fn with_file(command: Command, name: &str, file: &Path) -> Result<Command, String> {
+/// The command with a file's values as the defaults of its options, and which these are.
+fn with_file(command: Command, name: &str, file: &Path) -> Result<(Command, Vec<String>), String> {
     let values = read(file)?;
     let subcommand = command.find_subcommand(name).ok_or("no such command")?;
-    let known: Vec<String> = subcommand
-        .get_arguments()
-        .filter(|arg| arg.get_long().is_some() && arg.get_id() != "config")
-        .map(|arg| arg.get_id().to_string())
-        .collect();
+    let known: Vec<String> = options(subcommand).collect();
     let mut defaults = Vec::new();
     for (key, value) in values {
         if !known.contains(&key) {
@@ -52,12 +98,14 @@ fn with_file(command: Command, name: &str, file: &Path) -> Result<Command, Strin
         };
         defaults.push((key, value));
     }
-    Ok(command.mut_subcommand(name, |mut subcommand| {
+    let keys = defaults.iter().map(|(key, _)| key.clone()).collect();
+    let layered = command.mut_subcommand(name, |mut subcommand| {
         for (key, value) in defaults {
             subcommand = subcommand.mut_arg(key, |arg| arg.default_value(value));
         }
         subcommand
-    }))
+    });
+    Ok((layered, keys))
 }
 
 /// A file of options: JSON by its name, TOML otherwise.
@@ -73,8 +121,4 @@ fn read(file: &Path) -> Result<Map<String, Value>, String> {
 fn plain(error: &Error) -> String {
     let text = error.to_string();
     text.trim_start_matches("error: ").lines().next().unwrap_or_default().to_owned()
-}
-
-fn fail(mut command: Command, message: &str) -> ! {
-    command.error(ErrorKind::ValueValidation, message).exit()
 }

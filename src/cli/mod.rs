@@ -1,13 +1,19 @@
 //! The command line: one file a subcommand. Here: what there is, and how the layers of configuration are put together.
 
+mod admin;
+mod backup;
+mod config;
+mod data;
 mod demo;
 mod layers;
 mod logging;
+mod manual;
 mod mcp;
 mod person;
 mod relay;
 mod relay_client;
 mod serve;
+mod token;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -31,7 +37,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the share server: HTTP API, WebSocket, and the viewer's page
-    Serve(crate::config::Serve),
+    Serve(Box<crate::config::Serve>),
     /// Run the relay beside a coding agent: takes its events, keeps the secrets, and pushes to the share server
     Relay(crate::config::Relay),
     /// Share a session through the relay, and print its link
@@ -46,17 +52,34 @@ enum Command {
     Mcp(relay_client::RelayOptions),
     /// Show a live page: a server and a relay with throw-away data, and a conversation played into them
     Demo(demo::Options),
+    /// Find and remove shares, as the server's operator: beside a server that runs, too
+    Admin(admin::Admin),
+    /// Say who may create shares, where not everybody may
+    Token(token::Token),
+    /// Copy the server's data to a file, while it runs
+    Backup(backup::ToFile),
+    /// Put a backup in the place of the server's data, while it does not run
+    Restore(backup::FromFile),
+    /// Check and show configuration
+    Config(config::Config),
+    /// Write man pages and shell completions to a directory
+    Manual(manual::Manual),
+}
+
+fn read(args: &[OsString]) -> Result<Cli, clap::Error> {
+    Cli::from_arg_matches(&layers::matches::<Cli>(args)?)
 }
 
 /// Runs the command that `args` names, and says how it ended, as `--help` lists it.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let matches = layers::matches::<Cli>(args.into_iter().collect());
-    let cli = match Cli::from_arg_matches(&matches) {
-        Ok(cli) => cli,
-        Err(error) => error.exit(),
-    };
+    let args: Vec<_> = args.into_iter().collect();
+    let cli = read(&args).unwrap_or_else(|error| error.exit());
     let done = match &cli.command {
-        Command::Serve(config) => serve::run(config),
+        Command::Serve(config) => serve::run(config, move || match read(&args).map(|cli| cli.command) {
+            Ok(Command::Serve(config)) => Ok(*config),
+            Ok(_) => Err("this is no server".into()),
+            Err(error) => Err(error.to_string()),
+        }),
         Command::Relay(config) => relay::run(config),
         Command::Share(command) => person::share(command).map_err(Into::into),
         Command::Unshare(command) => person::unshare(command).map_err(Into::into),
@@ -64,6 +87,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Status(options) => person::status(options).map_err(Into::into),
         Command::Mcp(options) => mcp::run(options),
         Command::Demo(options) => demo::run(options),
+        Command::Admin(command) => admin::run(command),
+        Command::Token(command) => token::run(command),
+        Command::Backup(command) => backup::back_up(command),
+        Command::Restore(command) => backup::restore(command),
+        Command::Config(command) => config::run(command),
+        Command::Manual(command) => manual::write(command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -126,7 +126,7 @@ fn shares(answer: &Value) -> Vec<ListedShare> {
 }
 
 /// How long ago something was, in its largest unit.
-fn age(milliseconds: i64) -> String {
+pub(super) fn age(milliseconds: i64) -> String {
     let then = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0));
     let seconds = SystemTime::now().duration_since(then).unwrap_or_default().as_secs();
     match seconds {

@@ -7,7 +7,7 @@ use crate::relay::{self, Listener};
 use crate::{config, serve};
 
 pub(super) fn run(config: &config::Relay) -> Result<(), Box<dyn Error>> {
-    super::logging::start(&config.log)?;
+    super::logging::Logging::start(&config.log)?;
     let listener = Listener::bind(&config.listen)?;
     let url = listener.url()?;
     actix_web::rt::System::new().block_on(async {

@@ -2,26 +2,68 @@
 
 use std::error::Error;
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::logging::Logging;
 use crate::config;
-use crate::serve;
+use crate::serve::{self, Controls, Listeners, systemd};
 
-pub(super) fn run(config: &config::Serve) -> Result<(), Box<dyn Error>> {
-    super::logging::start(&config.log)?;
-    let listen = config.listen;
-    let listener =
-        TcpListener::bind(listen).map_err(|error| format!("cannot listen on {listen}: {error}"))?;
-    let address = listener.local_addr()?;
+/// Runs the server. `reread` reads the configuration again, from where it came.
+pub(super) fn run(
+    config: &config::Serve,
+    reread: impl Fn() -> Result<config::Serve, String> + 'static,
+) -> Result<(), Box<dyn Error>> {
+    let logging = Logging::start(&config.log)?;
+    let mut http = systemd::listeners().map_err(|error| format!("cannot use systemd's socket: {error}"))?;
+    if http.is_empty() {
+        http.push(bind(config.listen)?);
+    }
+    let listeners = Listeners { http, metrics: config.metrics_listen.map(bind).transpose()? };
+    let url = serve::own_url(&listeners, config)?;
     let system = actix_web::rt::System::new();
     system.block_on(async {
-        let server = serve::start(listener, config)?;
+        let server = serve::start(listeners, config)?;
         // Before anybody is told: who starts a daemon may stop it at once.
         let stop = serve::stop_signal()?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let controls = server.controls();
+        actix_web::rt::spawn(async move {
+            while hangup.recv().await.is_some() {
+                systemd::reloading();
+                match reload(&reread, &controls, &logging) {
+                    Ok(()) => tracing::info!("limits, log level and certificate are read again"),
+                    Err(reason) => tracing::error!(%reason, "everything stays as it was"),
+                }
+                systemd::ready();
+            }
+        });
+        actix_web::rt::spawn(systemd::keep_watchdog(server.shares()));
         // On stdout, for whoever started this process and waits for it.
-        println!("listening on http://{address}");
+        println!("listening on {url}");
         let _ = std::io::stdout().flush();
-        server.run(stop).await?;
+        systemd::ready();
+        let told = async {
+            stop.await;
+            systemd::stopping();
+        };
+        server.run(told).await?;
         Ok(())
     })
+}
+
+fn reload(
+    reread: &impl Fn() -> Result<config::Serve, String>,
+    controls: &Controls,
+    logging: &Logging,
+) -> Result<(), String> {
+    let config = reread()?;
+    let filter = Logging::filter(&config.log).map_err(|error| error.to_string())?;
+    controls.apply(&config).map_err(|error| error.to_string())?;
+    logging.set(filter)
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))
 }

@@ -20,6 +20,7 @@ mod secrets;
 pub mod spool;
 mod transport;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub struct Config {
     pub enabled: bool,
     /// The share server: what `/api/share` is appended to.
     pub api_url: String,
+    /// What lets this client create shares on a server that asks for it.
+    pub create_token: Option<CreateToken>,
     /// The directory of the secrets and the spool.
     pub local_dir: PathBuf,
     /// How long updates of a session are gathered before they are sent.
@@ -52,12 +55,29 @@ pub struct Config {
     pub timeout: Duration,
 }
 
+/// A token that a share server's operator gave out.
+#[derive(Clone)]
+pub struct CreateToken(String);
+
+impl<T: Into<String>> From<T> for CreateToken {
+    fn from(token: T) -> Self {
+        Self(token.into())
+    }
+}
+
+impl fmt::Debug for CreateToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CreateToken(…)")
+    }
+}
+
 impl Config {
     /// The defaults, for a server and a directory.
     pub fn new(api_url: impl Into<String>, local_dir: impl Into<PathBuf>) -> Self {
         Self {
             enabled: true,
             api_url: api_url.into(),
+            create_token: None,
             local_dir: local_dir.into(),
             interval: Duration::from_secs(1),
             max_batch: 4 << 20,
@@ -115,7 +135,7 @@ impl From<WriteError> for ClientError {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::Full => Self::DiskFull,
-            WriteError::Busy | WriteError::Unavailable => Self::Unavailable,
+            WriteError::Busy | WriteError::NotFound | WriteError::Unavailable => Self::Unavailable,
         }
     }
 }

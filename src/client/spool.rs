@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::schema::spool;
 use crate::model::{Change, Content, Key};
-use crate::sqlite::{self, StartupError, WriteError, Writer};
+use crate::sqlite::{self, BeforeMigration, StartupError, WriteError, Writer};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/spool");
 
@@ -65,8 +65,9 @@ impl Spool {
     pub fn open(dir: &Path) -> Result<Self, StartupError> {
         sqlite::private_dir(dir)?;
         let lock = sqlite::lock(&dir.join("lock"))?;
-        let connection = sqlite::open_and_migrate(&dir.join("spool.db"), MIGRATIONS)?;
-        Ok(Self { writer: Writer::start(connection, lock)? })
+        let connection =
+            sqlite::open_and_migrate(&dir.join("spool.db"), MIGRATIONS, BeforeMigration::Nothing)?;
+        Ok(Self { writer: Writer::start(connection, lock, |_| {})? })
     }
 
     /// What waits, for each session.

@@ -7,7 +7,7 @@ use awc::Client;
 use awc::http::{Method, StatusCode, header};
 use serde::Serialize;
 
-use super::{ClientError, Config};
+use super::{ClientError, Config, CreateToken};
 use crate::protocol::{CreateRequest, Created, SyncBody, WireItem};
 
 use super::spool::Waiting;
@@ -23,6 +23,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 pub(super) struct Transport {
     client: Client,
     api_url: String,
+    create_token: Option<CreateToken>,
 }
 
 /// What became of a sync or a delete.
@@ -46,17 +47,21 @@ pub(super) enum Outcome {
 impl Transport {
     pub(super) fn new(config: &Config) -> Self {
         let client = Client::builder().timeout(config.timeout).finish();
-        Self { client, api_url: config.api_url.trim_end_matches('/').to_owned() }
+        let api_url = config.api_url.trim_end_matches('/').to_owned();
+        Self { client, api_url, create_token: config.create_token.clone() }
     }
 
     /// Creates a share.
     pub(super) async fn create(&self, session_id: &str) -> Result<Created, ClientError> {
-        let body = CreateRequest { session_id: session_id.to_owned() };
+        let body = CreateRequest { session_id: session_id.to_owned(), expires_in: None };
         let answer = self.send(Method::POST, "/api/share", &body).await.map_err(ClientError::Unreachable)?;
         match answer.outcome() {
             Outcome::Done => serde_json::from_slice(&answer.body)
                 .map_err(|_| ClientError::Unreachable("it does not answer as a share server does".into())),
             Outcome::Retry { reason, after: Some(_) } => Err(ClientError::ServerBusy(reason)),
+            Outcome::Gone if answer.status == StatusCode::UNAUTHORIZED => Err(ClientError::Unreachable(
+                "creating shares there needs a token that its operator gives out (create_token_file)".into(),
+            )),
             _ => Err(ClientError::Unreachable(format!("it answers {}", answer.status))),
         }
     }
@@ -83,7 +88,10 @@ impl Transport {
 
     /// One request, and its whole answer: a connection whose answer was read to its end is used again.
     async fn send(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Answer, String> {
-        let request = self.client.request(method, format!("{}{path}", self.api_url));
+        let mut request = self.client.request(method, format!("{}{path}", self.api_url));
+        if let (Some(CreateToken(token)), "/api/share") = (&self.create_token, path) {
+            request = request.bearer_auth(token);
+        }
         let mut response = request.send_json(body).await.map_err(|error| error.to_string())?;
         let retry_after =
             response.headers().get(header::RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());

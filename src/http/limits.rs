@@ -1,6 +1,8 @@
-//! How many shares one client address may create.
+//! How many shares a client may create.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::state::keyed::DashMapStateStore;
@@ -9,38 +11,58 @@ use governor::{Quota, RateLimiter};
 use crate::config::Rate;
 use crate::error::Error;
 
-/// Addresses that are remembered before those whose time is over are forgotten.
+/// Clients that are remembered before those whose time is over are forgotten.
 const REMEMBERED: usize = 10_000;
 
-/// Counts creates by client address; an IPv6 network of /64 counts as one, for its owner has all of it.
-pub struct CreateLimit {
-    limiter: RateLimiter<IpAddr, DashMapStateStore<IpAddr>, DefaultClock>,
+/// Whose creates are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Client {
+    /// An address; an IPv6 network of /64 counts as one, for its owner has all of it.
+    Network(IpAddr),
+    /// A token, by its number.
+    Token(i64),
 }
 
-impl CreateLimit {
-    /// A limit of `rate` for each address, which may also come at once.
-    pub fn new(rate: Rate) -> Self {
-        let quota = Quota::with_period(rate.per / rate.count.get())
-            .unwrap_or(Quota::per_second(rate.count))
-            .allow_burst(rate.count);
-        Self { limiter: RateLimiter::keyed(quota) }
-    }
+type Limiter = RateLimiter<Client, DashMapStateStore<Client>, DefaultClock>;
 
-    /// Counts one create, or refuses it.
-    pub fn check(&self, address: IpAddr) -> Result<(), Error> {
-        if self.limiter.len() > REMEMBERED {
-            self.limiter.retain_recent();
-        }
-        self.limiter.check_key(&network(address)).map_err(|until| Error::TooManyCreates {
-            retry_after: until.wait_time_from(DefaultClock::default().now()),
+/// Counts creates by client.
+#[derive(Default)]
+pub struct CreateLimit {
+    /// One for each rate that is in use.
+    limiters: RwLock<HashMap<Rate, Arc<Limiter>>>,
+}
+
+impl Client {
+    /// The client at an address.
+    pub fn at(address: IpAddr) -> Self {
+        Self::Network(match address.to_canonical() {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+            address @ IpAddr::V4(_) => address,
         })
     }
 }
 
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
-        address @ IpAddr::V4(_) => address,
+impl CreateLimit {
+    /// Counts one create of a client that is held to `rate`, which may also come at once; or refuses it.
+    pub fn check(&self, rate: Rate, client: Client) -> Result<(), Error> {
+        let limiter = self.limiter(rate);
+        if limiter.len() > REMEMBERED {
+            limiter.retain_recent();
+        }
+        limiter.check_key(&client).map_err(|until| Error::TooManyCreates {
+            retry_after: until.wait_time_from(DefaultClock::default().now()),
+        })
+    }
+
+    fn limiter(&self, rate: Rate) -> Arc<Limiter> {
+        if let Some(limiter) = self.limiters.read().unwrap_or_else(PoisonError::into_inner).get(&rate) {
+            return limiter.clone();
+        }
+        let quota = Quota::with_period(rate.per / rate.count.get())
+            .unwrap_or(Quota::per_second(rate.count))
+            .allow_burst(rate.count);
+        let mut limiters = self.limiters.write().unwrap_or_else(PoisonError::into_inner);
+        limiters.entry(rate).or_insert_with(|| Arc::new(RateLimiter::keyed(quota))).clone()
     }
 }
 
@@ -49,19 +71,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_held_to_its_rate_and_others_are_not() {
-        let limit = CreateLimit::new("2/h".parse().unwrap());
-        let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        assert!(limit.check(address("192.0.2.1")).is_ok());
-        assert!(limit.check(address("::ffff:192.0.2.1")).is_ok());
-        let refused = limit.check(address("192.0.2.1"));
+    fn a_client_is_held_to_its_rate_and_others_are_not() {
+        let limit = CreateLimit::default();
+        let rate: Rate = "2/h".parse().unwrap();
+        let check = |text: &str| limit.check(rate, Client::at(text.parse().unwrap()));
+        assert!(check("192.0.2.1").is_ok());
+        assert!(check("::ffff:192.0.2.1").is_ok());
+        let refused = check("192.0.2.1");
         assert!(
             matches!(refused, Err(Error::TooManyCreates { retry_after }) if retry_after.as_secs() > 1700)
         );
-        assert!(limit.check(address("192.0.2.2")).is_ok());
-        assert!(limit.check(address("2001:db8::1")).is_ok());
-        assert!(limit.check(address("2001:db8::2")).is_ok());
-        assert!(limit.check(address("2001:db8::3")).is_err());
-        assert!(limit.check(address("2001:db8:0:1::1")).is_ok());
+        assert!(check("192.0.2.2").is_ok());
+        assert!(check("2001:db8::1").is_ok());
+        assert!(check("2001:db8::2").is_ok());
+        assert!(check("2001:db8::3").is_err());
+        assert!(check("2001:db8:0:1::1").is_ok());
+        assert!(limit.check(rate, Client::Token(1)).is_ok());
+        assert!(limit.check("3/h".parse().unwrap(), Client::at("192.0.2.1".parse().unwrap())).is_ok());
     }
 }

@@ -1,12 +1,15 @@
 //! The server's HTTP and WebSocket side. Every route stands on this page.
 
+mod about;
 mod body;
 mod health;
 mod limits;
 mod log;
+mod openapi;
 mod poll;
 mod shares;
 mod viewer;
+mod who;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,28 +20,32 @@ use actix_web::http::header;
 use actix_web::middleware::{Compress, Next};
 use actix_web::{HttpResponse, Resource, guard, web};
 
-use crate::config::Limits;
+use crate::config::LiveLimits;
 use crate::error::{Error, resource};
 use crate::share::Directory;
 use crate::store::Store;
 
+pub use about::{About, about_routes};
 pub use limits::CreateLimit;
 pub use log::RequestSpan;
+pub use openapi::document as openapi_document;
 
 /// What handlers work with; one for the whole server.
 pub struct Service {
     /// Finds and starts shares.
     pub shares: Directory,
-    /// For the readiness check alone: everything else goes through shares.
+    /// For readiness, room and tokens: everything else goes through shares.
     pub store: Store,
     /// The limits that handlers hold.
-    pub limits: Limits,
-    /// Counts creates by client address.
+    pub limits: LiveLimits,
+    /// Counts creates by client.
     pub creates: CreateLimit,
     /// What links start with, without a slash at the end.
     pub public_url: String,
     /// How often an idle viewer is pinged.
     pub ping_interval: Duration,
+    /// How long a client may take between two pieces of a body.
+    pub body_timeout: Duration,
 }
 
 /// Handlers take this.
@@ -46,7 +53,8 @@ pub type ServiceData = web::Data<Arc<Service>>;
 
 /// The routes.
 pub fn routes(app: &mut web::ServiceConfig) {
-    for base in ["/api/share", "/api/shares"] {
+    // With a token in its path for clients that cannot send a header.
+    for base in ["/api/share", "/api/shares", "/t/{token}/api/share", "/t/{token}/api/shares"] {
         app.service(resource(base, "POST").route(web::post().to(shares::create)))
             .service(
                 resource(&format!("{base}/{{id}}"), "GET, HEAD, DELETE")
@@ -70,6 +78,7 @@ pub fn routes(app: &mut web::ServiceConfig) {
     #[cfg(debug_assertions)]
     app.service(resource("/echo", "GET").route(web::get().to(poll::echo::echo)));
     app.service(compressed(resource("/assets/{path:.*}", "GET, HEAD").route(read().to(viewer::asset))))
+        .service(resource("/api/openapi.json", "GET, HEAD").route(read().to(openapi::openapi)))
         .service(resource("/healthz", "GET, HEAD").route(read().to(health::healthz)))
         .service(resource("/readyz", "GET, HEAD").route(read().to(health::readyz)))
         .default_service(web::to(async || Err::<HttpResponse, _>(Error::NoSuchPath)));

@@ -27,8 +27,10 @@ use bytestring::ByteString;
 use futures_util::{FutureExt, Stream, StreamExt};
 
 use super::ServiceData;
-use super::shares::{position, share_id, shared_epoch};
+use super::openapi::PollRefused;
+use super::shares::{Id, Position, position, share_id, shared_epoch};
 use crate::error::Error;
+use crate::metrics::METRICS;
 use crate::protocol::close_code;
 use crate::share::{
     Crowd, Crowds, Enter, Feed, Goodbye, Leave, Look, Notice, Pull, Share, ViewerId, viewers_frame,
@@ -37,10 +39,14 @@ use crate::share::{
 /// The largest frame that a viewer may send, in bytes: pings and closes are smaller.
 const MAX_INCOMING: usize = 4 << 10;
 
+/// One in so many frames of a viewer is measured: a histogram has a lock, which all viewers would share.
+const MEASURE_EVERY: u8 = 16;
+
 /// How long a closed connection is still read, so that its peer gets to read the close code.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// `GET /api/share/{id}/poll?after=SEQ&epoch=E&append=1`
+/// A WebSocket: what is stored since a position, and then what comes.
+#[utoipa::path(get, path = "/api/share/{id}/poll", params(Id, Position), responses((status = 101, description = "Frames follow, as PROTOCOL.md says"), PollRefused))]
 pub(super) async fn poll(
     request: HttpRequest,
     payload: web::Payload,
@@ -64,6 +70,7 @@ pub(super) async fn poll(
         epoch: shared_epoch(position.epoch),
         appends: position.append.as_deref() == Some("1"),
         viewers: None,
+        measured: 0,
         pulling: false,
         heard: Instant::now(),
         pinged: Instant::now(),
@@ -112,6 +119,8 @@ struct Viewer {
     appends: bool,
     /// The count of viewers that was told last.
     viewers: Option<usize>,
+    /// How often it took news.
+    measured: u8,
     /// Whether a pull is under way.
     pulling: bool,
     heard: Instant,
@@ -125,6 +134,13 @@ impl Viewer {
         let Some(feed) = self.feed.as_ref().filter(|_| !self.pulling) else { return };
         let news = feed.news(self.after, self.appends);
         self.after = news.seq;
+        if let (false, Some(committed)) = (news.frames.is_empty(), news.committed) {
+            METRICS.frames.inc_by(news.frames.len() as u64);
+            if self.measured.is_multiple_of(MEASURE_EVERY) {
+                METRICS.wake_to_frame.observe(committed.elapsed().as_secs_f64());
+            }
+            self.measured = self.measured.wrapping_add(1);
+        }
         for frame in news.frames {
             self.text(frame);
         }
@@ -147,6 +163,7 @@ impl Viewer {
                     // From now on the position is one of the share's own.
                     viewer.epoch = viewer.feed.as_ref().map(|feed| feed.epoch().clone());
                     viewer.after = frame.seq;
+                    METRICS.frames.inc();
                     viewer.text(frame.text);
                     // What came up meanwhile woke nobody.
                     viewer.advance(ctx);
@@ -189,6 +206,7 @@ impl Actor for Viewer {
     type Context = WebsocketContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        METRICS.viewers.inc();
         // One wake says all that many would say.
         ctx.set_mailbox_capacity(1);
         let enter = Enter { share: self.share.clone(), id: self.id, viewer: ctx.address().recipient() };
@@ -205,6 +223,7 @@ impl Actor for Viewer {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
+        METRICS.viewers.dec();
         self.crowd.do_send(Leave(self.id));
     }
 }

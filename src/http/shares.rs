@@ -1,13 +1,18 @@
 //! A share over plain HTTP: create, sync, delete, and reading it.
 
+use std::time::Duration;
+
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytestring::ByteString;
 use serde::Deserialize;
 use serde_json::json;
+use utoipa::IntoParams;
 
-use super::{ServiceData, body};
+use super::openapi::{self, CreateRefused, DeleteRefused, Done, PositionRefused, ReadRefused, SyncRefused};
+use super::{Service, ServiceData, body, who};
 use crate::error::Error;
+use crate::metrics::METRICS;
 use crate::model::{Change, SecretHash, ShareId};
 use crate::protocol::{CreateRequest, Created, SecretRequest, SyncRequest, WireItem};
 use crate::share::{Create, Delete, Look, Read, ReadAll, Snapshot, Sync};
@@ -19,54 +24,75 @@ const MAX_CREATE_BODY: u64 = 64 << 10;
 /// compressed and leave nothing behind.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// `POST /api/share`
+/// Create a share: always a new one.
+#[utoipa::path(post, path = "/api/share", request_body = CreateRequest, security((), ("token" = [])), responses((status = 200, description = "A new share", body = Created), CreateRefused))]
 pub(super) async fn create(
     request: HttpRequest,
     mut payload: web::Payload,
     service: ServiceData,
 ) -> Result<HttpResponse, Error> {
-    let body = body::read(&request, &mut payload, service.limits.max_body.min(MAX_CREATE_BODY)).await?;
-    let CreateRequest { session_id } = CreateRequest::parse(&body)?;
-    if let Some(peer) = request.peer_addr() {
-        service.creates.check(peer.ip())?;
-    }
-    let share = service.shares.create(Create { session_id }).await?;
+    let body = small_body(&request, &mut payload, &service).await?;
+    let CreateRequest { session_id, expires_in } = CreateRequest::parse(&body)?;
+    let token = who::admit(&service, &request).await?;
+    service.store.has_room(&service.limits.get())?;
+    let lifetime = expires_in.map(Duration::from_secs);
+    let share = service.shares.create(Create { session_id, lifetime, token }).await?;
+    METRICS.creates.inc();
     Ok(fresh(StatusCode::OK).json(Created {
         id: share.id.as_str().to_owned(),
         url: format!("{}/s/{}", service.public_url, share.id.as_str()),
         secret: share.secret.expose().to_owned(),
+        expires_at: share.expires_at,
     }))
 }
 
-/// `POST /api/share/{id}/sync`
+async fn small_body(
+    request: &HttpRequest,
+    payload: &mut web::Payload,
+    service: &Service,
+) -> Result<Vec<u8>, Error> {
+    let max = service.limits.get().max_body.min(MAX_CREATE_BODY);
+    body::read(request, payload, max, service.body_timeout).await
+}
+
+/// Store what changed, all of it or nothing. When it is answered, it is on the disk. Sent again, it changes nothing.
+#[utoipa::path(post, path = "/api/share/{id}/sync", params(Id), request_body = SyncRequest, responses((status = 200, description = "All of it is stored", body = Done), SyncRefused))]
 pub(super) async fn sync(
     request: HttpRequest,
     mut payload: web::Payload,
     service: ServiceData,
 ) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
-    let body = body::read(&request, &mut payload, service.limits.max_body).await?;
-    let (secret, changes) = changes(&body, service.limits.max_item)?;
+    let limits = service.limits.get();
+    let body = body::read(&request, &mut payload, limits.max_body, service.body_timeout).await?;
+    let (secret, changes) = changes(&body, limits.max_item)?;
+    let bytes = body.len() as u64;
     // The items are copies by now.
     drop(body);
+    service.store.has_room(&limits)?;
     service.shares.ask(&id, || Sync { secret, changes: changes.clone() }).await?;
+    METRICS.syncs.inc();
+    METRICS.items.inc_by(changes.len() as u64);
+    METRICS.bytes.inc_by(bytes);
     Ok(done())
 }
 
-/// `DELETE /api/share/{id}`
+/// Delete a share for good. A repeated delete is answered like the first.
+#[utoipa::path(delete, path = "/api/share/{id}", params(Id), request_body = SecretRequest, responses((status = 200, description = "The content is gone from the disk", body = Done), DeleteRefused))]
 pub(super) async fn delete(
     request: HttpRequest,
     mut payload: web::Payload,
     service: ServiceData,
 ) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
-    let body = body::read(&request, &mut payload, service.limits.max_body.min(MAX_CREATE_BODY)).await?;
+    let body = small_body(&request, &mut payload, &service).await?;
     let secret = SecretHash::of(&SecretRequest::parse(&body)?.secret);
     service.shares.ask(&id, || Delete { secret }).await?;
     Ok(done())
 }
 
-/// `GET /api/share/{id}`
+/// What is known of a share.
+#[utoipa::path(get, path = "/api/share/{id}", params(Id), responses((status = 200, description = "The share", body = openapi::Summary), ReadRefused))]
 pub(super) async fn summary(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
     let summary = service.shares.ask(&id, || Look).await?;
@@ -75,12 +101,14 @@ pub(super) async fn summary(request: HttpRequest, service: ServiceData) -> Resul
         "title": summary.title,
         "createdAt": summary.created_at,
         "updatedAt": summary.updated_at,
+        "expiresAt": summary.expires_at,
         "viewers": summary.viewers,
         "seq": summary.seq,
     })))
 }
 
-/// `GET /api/share/{id}/data`
+/// All items: the session, each message by time and id with its parts by id, then the rest.
+#[utoipa::path(get, path = "/api/share/{id}/data", params(Id), responses((status = 200, description = "All items", body = Vec<openapi::Item>), (status = 304, description = "The same as `If-None-Match` names"), ReadRefused))]
 pub(super) async fn data(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
     Ok(snapshot_json(&request, &service.shares.ask(&id, || ReadAll).await?))
@@ -100,7 +128,8 @@ pub(super) fn snapshot_json(request: &HttpRequest, snapshot: &Snapshot) -> HttpR
     tagged(&tag).json(items)
 }
 
-/// `GET /api/share/{id}/items?after=SEQ&epoch=E`
+/// What changed since a position.
+#[utoipa::path(get, path = "/api/share/{id}/items", params(Id, Position), responses((status = 200, description = "What is newer, or the first stretch of it", body = openapi::ItemsPage), (status = 304, description = "The same as `If-None-Match` names"), PositionRefused))]
 pub(super) async fn items(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
     let Position { after, epoch, .. } = position(&request)?;
@@ -113,11 +142,24 @@ pub(super) async fn items(request: HttpRequest, service: ServiceData) -> Result<
     Ok(tagged(&tag).content_type("application/json").body(page.frame.text))
 }
 
+/// The share that a path names.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[allow(dead_code)] // For its documentation alone: see `share_id`.
+pub(super) struct Id {
+    /// The share's id
+    #[param(pattern = "^[0-9A-Za-z]{22}$")]
+    id: String,
+}
+
 /// Where a reader stands.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Position {
+    /// `seq` of the last frame
     #[serde(default)]
     pub(super) after: u64,
+    /// `epoch` of the last frame
     pub(super) epoch: Option<String>,
     /// `1`: a live frame may hold what was added to an item in place of the item.
     pub(super) append: Option<String>,

@@ -8,8 +8,9 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::ServiceData;
-use super::shares::{fresh, snapshot_json};
-use crate::error::Error;
+use super::openapi::{self, AssetRefused, ReadyRefused};
+use super::shares::{Id, fresh, snapshot_json};
+use crate::error::{Error, ErrorBody};
 use crate::render::{Markdown, markdown};
 use crate::share::{ReadAll, Snapshot};
 
@@ -39,7 +40,13 @@ enum Format {
 /// Bytes of Markdown in the page, for readers without JavaScript. The whole is one link away.
 const FALLBACK_BYTES: usize = 128 << 10;
 
-/// `GET /s/{id}`, `/s/{id}.md`, `/s/{id}.json`
+/// The viewer's page; or Markdown or JSON, when `Accept` asks for that first, or `.md` or `.json` stands after the id.
+#[utoipa::path(get, path = "/s/{id}", params(Id, ("full" = Option<String>, Query, description = "`1`: Markdown with long outputs whole")), responses(
+    (status = 200, description = "The session", content((String = "text/html"), (String = "text/markdown"), (Vec<openapi::Item> = "application/json"))),
+    (status = 304, description = "The same JSON as `If-None-Match` names"),
+    (status = 404, description = "`no_such_share`", content((String = "text/html"), (ErrorBody = "application/json"))),
+    ReadyRefused
+))]
 pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let name = request.match_info().query("id");
     let (id, format) = match name.rsplit_once('.') {
@@ -117,7 +124,8 @@ fn first_prompt(snapshot: &Snapshot) -> Option<String> {
     Some(words)
 }
 
-/// `GET /assets/{path}`
+/// A file of the viewer's page.
+#[utoipa::path(get, path = "/assets/{path}", params(("path" = String, Path, description = "The file's name")), responses((status = 200, description = "The file", content_type = "application/octet-stream", body = Vec<u8>), (status = 304, description = "The same as `If-None-Match` names"), AssetRefused))]
 pub(super) async fn asset(request: HttpRequest) -> Result<HttpResponse, Error> {
     let path = request.match_info().query("path");
     let file = Files::get(path).ok_or(Error::NoSuchPath)?;

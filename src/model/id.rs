@@ -49,7 +49,7 @@ impl fmt::Debug for ShareId {
     }
 }
 
-/// What a client proves that a share is its own with: a UUID v4. Kept nowhere on the server.
+/// What a client proves with that a share is its own, a UUID v4, or that it may create shares. Kept nowhere on the server.
 #[derive(Clone)]
 pub struct Secret(String);
 
@@ -57,6 +57,11 @@ impl Secret {
     /// A new secret.
     pub fn random() -> Self {
         Self(Uuid::new_v4().to_string())
+    }
+
+    /// A new token by which shares may be created.
+    pub fn create_token() -> Result<Self, getrandom::Error> {
+        Ok(Self(format!("bst_{}", base62(32)?)))
     }
 
     /// The secret itself: for the one answer that gives it out.

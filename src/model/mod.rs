@@ -5,10 +5,12 @@ mod append;
 mod change;
 mod id;
 mod key;
+mod lifetime;
 mod transcript;
 
 pub use append::Append;
 pub use change::{Change, Content};
 pub use id::{Secret, SecretHash, ShareId, random_epoch};
 pub use key::Key;
+pub use lifetime::{Life, expires_at};
 pub use transcript::{Applied, Row, ShareFull, Transcript, Window};

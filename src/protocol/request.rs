@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::error::Error;
 
@@ -18,11 +19,16 @@ pub const MAX_NESTING: usize = 127;
 pub const MAX_SESSION_ID: usize = 256;
 
 /// `POST /api/share`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct CreateRequest {
     /// The session to share, as its client calls it.
     #[serde(rename = "sessionID")]
+    #[schema(min_length = 1, max_length = 256)]
     pub session_id: String,
+    /// How long the share shall live, in seconds; `None` leaves it to the server.
+    #[serde(rename = "expiresIn", skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub expires_in: Option<u64>,
 }
 
 impl CreateRequest {
@@ -32,18 +38,25 @@ impl CreateRequest {
         struct Fields<'a> {
             #[serde(borrow, rename = "sessionID")]
             session_id: Option<&'a RawValue>,
+            #[serde(borrow, rename = "expiresIn")]
+            expires_in: Option<&'a RawValue>,
         }
-        let fields: Fields = object(body, "{sessionID}")?;
+        let fields: Fields = object(body, "{sessionID, expiresIn?}")?;
         let session_id = string(fields.session_id, "sessionID")?.into_owned();
         if session_id.is_empty() || session_id.chars().count() > MAX_SESSION_ID {
             return Err(Error::malformed(format!("`sessionID` must have 1 to {MAX_SESSION_ID} characters")));
         }
-        Ok(Self { session_id })
+        let seconds = |raw: &RawValue| match raw.get().parse::<u64>() {
+            Ok(seconds @ 1..) => Ok(seconds),
+            _ => Err(Error::malformed("`expiresIn` must be a whole number of seconds above zero")),
+        };
+        let expires_in = fields.expires_in.map(seconds).transpose()?;
+        Ok(Self { session_id, expires_in })
     }
 }
 
 /// The answer to a create. The secret is given out once, here.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub struct Created {
     /// The share's id: whoever knows it can read the share.
     pub id: String,
@@ -51,11 +64,16 @@ pub struct Created {
     pub url: String,
     /// Whoever knows it can write and delete the share.
     pub secret: String,
+    /// When the share ends at the latest, in milliseconds since 1970; absent when it has no end.
+    #[serde(rename = "expiresAt", default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
 }
 
 /// `DELETE /api/share/{id}`.
+#[derive(ToSchema)]
 pub struct SecretRequest<'a> {
     /// The share's secret.
+    #[schema(value_type = String)]
     pub secret: Cow<'a, str>,
 }
 
@@ -73,19 +91,24 @@ impl<'a> SecretRequest<'a> {
 }
 
 /// One `{type, data}` of a sync.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, ToSchema)]
 pub struct SyncItem<'a> {
     /// The item's type.
+    #[schema(rename = "type", value_type = String, pattern = "^[a-z0-9_.-]{1,64}$")]
     pub kind: Cow<'a, str>,
     /// The item, as it stood in the body.
+    #[schema(value_type = serde_json::Value)]
     pub data: &'a RawValue,
 }
 
 /// `POST /api/share/{id}/sync`, as the server reads it.
+#[derive(ToSchema)]
 pub struct SyncRequest<'a> {
     /// The share's secret.
+    #[schema(value_type = String)]
     pub secret: Cow<'a, str>,
     /// What changed.
+    #[schema(rename = "data")]
     pub items: Vec<SyncItem<'a>>,
 }
 

@@ -41,6 +41,14 @@ pub enum RelayError {
     /// The token cannot be used.
     #[error(transparent)]
     Token(#[from] SecretsError),
+    /// The token for creating shares cannot be read.
+    #[error("{}: {source}", file.display())]
+    CreateToken {
+        /// Where it should be.
+        file: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// No place for the state is known.
     #[error(transparent)]
     NoHome(#[from] config::NoHome),
@@ -118,6 +126,7 @@ fn bind_unix(path: &Path) -> std::io::Result<UnixListener> {
 /// When the local state or the listener cannot be used.
 pub async fn start(listener: Listener, config: &config::Relay) -> Result<Running, RelayError> {
     let local_dir = config.local.path()?;
+    let create_token = config.create_token_file.as_deref().map(create_token).transpose()?;
     let manager = Manager::open(client::Config {
         enabled: config.enabled,
         interval: config.interval,
@@ -125,11 +134,12 @@ pub async fn start(listener: Listener, config: &config::Relay) -> Result<Running
         max_spool: config.max_spool,
         max_backoff: config.max_backoff,
         timeout: config.timeout,
+        create_token,
         ..client::Config::new(&config.api_url, &local_dir)
     })
     .await?;
     let token = Token::open(&local_dir)?;
-    tracing::info!(local_dir = %local_dir.display(), api_url = %config.api_url, enabled = config.enabled, "relaying");
+    tracing::info!(local_dir = %local_dir.display(), server = %origin(&config.api_url), enabled = config.enabled, "relaying");
     let (data, token) = (web::Data::new(manager.clone()), web::Data::new(token));
     let server = HttpServer::new(move || {
         App::new()
@@ -147,6 +157,18 @@ pub async fn start(listener: Listener, config: &config::Relay) -> Result<Running
         Listener::Unix(listener, path) => (server.listen_uds(listener)?, Some(path)),
     };
     Ok(Running { server: server.run(), manager, stop_timeout: config.stop_timeout, socket })
+}
+
+fn create_token(file: &Path) -> Result<client::CreateToken, RelayError> {
+    let read = std::fs::read_to_string(file);
+    let text = read.map_err(|source| RelayError::CreateToken { file: file.to_owned(), source })?;
+    Ok(text.trim().into())
+}
+
+/// Scheme and host of a URL: its path can hold a token.
+fn origin(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    url[host..].find('/').map_or(url, |end| &url[..host + end])
 }
 
 fn routes(app: &mut web::ServiceConfig) {

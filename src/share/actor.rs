@@ -20,28 +20,30 @@ use super::feed::Feed;
 use super::frame::{Frame, encode};
 use super::hub::Hub;
 use super::messages::{
-    Ack, Delete, Goodbye, Idle, Join, Left, Look, Page, Pull, Read, ReadAll, Shutdown, Snapshot, Summary,
-    Sync,
+    Ack, Delete, End, Goodbye, Idle, Join, Left, Look, Page, Pull, Read, ReadAll, Removed, Shutdown,
+    Snapshot, Summary, Sync,
 };
 use super::ready::{Audience, Ready, Reply, WaitingRead, Writing, answer};
 use crate::clock::now_ms;
+use crate::config::LiveLimits;
 use crate::error::Error;
-use crate::model::{SecretHash, ShareId};
+use crate::metrics::METRICS;
+use crate::model::{Life, SecretHash, ShareId};
 use crate::protocol::{Closed, Reason, close_code};
-use crate::store::{Store, StoreError, StoredShare, Write};
+use crate::store::{NoRoom, Store, StoreError, StoredShare, Write};
 
 /// Writes that may be under way at once.
 const WRITES: usize = 4;
 
 /// What a share needs to know of its server.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub struct ShareConfig {
     /// How long a share without viewers and syncs stays in memory.
     pub idle: Duration,
-    /// How large a share may grow, in bytes.
-    pub max_share: u64,
-    /// How many viewers it may have.
-    pub max_viewers: usize,
+    /// How large a share may grow, how many viewers it may have, and when it ends.
+    pub limits: LiveLimits,
+    /// How often shares are looked for whose time is over.
+    pub sweep_interval: Duration,
     /// How long changes of the count of viewers are gathered before they are told.
     pub viewers_delay: Duration,
 }
@@ -54,12 +56,16 @@ pub struct Share {
     config: ShareConfig,
     state: State,
     used: Instant,
+    /// Whether the server is about to stop.
+    closing: bool,
 }
 
 enum State {
     /// Nothing is handled: `ctx.wait` holds the mailbox back.
     Loading,
     Ready(Box<Ready>),
+    /// Its time is over; the sweeper will have it deleted.
+    Over(i64, SecretHash),
     /// Deleted: what is left is the means to tell a repeated delete from a wrong secret.
     Deleted(SecretHash),
     Missing,
@@ -69,36 +75,54 @@ enum State {
 impl Share {
     /// A share that is about to load itself.
     pub fn new(id: ShareId, store: Store, hub: Addr<Hub>, config: ShareConfig) -> Self {
-        Self { id, store, hub, config, state: State::Loading, used: Instant::now() }
+        Self { id, store, hub, config, state: State::Loading, used: Instant::now(), closing: false }
     }
 
     fn loaded(&mut self, stored: Result<Option<StoredShare>, StoreError>) {
         tracing::debug!(share = ?self.id, "loaded");
         self.state = match stored {
             Ok(Some(stored)) if stored.deleted => State::Deleted(stored.secret_hash),
+            Ok(Some(stored)) if self.is_over(stored.life) => State::Over(stored.num, stored.secret_hash),
             Ok(Some(stored)) => State::Ready(Box::new(Ready::new(stored))),
             Ok(None) => State::Missing,
             Err(_) => State::Broken,
         };
     }
 
+    fn is_over(&self, life: Life) -> bool {
+        life.ended(&self.config.limits.get().lifetimes, now_ms())
+    }
+
+    /// Ends the share when its time is over.
+    fn end_in_time(&mut self) {
+        if let State::Ready(ready) = &self.state
+            && !ready.deleting
+            && self.is_over(ready.life)
+        {
+            tracing::info!(share = ?self.id, "its time is over");
+            METRICS.expired.inc();
+            self.end(Reason::Expired);
+        }
+    }
+
     /// The loaded share, or why there is none.
     fn ready(&mut self) -> Result<&mut Ready, Error> {
         self.used = Instant::now();
+        self.end_in_time();
         match &mut self.state {
             State::Ready(ready) => Ok(ready),
-            State::Deleted(_) | State::Missing => Err(Error::NoSuchShare),
+            State::Over(..) | State::Deleted(_) | State::Missing => Err(Error::NoSuchShare),
             State::Loading | State::Broken => Err(Error::Unavailable),
         }
     }
 
     /// Serves whoever waits, as far as that can be done now. Called whenever something came in or a write ended.
     fn turn(&mut self, ctx: &mut Context<Self>) {
-        let config = self.config;
+        let limits = self.config.limits.get();
         let State::Ready(ready) = &mut self.state else { return };
         if ready.writes.is_empty() && !ready.deleting {
             for read in std::mem::take(&mut ready.waiting_reads) {
-                ready.serve(read, config);
+                ready.serve(read, &limits);
             }
             if !ready.waiting_deletes.is_empty() {
                 self.delete(ctx);
@@ -114,11 +138,12 @@ impl Share {
     /// Applies the waiting syncs and hands what they change to the store.
     fn write(&mut self, ctx: &mut Context<Self>) {
         let State::Ready(ready) = &mut self.state else { return };
-        let before = ready.transcript.seq();
+        let max_share = self.config.limits.get().max_share;
+        let (before, size_before) = (ready.transcript.seq(), ready.transcript.size());
         let (mut rows, mut older) = (HashMap::new(), HashMap::new());
         let mut waiters = Vec::new();
         for (sync, reply) in std::mem::take(&mut ready.waiting_syncs) {
-            match ready.transcript.apply(sync.changes, self.config.max_share) {
+            match ready.transcript.apply(sync.changes, max_share) {
                 Ok(applied) => {
                     waiters.push((Ack { seq: ready.transcript.seq() }, reply));
                     // Viewers have what there was before this write: what a sync found that an earlier one of it left is none.
@@ -126,7 +151,7 @@ impl Share {
                     // Of several versions of an item in one write the last alone is stored.
                     rows.extend(applied.rows.into_iter().map(|row| (row.key.clone(), row)));
                 }
-                Err(_) => answer(reply, Err(Error::ShareTooLarge { max: self.config.max_share })),
+                Err(_) => answer(reply, Err(Error::ShareTooLarge { max: max_share })),
             }
         }
         if rows.is_empty() {
@@ -145,6 +170,7 @@ impl Share {
             rows: rows.into_values().collect(),
             seq: ready.transcript.seq(),
             size: ready.transcript.size(),
+            grown: grown(size_before, ready.transcript.size()),
             at,
         };
         let seq = write.seq;
@@ -160,9 +186,10 @@ impl Share {
     /// writes, or the share gives up.
     fn written(&mut self, seq: u64, result: Result<(), StoreError>, ctx: &mut Context<Self>) {
         let State::Ready(ready) = &mut self.state else { return };
-        if let Err(error) = result {
-            self.give_up(&error.into(), ctx);
-            return;
+        match result {
+            Ok(()) => {}
+            Err(StoreError::Gone) => return self.end(Reason::Deleted),
+            Err(error) => return self.give_up(&error.into(), ctx),
         }
         if let Some(write) = ready.writes.iter_mut().find(|write| write.seq == seq) {
             write.written = true;
@@ -170,7 +197,8 @@ impl Share {
         while ready.writes.front().is_some_and(|write| write.written)
             && let Some(write) = ready.writes.pop_front()
         {
-            ready.updated_at = write.at;
+            ready.life.updated_at = write.at;
+            ready.life.synced = true;
             for (ack, reply) in write.waiters {
                 answer(reply, Ok(ack));
             }
@@ -191,18 +219,22 @@ impl Share {
                 answer(reply, result.map_err(Error::from));
             }
             match result {
-                Ok(()) => share.deleted(),
+                Ok(()) => share.end(Reason::Deleted),
                 Err(error) => share.give_up(&error.into(), ctx),
             }
         }));
     }
 
-    fn deleted(&mut self) {
+    /// Ends the share for everybody: its viewers are told why.
+    fn end(&mut self, reason: Reason) {
         let State::Ready(ready) = &mut self.state else { return };
-        let last_words = encode(&Closed { reason: Reason::Deleted });
+        let last_words = encode(&Closed { reason });
         ready.dismiss(&Goodbye { last_words: Some(last_words), code: close_code::GONE });
-        let secret = ready.secret;
-        let after = std::mem::replace(&mut self.state, State::Deleted(secret));
+        let after = match reason {
+            Reason::Deleted => State::Deleted(ready.secret),
+            Reason::Expired => State::Over(ready.num, ready.secret),
+        };
+        let after = std::mem::replace(&mut self.state, after);
         if let State::Ready(mut ready) = after {
             // Their share went while they waited; a delete that came in meanwhile got what it asked for.
             ready.refuse(&Error::NoSuchShare);
@@ -227,6 +259,7 @@ impl Share {
     /// Stops when nobody has used the share for a while. Whoever still holds its address gets a closed mailbox and opens
     /// it again. With a write under way it is in use.
     fn stop_when_idle(&mut self, ctx: &mut Context<Self>) {
+        self.end_in_time();
         let in_use = match &mut self.state {
             State::Ready(ready) => {
                 ready.crowds.retain(|_, crowd| crowd.notices.connected());
@@ -234,7 +267,7 @@ impl Share {
             }
             State::Loading => true,
             // Nothing worth keeping in memory.
-            State::Deleted(_) | State::Missing | State::Broken => false,
+            State::Over(..) | State::Deleted(_) | State::Missing | State::Broken => false,
         };
         if !in_use {
             ctx.stop();
@@ -275,7 +308,9 @@ impl Actor for Share {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let (store, id) = (self.store.clone(), self.id.clone());
-        let load = async move { store.load(&id).await };
+        let limits = self.config.limits.clone();
+        let ended = move |life: Life| life.ended(&limits.get().lifetimes, now_ms());
+        let load = async move { store.load(&id, ended).await };
         ctx.wait(wrap_future::<_, Self>(load).map(|stored, share, ctx| {
             share.loaded(stored);
             if !matches!(share.state, State::Ready(_)) {
@@ -311,9 +346,14 @@ impl Handler<Delete> for Share {
     type Result = ResponseFuture<Result<(), Error>>;
 
     fn handle(&mut self, delete: Delete, ctx: &mut Self::Context) -> Self::Result {
-        if let State::Deleted(secret) = &self.state {
-            let right = secret.matches(&delete.secret);
-            return Box::pin(async move { if right { Ok(()) } else { Err(Error::WrongSecret) } });
+        self.end_in_time();
+        match &self.state {
+            State::Deleted(secret) | State::Over(_, secret) if !secret.matches(&delete.secret) => {
+                return refused(Error::WrongSecret);
+            }
+            State::Deleted(_) => return Box::pin(std::future::ready(Ok(()))),
+            State::Over(num, _) => return erased(self.store.clone(), *num),
+            _ => {}
         }
         let (reply, answer) = oneshot::channel();
         match self.ready() {
@@ -323,6 +363,29 @@ impl Handler<Delete> for Share {
         }
         self.turn(ctx);
         promised(answer)
+    }
+}
+
+impl Handler<End> for Share {
+    type Result = ResponseFuture<Result<(), Error>>;
+
+    fn handle(&mut self, _: End, _: &mut Self::Context) -> Self::Result {
+        self.end_in_time();
+        match &self.state {
+            State::Over(num, _) => erased(self.store.clone(), *num),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
+impl Handler<Removed> for Share {
+    type Result = ();
+
+    fn handle(&mut self, _: Removed, _: &mut Self::Context) {
+        // Its own delete ends it when the content is gone.
+        if !matches!(&self.state, State::Ready(ready) if ready.deleting) {
+            self.end(Reason::Deleted);
+        }
     }
 }
 
@@ -362,7 +425,7 @@ impl Handler<Join> for Share {
     type Result = Result<Feed, Error>;
 
     fn handle(&mut self, Join { crowd, notices }: Join, ctx: &mut Self::Context) -> Self::Result {
-        let max = self.config.max_viewers;
+        let max = if self.closing { 0 } else { self.config.limits.get().max_viewers };
         let ready = self.ready()?;
         if ready.viewers() >= max {
             return Err(Error::TooManyViewers);
@@ -401,7 +464,16 @@ impl Handler<Shutdown> for Share {
             ready.dismiss(&Goodbye { last_words: None, code: close_code::RESTART });
         }
         // Syncs that are still on their way are served; new viewers are not let in.
-        self.config.max_viewers = 0;
+        self.closing = true;
+    }
+}
+
+impl From<NoRoom> for Error {
+    fn from(no_room: NoRoom) -> Self {
+        Self::StorageFull(match no_room {
+            NoRoom::Quota => "the shares take as much room as they may (max_total)",
+            NoRoom::Disk => "the disk is nearly full (min_free_disk)",
+        })
     }
 }
 
@@ -409,9 +481,21 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Busy => Self::Busy,
+            StoreError::Gone => Self::NoSuchShare,
             StoreError::Unavailable => Self::Unavailable,
         }
     }
+}
+
+/// Done when a share's content is gone.
+fn erased(store: Store, num: i64) -> ResponseFuture<Result<(), Error>> {
+    Box::pin(async move { Ok(store.delete(num, now_ms()).await?) })
+}
+
+/// How much larger one size is than another.
+fn grown(before: u64, after: u64) -> i64 {
+    let signed = |size| i64::try_from(size).unwrap_or(i64::MAX);
+    signed(after) - signed(before)
 }
 
 fn refused<T: 'static>(error: Error) -> ResponseFuture<Result<T, Error>> {

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use bytestring::ByteString;
 
@@ -26,6 +27,8 @@ pub struct Feed {
 
 #[derive(Debug, Default)]
 struct Recent {
+    /// When the newest commit was.
+    committed: Option<Instant>,
     /// Each with the position from which it was made, without gaps.
     frames: VecDeque<(u64, Frame)>,
     bytes: usize,
@@ -46,6 +49,8 @@ pub struct News {
     pub behind: bool,
     /// The count of viewers.
     pub viewers: usize,
+    /// When the newest commit was.
+    pub committed: Option<Instant>,
 }
 
 impl Feed {
@@ -61,7 +66,8 @@ impl Feed {
     /// What is new to a viewer at the position `after`; with appends when it takes them.
     pub fn news(&self, after: u64, appends: bool) -> News {
         let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
-        let mut news = News { seq: after, viewers: recent.viewers, ..News::default() };
+        let mut news =
+            News { seq: after, viewers: recent.viewers, committed: recent.committed, ..News::default() };
         if after >= recent.seq {
             return news;
         }
@@ -84,6 +90,7 @@ impl Feed {
     pub(super) fn push(&self, from: u64, frame: Option<Frame>, seq: u64) {
         let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
         recent.seq = seq;
+        recent.committed = Some(Instant::now());
         let Some(frame) = frame.filter(|frame| frame.seq == seq) else {
             recent.clear();
             return;

@@ -13,10 +13,11 @@ use actix::prelude::*;
 
 use super::Share;
 use super::actor::ShareConfig;
-use super::messages::{Create, Idle, NewShare, Open, Shutdown};
+use super::messages::{Alive, Create, Idle, NewShare, Open, Shutdown};
+use super::sweeper::Sweeper;
 use crate::clock::now_ms;
 use crate::error::Error;
-use crate::model::{Secret, ShareId, random_epoch};
+use crate::model::{Secret, ShareId, expires_at, random_epoch};
 use crate::store::{self, Store};
 
 /// Tries of a message whose share stops just then.
@@ -46,15 +47,18 @@ impl Hub {
         let arbiters: Vec<_> = (0..threads.max(1)).map(|_| Arbiter::new()).collect();
         let own = arbiters[0].handle();
         let open = OpenShares::default();
-        let shared = open.clone();
+        let of_hub = open.clone();
+        let sweeper = (store.clone(), config.clone());
         let hub = Self::start_in_arbiter(&own, move |_| Self {
             store,
             config,
             arbiters,
-            open: shared,
+            open: of_hub,
             closing: false,
         });
-        Directory { hub, open }
+        let shares = Directory { hub, open };
+        Sweeper::start(&own, sweeper.0, shares.clone(), sweeper.1);
+        shares
     }
 }
 
@@ -64,11 +68,25 @@ impl Directory {
     /// # Errors
     /// When the server ends.
     pub async fn open(&self, id: &ShareId) -> Result<Addr<Share>, Error> {
-        let open = read(&self.open).get(id).filter(|share| share.connected()).cloned();
-        match open {
+        match self.if_open(id) {
             Some(share) => Ok(share),
             None => self.hub.send(Open(id.clone())).await.map_err(|_| Error::Unavailable),
         }
+    }
+
+    /// The actor of a share that is open.
+    pub(super) fn if_open(&self, id: &ShareId) -> Option<Addr<Share>> {
+        read(&self.open).get(id).filter(|share| share.connected()).cloned()
+    }
+
+    /// How many shares are open.
+    pub fn open_shares(&self) -> usize {
+        read(&self.open).len()
+    }
+
+    /// Whether shares can be found and started.
+    pub async fn is_alive(&self) -> bool {
+        self.hub.send(Alive).await.is_ok()
     }
 
     /// Creates a share.
@@ -118,19 +136,25 @@ impl Handler<Create> for Hub {
     type Result = ResponseFuture<Result<NewShare, Error>>;
 
     fn handle(&mut self, create: Create, _: &mut Self::Context) -> Self::Result {
-        let store = self.store.clone();
+        let (store, limits) = (self.store.clone(), self.config.limits.clone());
         Box::pin(async move {
             let no_randomness = |error| {
                 tracing::error!(%error, "the system gives no random numbers");
                 Error::Unavailable
             };
-            let share = NewShare { id: ShareId::random().map_err(no_randomness)?, secret: Secret::random() };
+            let share = NewShare {
+                id: ShareId::random().map_err(no_randomness)?,
+                secret: Secret::random(),
+                expires_at: expires_at(&limits.get().lifetimes, now_ms(), create.lifetime),
+            };
             let stored = store::NewShare {
                 id: share.id.clone(),
                 session_id: create.session_id,
                 secret_hash: share.secret.hash(),
                 epoch: random_epoch().map_err(no_randomness)?,
                 at: now_ms(),
+                expires_at: share.expires_at,
+                token: create.token,
             };
             store.create(stored).await?;
             Ok(share)
@@ -149,7 +173,7 @@ impl Handler<Open> for Hub {
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(&id);
         #[allow(clippy::cast_possible_truncation)] // Any bits of a hash will do.
         let arbiter = &self.arbiters[hash as usize % self.arbiters.len()];
-        let (store, hub, config) = (self.store.clone(), ctx.address(), self.config);
+        let (store, hub, config) = (self.store.clone(), ctx.address(), self.config.clone());
         let share_id = id.clone();
         let share =
             Share::start_in_arbiter(&arbiter.handle(), move |_| Share::new(share_id, store, hub, config));
@@ -159,6 +183,12 @@ impl Handler<Open> for Hub {
         open.insert(id, share.clone());
         MessageResult(share)
     }
+}
+
+impl Handler<Alive> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, _: Alive, _: &mut Self::Context) {}
 }
 
 impl Handler<Idle> for Hub {

@@ -1,5 +1,7 @@
 //! The messages of the Hub, of a share, and of a viewer's session.
 
+use std::time::Duration;
+
 use actix::{Addr, Message, Recipient};
 use bytestring::ByteString;
 
@@ -16,6 +18,10 @@ use crate::model::{Change, Content, Key, Secret, SecretHash, ShareId};
 pub struct Create {
     /// The session that it shows, as its client calls it.
     pub session_id: String,
+    /// How long it shall live, when it was said.
+    pub lifetime: Option<Duration>,
+    /// The token by which it is created.
+    pub token: Option<i64>,
 }
 
 /// What a create gives out, once.
@@ -25,12 +31,19 @@ pub struct NewShare {
     pub id: ShareId,
     /// Its secret.
     pub secret: Secret,
+    /// When it ends at the latest, in milliseconds since 1970.
+    pub expires_at: Option<i64>,
 }
 
 /// Finds the actor of a share, or starts it. It loads itself; whether there is such a share is its own to say.
 #[derive(Message)]
 #[rtype(result = "Addr<Share>")]
 pub struct Open(pub ShareId);
+
+/// Answered when the Hub lives.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Alive;
 
 /// A share's actor has stopped.
 #[derive(Message)]
@@ -69,6 +82,16 @@ pub struct Delete {
     pub secret: SecretHash,
 }
 
+/// Deletes the share when its time is over. Answered when that is done, or there is nothing to do.
+#[derive(Message)]
+#[rtype(result = "Result<(), Error>")]
+pub struct End;
+
+/// The share was deleted beside this process, by its operator.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Removed;
+
 /// What is to be said about the share as a whole.
 #[derive(Message)]
 #[rtype(result = "Result<Summary, Error>")]
@@ -83,6 +106,8 @@ pub struct Summary {
     pub created_at: i64,
     /// Milliseconds since 1970.
     pub updated_at: i64,
+    /// When it ends unless something changes that, in milliseconds since 1970.
+    pub expires_at: Option<i64>,
     /// Viewers that are connected.
     pub viewers: usize,
     /// Whether there is room for one more viewer.

@@ -8,6 +8,7 @@ mod frame;
 mod hub;
 mod messages;
 mod ready;
+mod sweeper;
 
 pub use actor::{Share, ShareConfig};
 pub use crowd::{Crowd, Crowds, ViewerId};

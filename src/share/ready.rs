@@ -7,12 +7,12 @@ use actix::prelude::*;
 use bytestring::ByteString;
 use tokio::sync::oneshot;
 
-use super::actor::ShareConfig;
 use super::feed::Feed;
 use super::frame::{FRAME_BYTES, Frame};
 use super::messages::{Ack, CrowdId, Goodbye, Notice, Page, Pull, Read, Snapshot, Summary, Sync};
+use crate::config::Limits;
 use crate::error::Error;
-use crate::model::{Content, Key, SecretHash, Transcript};
+use crate::model::{Content, Key, Life, SecretHash, Transcript};
 use crate::store::StoredShare;
 
 /// A share that is loaded.
@@ -20,8 +20,7 @@ pub(super) struct Ready {
     pub(super) num: i64,
     pub(super) secret: SecretHash,
     pub(super) epoch: ByteString,
-    pub(super) created_at: i64,
-    pub(super) updated_at: i64,
+    pub(super) life: Life,
     pub(super) transcript: Transcript,
     /// Writes that are under way, in their order.
     pub(super) writes: VecDeque<Writing>,
@@ -74,8 +73,7 @@ impl Ready {
             secret: stored.secret_hash,
             feed: Feed::new(epoch.clone(), transcript.seq()),
             epoch,
-            created_at: stored.created_at,
-            updated_at: stored.updated_at,
+            life: stored.life,
             transcript,
             writes: VecDeque::new(),
             deleting: false,
@@ -87,16 +85,17 @@ impl Ready {
         }
     }
 
-    pub(super) fn serve(&mut self, read: WaitingRead, config: ShareConfig) {
+    pub(super) fn serve(&mut self, read: WaitingRead, limits: &Limits) {
         match read {
             WaitingRead::Look(reply) => answer(
                 reply,
                 Ok(Summary {
                     title: self.transcript.title(),
-                    created_at: self.created_at,
-                    updated_at: self.updated_at,
+                    created_at: self.life.created_at,
+                    updated_at: self.life.updated_at,
+                    expires_at: self.life.end(&limits.lifetimes),
                     viewers: self.viewers(),
-                    room: self.viewers() < config.max_viewers,
+                    room: self.viewers() < limits.max_viewers,
                     seq: self.transcript.seq(),
                 }),
             ),

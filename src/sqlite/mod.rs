@@ -4,5 +4,8 @@
 mod connection;
 mod writer;
 
-pub use connection::{PathError, StartupError, lock, open, open_and_migrate, private_dir, private_file};
-pub use writer::{WriteError, Writer};
+pub use connection::{
+    BeforeMigration, CopyError, PathError, StartupError, at, beside, checkpoint, copy_to, lock, open,
+    open_and_migrate, open_migrated, private_dir, private_file, sync_dir,
+};
+pub use writer::{Commit, WriteError, Writer};

@@ -8,8 +8,6 @@ use diesel::sqlite::SqliteConnection;
 use diesel::{Connection, QueryResult};
 
 use super::StoreError;
-use super::queries::{self, StoredShare};
-use crate::model::ShareId;
 use crate::sqlite::{self, StartupError};
 
 /// Reads that run at once. Each may hold a whole share in memory.
@@ -54,13 +52,8 @@ impl Readers {
             .map_err(|error| StartupError::Database { path: path.to_owned(), reason: error.to_string() })
     }
 
-    pub(super) async fn load(&self, id: &ShareId) -> Result<Option<StoredShare>, StoreError> {
-        let id = id.clone();
-        self.read(move |connection| queries::load(connection, &id)).await
-    }
-
     /// Runs a read in one transaction, so that it sees one state.
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, StoreError> {

@@ -19,6 +19,21 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         deleted_at -> Nullable<BigInt>,
+        expires_at -> Nullable<BigInt>,
+        token_num -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    create_tokens (num) {
+        num -> BigInt,
+        name -> Text,
+        hash -> Binary,
+        create_limit -> Nullable<Text>,
+        max_shares -> Nullable<BigInt>,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
     }
 }
 
@@ -34,4 +49,5 @@ diesel::table! {
 }
 
 diesel::joinable!(share_data -> shares (share_num));
-diesel::allow_tables_to_appear_in_same_query!(shares, share_data);
+diesel::joinable!(shares -> create_tokens (token_num));
+diesel::allow_tables_to_appear_in_same_query!(shares, share_data, create_tokens);

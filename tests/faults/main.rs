@@ -7,6 +7,7 @@
 #[allow(dead_code)] // Stories need more of it.
 mod harness;
 
+mod crowds;
 mod disk;
 mod model;
 mod peers;

@@ -5,6 +5,7 @@
 
 #[allow(dead_code)] // The faults need more of it.
 mod harness;
+mod operator;
 mod relay;
 mod rooms;
 mod server;

@@ -315,6 +315,23 @@ impl TestViewer {
         }
     }
 
+    /// Comes back, with what it has, to a server that may still be on its way.
+    pub async fn reconnect(&mut self, url: &str) {
+        let mut last = String::new();
+        let again = async {
+            loop {
+                match tokio_tungstenite::connect_async(url).await {
+                    Ok((socket, _)) => return socket,
+                    Err(error) => last = error.to_string(),
+                }
+                assert!(!last.contains("refused"), "{last}");
+            }
+        };
+        let socket = tokio::time::timeout(PATIENCE, again).await;
+        self.socket = socket.unwrap_or_else(|_| panic!("a viewer does not get through: {last}"));
+        (self.close_code, self.caught_up) = (None, false);
+    }
+
     /// Reads until the viewer is in the state that a story waits for.
     pub async fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
         while !done(self) {
@@ -337,8 +354,23 @@ impl TestViewer {
         let _ = self.socket.send(message).await;
     }
 
+    /// Reads until the viewer is in the state that a story waits for; false when its connection ends before, in any way.
+    pub async fn until_or_lost(&mut self, done: impl Fn(&Self) -> bool) -> bool {
+        while !done(self) {
+            let step = tokio::time::timeout(PATIENCE, self.try_step()).await.expect("something happens");
+            if !step.unwrap_or(false) {
+                return done(self);
+            }
+        }
+        true
+    }
+
     /// Reads one message; false at the end.
     async fn step(&mut self) -> bool {
+        self.try_step().await.expect("a connection ends with a close code")
+    }
+
+    async fn try_step(&mut self) -> Result<bool, tungstenite::Error> {
         match self.socket.next().await {
             Some(Ok(Message::Text(text))) => {
                 self.bytes += text.len();
@@ -346,13 +378,10 @@ impl TestViewer {
             }
             Some(Ok(Message::Close(frame))) => self.close_code = frame.map(|frame| frame.code.into()),
             Some(Ok(_)) => {}
-            Some(Err(tungstenite::Error::ConnectionClosed)) | None => return false,
-            Some(Err(error)) => {
-                assert!(self.close_code.is_some(), "without a close code: {error}");
-                return false;
-            }
+            Some(Err(tungstenite::Error::ConnectionClosed)) | None => return Ok(false),
+            Some(Err(error)) => return if self.close_code.is_some() { Ok(false) } else { Err(error) },
         }
-        true
+        Ok(true)
     }
 
     fn take(&mut self, frame: &Value) {

@@ -1,6 +1,10 @@
 //! A share is deleted.
 
-use crate::harness::{TestServer, message, part, session};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
+use crate::harness::{PATIENCE, TestServer, message, part, session};
 
 #[actix_web::test]
 async fn a_deleted_share_is_gone_for_everyone() {
@@ -72,4 +76,53 @@ async fn deleted_bytes_stand_in_no_file() {
     assert_eq!(share.delete(&share.secret).await, 200);
     assert_eq!(found(), 0);
     assert_eq!(other.data().await.len(), 1);
+}
+
+/// A backup program, say, that reads the database for a long time.
+struct LongReader(std::process::Child);
+
+impl LongReader {
+    fn start(server: &TestServer) -> Self {
+        let mut reader = Command::new("sqlite3")
+            .arg(server.data_dir().join("share.db"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("sqlite3");
+        let stdin = reader.stdin.as_mut().expect("piped");
+        stdin.write_all(b"BEGIN; SELECT count(*) FROM shares;\n").expect("sent");
+        let mut line = String::new();
+        BufReader::new(reader.stdout.take().expect("piped")).read_line(&mut line).expect("an answer");
+        Self(reader)
+    }
+
+    fn end(mut self) {
+        drop(self.0.stdin.take());
+        assert!(self.0.wait().expect("it ends").success());
+    }
+}
+
+#[actix_web::test]
+async fn a_long_reader_holds_no_delete_up_and_the_bytes_go_when_it_ends() {
+    let server = TestServer::start(&["--share-idle", "1s"]);
+    let (share, other) = (server.share().await, server.share().await);
+    let reader = LongReader::start(&server);
+    let canary = "canary 9e2d";
+    share.sync(&[session(canary)]).await;
+    assert_eq!(share.delete(&share.secret).await, 200);
+    other.sync(&[session("goes on")]).await;
+    let stands_somewhere = || {
+        ["share.db", "share.db-wal"].iter().any(|name| {
+            let bytes = fs::read(server.data_dir().join(name)).unwrap_or_default();
+            bytes.windows(canary.len()).any(|window| window == canary.as_bytes())
+        })
+    };
+    assert!(stands_somewhere(), "the reader is in the way");
+    reader.end();
+    let gone = async {
+        while stands_somewhere() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("the bytes go");
 }

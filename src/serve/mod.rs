@@ -1,23 +1,31 @@
 //! The server put together, from the store up, and taken down in order.
 
+pub mod systemd;
+mod tls;
+
 use std::future::Future;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::HttpService;
+
 use actix_server::{Server, ServerHandle};
 use actix_service::map_config;
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::dev::AppConfig;
 use actix_web::middleware::TrailingSlash::MergeOnly;
 use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::{App, web};
+use rustls::ServerConfig;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config;
+use crate::config::{self, LiveLimits};
 use crate::http::{self, CreateLimit, RequestSpan, Service};
+pub use tls::{Certificate, TlsError};
+
 use crate::share::{Crowds, Directory, Hub, ShareConfig};
 use crate::sqlite::StartupError;
 use crate::store::Store;
@@ -28,9 +36,6 @@ const SHUTDOWN_SECONDS: u64 = 1;
 
 /// How long a connection stays open between two requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-
-/// How long a client may take to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long changes of the count of viewers are gathered.
 const VIEWERS_DELAY: Duration = Duration::from_millis(250);
@@ -44,9 +49,20 @@ pub enum StartError {
     /// No place for the data is known.
     #[error(transparent)]
     NoHome(#[from] config::NoHome),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The listener cannot be used.
     #[error("cannot serve: {0}")]
     Io(#[from] std::io::Error),
+}
+
+/// Sockets that are bound already.
+pub struct Listeners {
+    /// For everybody.
+    pub http: Vec<TcpListener>,
+    /// For `/metrics`.
+    pub metrics: Option<TcpListener>,
 }
 
 /// A server that listens.
@@ -54,16 +70,48 @@ pub struct Running {
     server: Server,
     shares: Directory,
     store: Store,
+    controls: Controls,
 }
 
-/// Opens the store and starts the server on a listener that is bound already. Has to be called in an actix system.
+/// What of a server can be changed while it runs.
+#[derive(Clone)]
+pub struct Controls {
+    limits: LiveLimits,
+    certificate: Option<Certificate>,
+}
+
+impl Controls {
+    /// Puts the limits of a configuration in the place of those that hold, and reads the certificate's files again.
+    ///
+    /// # Errors
+    /// When the files cannot be used: what was there stays, and so do the limits.
+    pub fn apply(&self, config: &config::Serve) -> Result<(), TlsError> {
+        self.certificate.as_ref().map_or(Ok(()), Certificate::reload)?;
+        self.limits.set(config.limits.clone());
+        Ok(())
+    }
+}
+
+/// The address at which people find what listens on these sockets, when nobody says another.
 ///
 /// # Errors
-/// When the data directory or the listener cannot be used.
-pub fn start(listener: TcpListener, config: &config::Serve) -> Result<Running, StartError> {
+/// When the system does not say.
+pub fn own_url(listeners: &Listeners, config: &config::Serve) -> std::io::Result<String> {
+    let first = listeners.http.first().ok_or(std::io::ErrorKind::NotConnected)?;
+    let scheme = if config.tls.tls_cert.is_some() { "https" } else { "http" };
+    Ok(format!("{scheme}://{}", first.local_addr()?))
+}
+
+/// Opens the store and starts the server on listeners that are bound already. Has to be called in an actix system.
+///
+/// # Errors
+/// When the data directory, the certificate or a listener cannot be used.
+pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, StartError> {
     raise_file_limit();
-    let address = listener.local_addr()?;
-    let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let address = own_url(&listeners, config)?;
+    let public_url = config.public_url.clone().unwrap_or_else(|| address.clone());
+    let certificate = Certificate::open(&config.tls)?;
+    let limits = LiveLimits::new(config.limits.clone());
     let data_dir = config.data_dir()?;
     let store = Store::open(&data_dir)?;
     tracing::info!(data_dir = %data_dir.display(), %public_url, %address, "serving");
@@ -72,19 +120,21 @@ pub fn start(listener: TcpListener, config: &config::Serve) -> Result<Running, S
     let workers = config.workers.unwrap_or(threads).max(1);
     let share = ShareConfig {
         idle: config.timings.share_idle,
-        max_share: config.limits.max_share,
-        max_viewers: config.limits.max_viewers,
+        limits: limits.clone(),
+        sweep_interval: config.timings.sweep_interval,
         viewers_delay: VIEWERS_DELAY,
     };
     let shares = Hub::start(store.clone(), share, threads);
     let service = web::Data::new(Arc::new(Service {
         shares: shares.clone(),
         store: store.clone(),
-        limits: config.limits.clone(),
-        creates: CreateLimit::new(config.limits.create_limit),
+        limits: limits.clone(),
+        creates: CreateLimit::default(),
         public_url,
         ping_interval: config.timings.ping_interval,
+        body_timeout: config.timings.body_timeout,
     }));
+    let about = web::Data::new(http::About { shares: shares.clone(), store: store.clone() });
     let ping_interval = config.timings.ping_interval;
     let dead_peer_timeout = config.timings.dead_peer_timeout;
     let app = move || {
@@ -99,32 +149,70 @@ pub fn start(listener: TcpListener, config: &config::Serve) -> Result<Running, S
     };
     // HTTP/1 alone, as a WebSocket needs it: `HttpServer` makes every connection large enough for HTTP/2 too, which costs
     // each viewer two kilobytes.
-    let connections = move || {
-        HttpService::build()
-            .keep_alive(KEEP_ALIVE)
-            .client_request_timeout(HEAD_TIMEOUT)
-            .on_connect_ext(move |stream: &TcpStream, _| reap_when_dead(stream, dead_peer_timeout))
-            .h1(map_config(app(), |()| AppConfig::default()))
-            .tcp()
+    let head_timeout = config.timings.head_timeout;
+    let plain = {
+        let app = app.clone();
+        move || {
+            HttpService::build()
+                .keep_alive(KEEP_ALIVE)
+                .client_request_timeout(head_timeout)
+                .on_connect_ext(move |stream: &TcpStream, _| reap_when_dead(stream, dead_peer_timeout))
+                .h1(map_config(app(), |()| AppConfig::default()))
+                .tcp()
+        }
     };
-    let server = Server::build()
+    let secure = move |tls: ServerConfig| {
+        move || {
+            HttpService::build()
+                .keep_alive(KEEP_ALIVE)
+                .client_request_timeout(head_timeout)
+                .on_connect_ext(move |stream: &TlsStream<TcpStream>, _| {
+                    reap_when_dead(stream.get_ref().0, dead_peer_timeout);
+                })
+                .h1(map_config(app(), |()| AppConfig::default()))
+                .rustls_0_23(tls.clone())
+        }
+    };
+    let mut server = Server::build()
         .workers(workers)
         .max_concurrent_connections(config.limits.max_connections.div_ceil(workers))
         .shutdown_timeout(SHUTDOWN_SECONDS)
-        .disable_signals()
-        .listen("http", listener, connections)?
-        .run();
-    Ok(Running { server, shares, store })
+        .disable_signals();
+    for listener in listeners.http {
+        server = match &certificate {
+            Some(certificate) => server.listen("https", listener, secure.clone()(certificate.config()?))?,
+            None => server.listen("http", listener, plain.clone())?,
+        };
+    }
+    if let Some(listener) = listeners.metrics {
+        tracing::info!(address = %listener.local_addr()?, "metrics");
+        let metrics = move || App::new().app_data(about.clone()).configure(http::about_routes);
+        server = server.listen("metrics", listener, move || {
+            HttpService::build().h1(map_config(metrics(), |()| AppConfig::default())).tcp()
+        })?;
+    }
+    let controls = Controls { limits, certificate };
+    Ok(Running { server: server.run(), shares, store, controls })
 }
 
 impl Running {
+    /// What can be changed while it runs.
+    pub fn controls(&self) -> Controls {
+        self.controls.clone()
+    }
+
+    /// Where shares are found.
+    pub fn shares(&self) -> Directory {
+        self.shares.clone()
+    }
+
     /// Serves until `stop` is done, then ends in order: viewers are told to come back, requests under way are answered,
     /// the store writes what it has and checkpoints.
     ///
     /// # Errors
     /// When the listener fails.
     pub async fn run(self, stop: impl Future<Output = ()> + 'static) -> std::io::Result<()> {
-        let Self { server, shares, store } = self;
+        let Self { server, shares, store, .. } = self;
         actix_web::rt::spawn(stop_when(stop, shares, server.handle()));
         server.await?;
         tokio::task::spawn_blocking(move || store.close()).await?;

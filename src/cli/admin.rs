@@ -1,0 +1,215 @@
+//! `brutus-share admin`: an operator finds and removes shares, beside a server that runs or without one.
+
+use std::error::Error;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::data::Data;
+use super::person::age;
+use crate::clock::now_ms;
+use crate::config::{duration, size};
+use crate::store::{Filter, Operator, ShareRecord, Sort};
+
+/// `admin`
+#[derive(Debug, Args)]
+pub(super) struct Admin {
+    #[command(flatten)]
+    data: Data,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List shares; their ids are cut short, for whoever knows one can read the share
+    List(List),
+    /// Show what is known of a share
+    Show {
+        /// Its id, the first characters of it, or its link
+        share: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete shares for good: viewers are sent away, and their bytes are overwritten
+    Delete {
+        /// Their ids, the first characters of them, or their links
+        #[arg(required = true)]
+        shares: Vec<String>,
+    },
+    /// Say how many shares there are, and what they take
+    Stats {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give the room of deleted shares back to the disk; syncs wait meanwhile
+    Vacuum,
+}
+
+#[derive(Debug, Args)]
+struct List {
+    /// The order, the newest or largest first
+    #[arg(long, value_enum, default_value = "updated")]
+    sort: Sort,
+    /// The other way round
+    #[arg(long)]
+    reverse: bool,
+    /// So many at the most; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: u32,
+    /// Those that are deleted
+    #[arg(long)]
+    deleted: bool,
+    /// Created at least so long ago
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    older_than: Option<Duration>,
+    /// Without a sync for so long
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    idle_for: Option<Duration>,
+    /// Of this size at least
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    larger_than: Option<u64>,
+    /// Of this session
+    #[arg(long, value_name = "ID")]
+    session: Option<String>,
+    /// Created by the token of this name
+    #[arg(long, value_name = "NAME")]
+    token: Option<String>,
+    /// Print JSON, with whole ids
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs a command.
+pub(super) fn run(admin: &Admin) -> Result<(), Box<dyn Error>> {
+    let mut operator = Operator::open(&admin.data.dir()?)?;
+    match &admin.command {
+        Command::List(list) => {
+            let shares = operator.list(&list.filter(now_ms()))?;
+            if list.json {
+                return print_json(&shares);
+            }
+            println!(
+                "{:8}  {:>9}  {:>9}  {:>9}  {:>9}  SESSION",
+                "ID", "CREATED", "CHANGED", "ENDS IN", "SIZE"
+            );
+            for share in &shares {
+                let ends = share.expires_at.map_or("-".to_owned(), until);
+                println!(
+                    "{:8}  {:>9}  {:>9}  {ends:>9}  {:>9}  {}",
+                    short(share),
+                    age(share.created_at),
+                    age(share.updated_at),
+                    bytes(share.size),
+                    line(&share.session_id)
+                );
+            }
+        }
+        Command::Show { share, json } => {
+            let share = operator.find(share)?;
+            let contents = operator.contents(&share)?;
+            if *json {
+                let (mut all, contents) = (json!(share), json!(contents));
+                if let (Value::Object(all), Value::Object(contents)) = (&mut all, contents) {
+                    all.extend(contents);
+                }
+                return print_json(&all);
+            }
+            println!("id       {}", share.id);
+            println!("session  {}", line(&share.session_id));
+            println!("title    {}", contents.title.as_deref().map_or("-".into(), line));
+            println!("created  {} ago", age(share.created_at));
+            println!("changed  {} ago", age(share.updated_at));
+            println!("ends     {}", share.expires_at.map_or("-".into(), |at| format!("in {}", until(at))));
+            println!("token    {}", contents.token.as_deref().unwrap_or("-"));
+            println!("size     {}", bytes(share.size));
+            for kind in &contents.items {
+                println!("         {} × {}, {}", kind.count, line(&kind.kind), bytes(kind.bytes));
+            }
+            if let Some(at) = share.deleted_at {
+                println!("deleted  {} ago", age(at));
+            }
+        }
+        Command::Delete { shares } => {
+            // All are found before the first is deleted: a mistyped one should not leave half of it done.
+            let found = shares.iter().map(|share| {
+                operator.find(share).map_err(|error| format!("{}: {error}", share.get(..8).unwrap_or(share)))
+            });
+            for share in found.collect::<Result<Vec<_>, _>>()? {
+                operator.delete(&share, now_ms())?;
+                println!("{}… is deleted", short(&share));
+            }
+        }
+        Command::Stats { json } => {
+            let stats = operator.stats(now_ms())?;
+            if *json {
+                return print_json(&stats);
+            }
+            println!("shares       {}", stats.shares);
+            println!("  last day   {}", stats.created_last_day);
+            println!("  never used {}", stats.never_synced);
+            println!("deleted      {}", stats.deleted);
+            println!("tokens       {}", stats.tokens);
+            println!("content      {}", ByteSize(stats.content));
+            println!("database     {}", ByteSize(stats.database));
+            println!("  unused     {}", bytes(stats.reclaimable));
+            println!("disk free    {}", ByteSize(stats.disk_free));
+        }
+        Command::Vacuum => {
+            let before = operator.stats(now_ms())?.database;
+            operator.vacuum()?;
+            let after = operator.stats(now_ms())?.database;
+            println!("{} before, {} now", ByteSize(before), ByteSize(after));
+        }
+    }
+    Ok(())
+}
+
+impl List {
+    fn filter(&self, now: i64) -> Filter {
+        let ago = |time: Duration| now.saturating_sub(i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
+        Filter {
+            sort: self.sort,
+            reverse: self.reverse,
+            limit: (self.limit > 0).then_some(i64::from(self.limit)),
+            deleted: self.deleted,
+            created_before: self.older_than.map(ago),
+            updated_before: self.idle_for.map(ago),
+            min_size: self.larger_than.map(|size| i64::try_from(size).unwrap_or(i64::MAX)),
+            session: self.session.clone(),
+            token: self.token.clone(),
+        }
+    }
+}
+
+/// Prints what a program reads.
+pub(super) fn print_json(value: &impl Serialize) -> Result<(), Box<dyn Error>> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// The start of an id: enough to find the share.
+fn short(share: &ShareRecord) -> &str {
+    share.id.get(..8).unwrap_or(&share.id)
+}
+
+fn until(at: i64) -> String {
+    // As long from now as that is ago.
+    let now = now_ms();
+    age(now.saturating_sub(at.saturating_sub(now)))
+}
+
+fn bytes(size: i64) -> String {
+    ByteSize(u64::try_from(size).unwrap_or(0)).to_string()
+}
+
+/// What a stranger wrote, on one line and without what commands a terminal.
+fn line(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}

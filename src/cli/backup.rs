@@ -1,0 +1,63 @@
+//! `brutus-share backup` and `brutus-share restore`.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::data::Data;
+use super::person::age;
+use crate::store::{self, Backup, Operator};
+
+/// `backup FILE`
+#[derive(Debug, Args)]
+pub(super) struct ToFile {
+    /// A file that does not exist
+    file: PathBuf,
+
+    #[command(flatten)]
+    data: Data,
+}
+
+/// `restore FILE`
+#[derive(Debug, Args)]
+pub(super) struct FromFile {
+    /// A backup
+    file: PathBuf,
+
+    /// Check the backup, and change nothing
+    #[arg(long)]
+    check: bool,
+
+    #[command(flatten)]
+    data: Data,
+}
+
+/// `backup FILE`
+pub(super) fn back_up(to: &ToFile) -> Result<(), Box<dyn Error>> {
+    Operator::open(&to.data.dir()?)?.back_up(&to.file)?;
+    println!("{}", described(&store::check(&to.file)?));
+    Ok(())
+}
+
+/// `restore FILE`
+pub(super) fn restore(from: &FromFile) -> Result<(), Box<dyn Error>> {
+    if from.check {
+        println!("{}", described(&store::check(&from.file)?));
+        return Ok(());
+    }
+    let restored = store::restore(&from.data.dir()?, &from.file)?;
+    println!("{}", described(&restored.backup));
+    if restored.deleted_since > 0 {
+        println!("{} shares were deleted since, and stay so", restored.deleted_since);
+    }
+    if let Some(replaced) = restored.replaced {
+        println!("what was there before is kept in {}", replaced.display());
+    }
+    Ok(())
+}
+
+fn described(backup: &Backup) -> String {
+    let newest = backup.newest.map_or(String::new(), |at| format!(", the newest change {} ago", age(at)));
+    format!("{} shares with {} items{newest}", backup.shares, backup.items)
+}

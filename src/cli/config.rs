@@ -1,0 +1,95 @@
+//! `brutus-share config`: is a file in order, and what holds?
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::data::serve_config;
+use super::logging::Logging;
+use super::{Cli, layers};
+use crate::serve::Certificate;
+
+/// `config`
+#[derive(Debug, Args)]
+pub(super) struct Config {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a configuration file, and the certificate that it names
+    Check {
+        /// The file
+        file: PathBuf,
+        /// Of which daemon it is
+        #[arg(long, value_enum, default_value = "serve")]
+        of: Daemon,
+    },
+    /// Show every option of a daemon, its value and where that comes from; secrets are left out
+    Show {
+        /// The daemon
+        #[arg(value_enum, default_value = "serve")]
+        daemon: Daemon,
+        /// What it is started with
+        #[arg(value_name = "OPTIONS", trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Daemon {
+    Serve,
+    Relay,
+}
+
+impl Daemon {
+    fn args(self, options: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+        let name = match self {
+            Self::Serve => "serve",
+            Self::Relay => "relay",
+        };
+        ["brutus-share", name].into_iter().map(OsString::from).chain(options).collect()
+    }
+}
+
+/// Runs a command.
+pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
+    match &config.command {
+        Command::Check { file, of } => {
+            match of {
+                Daemon::Serve => {
+                    let config = serve_config(file)?;
+                    Logging::filter(&config.log)?;
+                    Certificate::open(&config.tls)?;
+                }
+                Daemon::Relay => {
+                    let config = layers::matches::<Cli>(&of.args(["--config".into(), file.into()]));
+                    config.map_err(|error| error.to_string())?;
+                }
+            }
+            println!("{}: in order", file.display());
+        }
+        Command::Show { daemon, options } => {
+            for layers::Setting { name, value, source } in
+                layers::settings::<Cli>(&daemon.args(options.iter().cloned()))?
+            {
+                match value {
+                    Some(value) => println!("{name} = {:?}  # {source}", masked(&value)),
+                    None => println!("# {name} is not set"),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A value without a token that stands in it: in the path of a server's address.
+fn masked(value: &str) -> String {
+    match value.split_once("/t/") {
+        Some((server, _)) if server.contains("://") => format!("{server}/t/…"),
+        _ => value.to_owned(),
+    }
+}

@@ -1,0 +1,48 @@
+//! Where an operator's commands find the data of a server.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{Command, read};
+use crate::config::default_dir;
+
+/// Where the data is.
+#[derive(Debug, Args)]
+pub(super) struct Data {
+    /// Directory of the database [default: the configuration file's, or brutus-share in the user's state directory]
+    #[arg(long, env = "BRUTUS_SHARE_DATA_DIR", value_name = "DIR", global = true)]
+    data_dir: Option<PathBuf>,
+
+    /// The server's configuration file
+    // Not `config`: this command has options of its own, which are not the file's.
+    #[arg(
+        id = "server_config",
+        long = "config",
+        env = "BRUTUS_SHARE_CONFIG",
+        value_name = "FILE",
+        global = true
+    )]
+    config: Option<PathBuf>,
+}
+
+impl Data {
+    /// The data directory.
+    pub(super) fn dir(&self) -> Result<PathBuf, Box<dyn Error>> {
+        match (&self.data_dir, &self.config) {
+            (Some(dir), _) => Ok(dir.clone()),
+            (None, Some(file)) => Ok(serve_config(file)?.data_dir()?),
+            (None, None) => Ok(default_dir("--data-dir")?),
+        }
+    }
+}
+
+/// The configuration that `serve --config FILE` has.
+pub(super) fn serve_config(file: &Path) -> Result<crate::config::Serve, Box<dyn Error>> {
+    let args = ["brutus-share".into(), "serve".into(), "--config".into(), file.as_os_str().to_owned()];
+    match read(&args)?.command {
+        Command::Serve(config) => Ok(*config),
+        _ => Err("this is no server's configuration".into()),
+    }
+}

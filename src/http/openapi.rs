@@ -1,0 +1,195 @@
+//! The HTTP API as `OpenAPI` says it, from the handlers and the table of refusals.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use actix_web::{HttpResponse, ResponseError};
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::response::{Response, ResponseBuilder};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{IntoResponses, OpenApi, ToSchema};
+
+use super::{health, poll, shares, viewer};
+use crate::error::{Error, ErrorBody};
+use crate::protocol::{CreateRequest, Created, SecretRequest, SyncItem, SyncRequest};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "brutus-share",
+        description = "Live, private-by-default sharing of coding-agent sessions. `/api/shares…` is the same as `/api/share…`. \
+                       Before every path can stand `/t/{token}`, with a token by which shares may be created."
+    ),
+    paths(
+        shares::create,
+        shares::sync,
+        shares::delete,
+        shares::summary,
+        shares::data,
+        shares::items,
+        poll::poll,
+        viewer::page,
+        viewer::asset,
+        health::healthz,
+        health::readyz,
+        openapi
+    ),
+    components(schemas(
+        CreateRequest,
+        Created,
+        SecretRequest,
+        SyncRequest,
+        SyncItem,
+        Summary,
+        Item,
+        ItemsPage,
+        KeyedItem,
+        Status,
+        Done,
+        ErrorBody
+    ))
+)]
+struct Api;
+
+/// The document, as it is served and checked in.
+pub fn document() -> String {
+    // Strings, numbers and lists: none of them can fail to be written.
+    Api::openapi().to_pretty_json().unwrap_or_default()
+}
+
+/// `GET /api/openapi.json`
+#[utoipa::path(get, path = "/api/openapi.json", operation_id = "openapi", responses((status = 200, description = "This document", content_type = "application/json", body = serde_json::Value)))]
+pub(super) async fn openapi() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(document())
+}
+
+/// `{}`
+#[derive(ToSchema)]
+pub(super) struct Done {}
+
+/// What is known of a share. Times are milliseconds since 1970.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[allow(dead_code)] // For its schema alone: the handler writes it from several.
+pub(super) struct Summary {
+    id: String,
+    title: Option<String>,
+    created_at: i64,
+    updated_at: i64,
+    /// When the share ends by itself, as things stand: a sync may put it off
+    expires_at: Option<i64>,
+    /// How many watch it now
+    viewers: u64,
+    /// The sequence number of its last change
+    seq: u64,
+}
+
+/// One stored item.
+#[derive(ToSchema)]
+#[allow(dead_code)] // As above.
+pub(super) struct Item {
+    #[schema(rename = "type")]
+    kind: String,
+    data: serde_json::Value,
+}
+
+/// One stored item, with what it is stored under.
+#[derive(ToSchema)]
+#[allow(dead_code)] // As above.
+pub(super) struct KeyedItem {
+    key: String,
+    #[schema(rename = "type")]
+    kind: String,
+    data: serde_json::Value,
+}
+
+/// What is newer than a position, or the first stretch of it.
+#[derive(ToSchema)]
+#[allow(dead_code)] // As above.
+pub(super) struct ItemsPage {
+    /// `items`
+    #[schema(rename = "type")]
+    kind: String,
+    /// Sequence numbers mean something within one epoch only
+    epoch: String,
+    /// The position after this page
+    seq: u64,
+    items: Vec<KeyedItem>,
+    /// Keys that are no more
+    removed: Vec<String>,
+    /// Whether there is more to come
+    more: bool,
+}
+
+/// `ok` or `ready`
+#[derive(ToSchema)]
+#[allow(dead_code)] // As above.
+pub(super) struct Status {
+    status: String,
+}
+
+/// The refusals of an operation: its statuses and codes out of the table that answers are made from.
+macro_rules! refusals {
+    ($($(#[$about:meta])* $name:ident: $($error:expr),+;)+) => {$(
+        $(#[$about])*
+        pub(super) struct $name;
+
+        impl IntoResponses for $name {
+            fn responses() -> BTreeMap<String, RefOr<Response>> {
+                responses(&[$($error),+])
+            }
+        }
+    )+};
+}
+
+refusals! {
+    /// Of a create.
+    CreateRefused:
+        Error::malformed(""), Error::BodyIncomplete, Error::WrongCreateToken, Error::TooManyShares, Error::BodyTimeout,
+        Error::BodyTooLarge { max: 0 }, Error::TooManyCreates { retry_after: Duration::ZERO }, Error::StorageFull(""),
+        Error::Busy, Error::Unavailable;
+    /// Of a sync.
+    SyncRefused:
+        Error::malformed(""), Error::BodyIncomplete, Error::WrongSecret, Error::NoSuchShare, Error::BodyTimeout,
+        Error::BodyTooLarge { max: 0 }, Error::ItemTooLarge { index: 0, max: 0 }, Error::ShareTooLarge { max: 0 },
+        Error::StorageFull(""), Error::Busy, Error::Unavailable;
+    /// Of a delete.
+    DeleteRefused:
+        Error::malformed(""), Error::BodyIncomplete, Error::WrongSecret, Error::NoSuchShare, Error::BodyTimeout,
+        Error::BodyTooLarge { max: 0 }, Error::Busy, Error::Unavailable;
+    /// Of reading a share.
+    ReadRefused: Error::NoSuchShare, Error::Busy, Error::Unavailable;
+    /// Of reading a share from a position.
+    PositionRefused: Error::malformed(""), Error::NoSuchShare, Error::Busy, Error::Unavailable;
+    /// Of a WebSocket.
+    PollRefused:
+        Error::NotAnUpgrade(String::new()), Error::malformed(""), Error::NoSuchShare, Error::TooManyViewers, Error::Busy,
+        Error::Unavailable;
+    /// Of a file of the page.
+    AssetRefused: Error::NoSuchPath;
+    /// Of a readiness check.
+    ReadyRefused: Error::Busy, Error::Unavailable;
+}
+
+fn responses(errors: &[Error]) -> BTreeMap<String, RefOr<Response>> {
+    let mut by_status = BTreeMap::<String, (BTreeSet<&str>, bool)>::new();
+    for error in errors {
+        let (codes, waits) = by_status.entry(error.status_code().as_str().to_owned()).or_default();
+        codes.insert(error.code());
+        *waits |= error.retry_after().is_some();
+    }
+    let response = |(codes, waits): (BTreeSet<&str>, bool)| {
+        let codes = codes.into_iter().map(|code| format!("`{code}`")).collect::<Vec<_>>().join(", ");
+        let body = ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorBody"))).build();
+        let mut response = ResponseBuilder::new().description(codes).content("application/json", body);
+        if waits {
+            let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
+            let header = HeaderBuilder::new().schema(seconds).description(Some("Seconds to wait")).build();
+            response = response.header("Retry-After", header);
+        }
+        RefOr::T(response.build())
+    };
+    by_status.into_iter().map(|(status, what)| (status, response(what))).collect()
+}

@@ -1,0 +1,54 @@
+//! What systemd gives a service and wants to hear from it. Without systemd none of it does anything.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use listenfd::ListenFd;
+use sd_notify::NotifyState;
+
+use crate::share::Directory;
+
+/// The sockets that systemd holds for this service, so that none is refused while it restarts; none when there are none.
+///
+/// # Errors
+/// When one is no listening TCP socket.
+pub fn listeners() -> std::io::Result<Vec<TcpListener>> {
+    let mut given = ListenFd::from_env();
+    (0..given.len()).filter_map(|nth| given.take_tcp_listener(nth).transpose()).collect()
+}
+
+/// The service serves.
+pub fn ready() {
+    notify(&[NotifyState::Ready]);
+}
+
+/// The service reads its configuration again; `ready` says that it has.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "the system does not say the time"),
+    }
+}
+
+/// The service ends.
+pub fn stopping() {
+    notify(&[NotifyState::Stopping]);
+}
+
+/// Tells the watchdog, when there is one, that shares can be asked: again and again, until they cannot.
+pub async fn keep_watchdog(shares: Directory) {
+    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let mut ticks = tokio::time::interval((limit / 3).max(Duration::from_millis(10)));
+    loop {
+        ticks.tick().await;
+        if shares.is_alive().await {
+            notify(&[NotifyState::Watchdog]);
+        }
+    }
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "cannot tell systemd");
+    }
+}

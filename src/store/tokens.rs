@@ -1,0 +1,90 @@
+//! Tokens by which shares may be created, where not everybody may.
+
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+
+use super::schema::{create_tokens, shares};
+use crate::model::SecretHash;
+
+/// A token, without the token itself, which is kept nowhere. Times are milliseconds since 1970.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = create_tokens)]
+pub struct CreateToken {
+    /// Its number.
+    pub num: i64,
+    /// What its operator calls it.
+    pub name: String,
+    /// How many shares it may create: N/s, N/m or N/h; `None` for the server's own limit.
+    pub create_limit: Option<String>,
+    /// How many shares of it there may be at once.
+    pub max_shares: Option<i64>,
+    /// When it was made.
+    pub created_at: i64,
+    /// When it ends by itself.
+    pub expires_at: Option<i64>,
+    /// When it was revoked.
+    pub revoked_at: Option<i64>,
+}
+
+/// A token to be made.
+pub struct NewToken {
+    /// What its operator calls it.
+    pub name: String,
+    /// What is kept of it.
+    pub hash: SecretHash,
+    /// As in `CreateToken`.
+    pub create_limit: Option<String>,
+    /// As in `CreateToken`.
+    pub max_shares: Option<i64>,
+    /// Now.
+    pub at: i64,
+    /// When it ends by itself.
+    pub expires_at: Option<i64>,
+}
+
+/// A token that is presented, with how many shares of it there are.
+pub(super) fn find(
+    connection: &mut SqliteConnection,
+    hash: &SecretHash,
+) -> QueryResult<Option<(CreateToken, i64)>> {
+    let token = create_tokens::table
+        .filter(create_tokens::hash.eq(hash.as_bytes()))
+        .select(CreateToken::as_select())
+        .first(connection)
+        .optional()?;
+    token.map(|token| Ok((token.clone(), count_shares(connection, token.num)?))).transpose()
+}
+
+/// Shares of a token that are not deleted.
+pub(super) fn count_shares(connection: &mut SqliteConnection, token: i64) -> QueryResult<i64> {
+    shares::table
+        .filter(shares::token_num.eq(token))
+        .filter(shares::deleted_at.is_null())
+        .count()
+        .get_result(connection)
+}
+
+pub(super) fn all(connection: &mut SqliteConnection) -> QueryResult<Vec<CreateToken>> {
+    create_tokens::table.order(create_tokens::num).select(CreateToken::as_select()).load(connection)
+}
+
+pub(super) fn add(connection: &mut SqliteConnection, token: &NewToken) -> QueryResult<()> {
+    diesel::insert_into(create_tokens::table)
+        .values((
+            create_tokens::name.eq(&token.name),
+            create_tokens::hash.eq(token.hash.as_bytes()),
+            create_tokens::create_limit.eq(&token.create_limit),
+            create_tokens::max_shares.eq(token.max_shares),
+            create_tokens::created_at.eq(token.at),
+            create_tokens::expires_at.eq(token.expires_at),
+        ))
+        .execute(connection)
+        .map(|_| ())
+}
+
+/// Revokes a token by its name; false when there is none that holds.
+pub(super) fn revoke(connection: &mut SqliteConnection, name: &str, at: i64) -> QueryResult<bool> {
+    let token =
+        create_tokens::table.filter(create_tokens::name.eq(name)).filter(create_tokens::revoked_at.is_null());
+    Ok(diesel::update(token).set(create_tokens::revoked_at.eq(at)).execute(connection)? == 1)
+}

@@ -1,0 +1,107 @@
+//! An operator finds and removes shares, while the server runs.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::operate;
+use crate::harness::{TestServer, message, part, session};
+
+fn json(server: &TestServer, args: &[&str]) -> Value {
+    let args = [&["admin"], args, &["--json"]].concat();
+    serde_json::from_str(&operate(&server.data_dir(), &args).expect("it is done")).expect("JSON")
+}
+
+#[actix_web::test]
+async fn shares_are_listed_found_and_counted() {
+    let server = TestServer::start(&[]);
+    let (small, large) = (server.share().await, server.share().await);
+    small.sync(&[session("small")]).await;
+    large.sync(&[session("large"), message("m", 1), part("m", "p", &"x".repeat(5000))]).await;
+    let _never_used = server.share().await;
+
+    let ids = |list: &Value| -> Vec<String> {
+        list.as_array()
+            .expect("a list")
+            .iter()
+            .map(|share| share["id"].as_str().expect("an id").into())
+            .collect()
+    };
+    assert_eq!(json(&server, &["list"]).as_array().expect("a list").len(), 3);
+    assert_eq!(ids(&json(&server, &["list", "--sort", "size", "--limit", "1"])), [large.id.as_str()]);
+    assert_eq!(ids(&json(&server, &["list", "--larger-than", "1KiB"])), [large.id.as_str()]);
+    assert_eq!(ids(&json(&server, &["list", "--older-than", "1h"])), [""; 0]);
+    assert_eq!(json(&server, &["list", "--session", "ses_1"]).as_array().expect("a list").len(), 3);
+    let table = operate(&server.data_dir(), &["admin", "list"]).expect("a table");
+    assert!(table.contains(&large.id[..8]) && !table.contains(&large.id), "{table}");
+
+    // By its id, the start of it, or its link.
+    for name in [large.id.as_str(), &large.id[..8], &large.url] {
+        let shown = json(&server, &["show", name]);
+        assert_eq!((shown["id"].as_str(), shown["title"].as_str()), (Some(large.id.as_str()), Some("large")));
+        let part = &shown["items"][1];
+        assert_eq!((part["kind"].as_str(), part["count"].as_i64()), (Some("part"), Some(1)));
+        assert!(part["bytes"].as_i64().expect("bytes") > 5000);
+    }
+    for (name, wrong) in [("zzzz", "no share"), ("z", "4 characters"), ("a/../b", "4 characters")] {
+        let refused = operate(&server.data_dir(), &["admin", "show", name]).expect_err("no such share");
+        assert!(refused.contains(wrong), "{name}: {refused}");
+    }
+    let stats = json(&server, &["stats"]);
+    assert_eq!(
+        (stats["shares"].as_i64(), stats["neverSynced"].as_i64(), stats["deleted"].as_i64()),
+        (Some(3), Some(1), Some(0))
+    );
+    assert!(stats["content"].as_i64() > Some(5000) && stats["database"].as_i64() > Some(5000));
+}
+
+#[actix_web::test]
+async fn a_share_that_its_operator_deletes_is_gone_for_everyone() {
+    let server = TestServer::start(&[]);
+    let share = server.share().await;
+    let canary = "canary 51c7";
+    share.sync(&[session(canary), message("m", 1), part("m", "p", &canary.repeat(100_000))]).await;
+    let mut viewer = share.view().await;
+    viewer.until("caught up", |viewer| viewer.caught_up).await;
+    let other = server.share().await;
+    other.sync(&[session("other")]).await;
+
+    operate(&server.data_dir(), &["admin", "delete", &share.url]).expect("deleted");
+    viewer.until_closed().await;
+    assert_eq!((viewer.closed.as_deref(), viewer.close_code), (Some("deleted"), Some(4410)));
+    assert_eq!(server.get(&share.path("/data")).await.0, 404);
+    assert_eq!(share.try_sync(&[session("late")]).await.0, 404);
+    assert_eq!(share.delete(&share.secret).await, 200);
+    assert_eq!(other.data().await.len(), 1);
+    for name in ["share.db", "share.db-wal"] {
+        let bytes = fs::read(server.data_dir().join(name)).unwrap_or_default();
+        assert!(!bytes.windows(canary.len()).any(|window| window == canary.as_bytes()), "{name}");
+    }
+    let deleted = json(&server, &["list", "--deleted"]);
+    assert_eq!(deleted[0]["id"].as_str(), Some(share.id.as_str()));
+    assert_eq!(deleted[0]["sessionID"], "");
+
+    let before = fs::metadata(server.data_dir().join("share.db")).expect("a file").len();
+    operate(&server.data_dir(), &["admin", "vacuum"]).expect("vacuumed");
+    let after = fs::metadata(server.data_dir().join("share.db")).expect("a file").len();
+    assert!(after < before / 4, "{before} {after}");
+    other.sync(&[session("after")]).await;
+}
+
+#[actix_web::test]
+async fn of_several_shares_none_is_deleted_when_one_is_mistyped() {
+    let server = TestServer::start(&[]);
+    let (one, two) = (server.share().await, server.share().await);
+    assert!(operate(&server.data_dir(), &["admin", "delete", &one.id, "zzzzzzzz"]).is_err());
+    assert_eq!(server.get(&one.path("")).await.0, 200);
+    operate(&server.data_dir(), &["admin", "delete", &one.id, &two.id]).expect("deleted");
+    assert_eq!(json(&server, &["stats"])["deleted"], 2);
+}
+
+#[test]
+fn a_directory_without_a_database_stays_without_one() {
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let refused = operate(dir.path(), &["admin", "list"]).expect_err("no database");
+    assert!(refused.contains("there is no database here"), "{refused}");
+    assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 0);
+}
