@@ -149,6 +149,7 @@ function update() {
 }
 
 let live = false
+let ends
 let state = 'loading'
 function about() {
   const title = session.info?.title || strings.untitled
@@ -171,6 +172,7 @@ function about() {
       tokens && el('span', {}, strings.tokens(short(tokens))),
       spent && el('span', {}, cost(spent)),
       undone && el('span', {}, strings.reverted(undone)),
+      ends && el('span', {}, `${strings.ends} `, time(ends)),
     ].filter(Boolean),
   )
   const empty = session.messages.size === 0
@@ -247,8 +249,17 @@ connection.addEventListener('viewers', ({ detail }) => {
   viewersNode.textContent = strings.viewers(detail)
 })
 connection.addEventListener('state', ({ detail }) => {
+  const went = detail === 'live' && !live
   state = detail
   live = state === 'live'
   about()
+  if (went) askWhenItEnds()
 })
+// A sync may put the end off.
+const ASK_EVERY = 5 * 60_000
+setInterval(() => live && !document.hidden && askWhenItEnds(), ASK_EVERY)
+async function askWhenItEnds() {
+  ends = await connection.ends()
+  about()
+}
 connection.start()

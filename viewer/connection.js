@@ -40,6 +40,12 @@ export class Connection extends EventTarget {
     await this.#load()
   }
 
+  /** When the share ends by itself, in milliseconds since 1970; nothing when it does not, or when nobody says. */
+  async ends() {
+    const answer = await fetch(this.#base, { cache: 'no-store' }).catch(() => undefined)
+    return answer?.ok ? ((await answer.json()).expiresAt ?? undefined) : undefined
+  }
+
   async #load() {
     try {
       for (let more = true; more; ) {

@@ -45,6 +45,7 @@ export const strings = {
     expired: 'Expired',
     failed: 'Cannot load',
   },
+  ends: 'Ends',
   ended: (when) => `Last change ${when}`,
   deletedHint: 'This session is no longer shared. What you see stays until you leave the page.',
   expiredHint: 'This share has expired. What you see stays until you leave the page.',

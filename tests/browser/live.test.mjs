@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import { answer, live, openPage, openShare, prompt, recordedBatches, session, setUp, shareRecorded, text } from '../lib/browser.mjs'
-import { Server } from '../lib/server.mjs'
+import { Server, Share } from '../lib/server.mjs'
 
 const { browser, server } = await setUp()
 
@@ -123,6 +123,24 @@ test('a deleted share says so and keeps what is shown; its link says so too', as
   const answer = await page.goto(share.url)
   assert.equal(answer.status(), 404)
   await page.getByRole('heading', { name: 'There is no such session' }).waitFor()
+})
+
+test('a share that ends says when, and that it has', async () => {
+  const brief = await Server.start('--sweep-interval', '100ms', '--default-lifetime', '1h')
+  try {
+    const share = await brief.share()
+    await share.sync(session(), ...prompt('for a while'))
+    const page = await openShare(browser, share)
+    await page.locator('.facts').getByText(/Ends in (60|59) min|Ends in 1 hr/).waitFor()
+    const { json } = await brief.request('POST', '/api/share', { sessionID: 's', expiresIn: 3 })
+    const short = new Share(brief, json)
+    await short.sync(session(), ...prompt('for three seconds'))
+    const soon = await openShare(browser, short)
+    await soon.getByText('This share has expired').waitFor()
+    assert.ok(await soon.locator('.prompt-text').isVisible())
+  } finally {
+    await brief.close()
+  }
 })
 
 test('a link to nothing answers 404 with a page that says so', async () => {
