@@ -221,13 +221,13 @@ fn absent_is_fine(error: io::Error) -> io::Result<()> {
 }
 
 /// How long a statement waits for another connection. An operator's vacuum is the longest that there is to wait for.
-pub const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Has statements of a connection wait so long for others.
 ///
 /// # Errors
 /// When the connection is broken.
-pub fn set_busy_timeout(connection: &mut SqliteConnection, time: Duration) -> QueryResult<()> {
+pub(super) fn set_busy_timeout(connection: &mut SqliteConnection, time: Duration) -> QueryResult<()> {
     connection.batch_execute(&format!("PRAGMA busy_timeout = {}", time.as_millis()))
 }
 
