@@ -8,7 +8,6 @@ import { PATIENCE } from './process.mjs'
 
 export class Viewer extends EventEmitter {
   items = new Map()
-  frames = 0
   changes = 0
   more = true
 
@@ -27,7 +26,6 @@ export class Viewer extends EventEmitter {
 
   #take(frame) {
     if (frame.type === 'items') {
-      this.frames += 1
       this.epoch = frame.epoch
       this.seq = frame.seq
       for (const { key, data } of frame.items) this.items.set(key, data)

@@ -7,9 +7,9 @@ export const ANSWER = 'Here is the plan:\n\n1. **Read** the file\n2. *Edit* it\n
 
 /**
  * Starts the model. `script(prompt)` gives the steps of a turn: each a list of tool calls `[name, input]`; when they are
- * used up, the model answers in words.
+ * used up, the model waits for `lastWord(prompt)`, and answers in words.
  */
-export async function startModel(script) {
+export async function startModel(script, lastWord = async () => {}) {
   const server = createServer(async (request, response) => {
     let body = ''
     for await (const chunk of request.setEncoding('utf8')) body += chunk
@@ -18,7 +18,7 @@ export async function startModel(script) {
       return
     }
     response.writeHead(200, { 'content-type': 'text/event-stream' })
-    for (const chunk of answer(JSON.parse(body), script)) {
+    for await (const chunk of answer(JSON.parse(body), script, lastWord)) {
       response.write(`data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 1, model: 'fake-1', ...chunk })}\n\n`)
     }
     response.end('data: [DONE]\n\n')
@@ -34,7 +34,7 @@ export async function startModel(script) {
   }
 }
 
-function* answer({ messages, tools }, script) {
+async function* answer({ messages, tools }, script, lastWord) {
   const say = (delta, finish_reason = null) => ({ choices: [{ index: 0, delta, finish_reason }] })
   const usage = { prompt_tokens: 120, completion_tokens: 30, total_tokens: 150 }
   yield say({ role: 'assistant' })
@@ -63,6 +63,7 @@ function* answer({ messages, tools }, script) {
     }
   }
   if (!calls.length) {
+    await lastWord(textOf(messages[asked]))
     for (const piece of ANSWER.match(/[^]{1,12}/g)) yield say({ content: piece })
   }
   yield { ...say({}, calls.length ? 'tool_calls' : 'stop'), usage }

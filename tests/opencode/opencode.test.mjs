@@ -27,9 +27,14 @@ const SCRIPTS = {
 
 let model
 let server
+/** What the model waits for before it says its last words on the second prompt. */
+let lastWord
 
 before(async () => {
-  model = await startModel((prompt) => Object.entries(SCRIPTS).find(([name]) => prompt.includes(name))?.[1] ?? [])
+  model = await startModel(
+    (prompt) => Object.entries(SCRIPTS).find(([name]) => prompt.includes(name))?.[1] ?? [],
+    async (prompt) => prompt.includes('second') && lastWord,
+  )
   server = await Server.start()
 })
 
@@ -75,8 +80,12 @@ test('a session is shared in the middle, followed live, imported elsewhere, and 
   const sharedSoFar = partsOf(await opencode.request('GET', `/session/${session.id}/message`))
   await viewer.until('the session so far', ({ items }) => [...sharedSoFar.values()].every((part) => items.has(`part/${part.messageID}/${part.id}`)))
 
-  const framesBefore = viewer.frames
+  // Live: the model ends its turn only when the viewer has seen what the turn's last tool gave.
+  lastWord = viewer.until('a tool call while the turn goes on', ({ items }) =>
+    [...items.values()].some(({ tool, state }) => tool === 'webfetch' && state.status === 'error'),
+  )
   await opencode.prompt(session.id, { type: 'text', text: 'And now the second one' })
+  await lastWord
   // OpenCode ends the last message and sums the user's up a little after it has answered, and sends a second later: so its own
   // side is asked again each time that the viewer has got something.
   let messages
@@ -85,7 +94,6 @@ test('a session is shared in the middle, followed live, imported elsewhere, and 
     return messages.at(-1).info.time.completed && same(messageItems(items), expectedItems(messages))
   })
   const own = partsOf(messages)
-  assert.ok(viewer.frames > framesBefore + 1, 'the later parts came live, in several frames')
 
   await t.test('the server has every part and message as OpenCode has it', async () => {
     const data = (await server.request('GET', `/api/share/${id}/data`)).json
