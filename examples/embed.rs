@@ -18,7 +18,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Manager::init(&manager, &bus);
 
     let session_id = "ses_embedded".to_owned();
-    let shared = manager.send(Create { session_id: session_id.clone(), backlog: Vec::new() }).await??;
+    let shared = manager
+        .send(Create { session_id: session_id.clone(), backlog: Vec::new(), lifetime: None })
+        .await??;
     println!("shared at {}", shared.url);
 
     for event in [

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::data::Data;
-use super::person::age;
+use super::person::{age, until};
 use crate::clock::now_ms;
 use crate::config::{duration, size};
 use crate::store::{Filter, Operator, ShareRecord, Sort};
@@ -197,12 +197,6 @@ pub(super) fn print_json(value: &impl Serialize) -> Result<(), Box<dyn Error>> {
 /// The start of an id: enough to find the share.
 fn short(share: &ShareRecord) -> &str {
     share.id.get(..8).unwrap_or(&share.id)
-}
-
-fn until(at: i64) -> String {
-    // As long from now as that is ago.
-    let now = now_ms();
-    age(now.saturating_sub(at.saturating_sub(now)))
 }
 
 fn bytes(size: i64) -> String {

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
+use super::person::until;
 use super::relay_client::{ListedShare, RelayCallError, RelayClient, RelayOptions};
 
 pub(super) fn run(options: &RelayOptions) -> Result<(), Box<dyn Error>> {
@@ -26,7 +27,7 @@ pub(super) fn run(options: &RelayOptions) -> Result<(), Box<dyn Error>> {
 }
 
 enum Question {
-    Share(String),
+    Share { session: String, expires_in: Option<u64> },
     Unshare(String),
     List,
 }
@@ -39,7 +40,7 @@ async fn answer_all(options: RelayOptions, mut asked: mpsc::Receiver<(Question, 
     while let Some((question, reply)) = asked.recv().await {
         let answer = match RelayClient::new(&options) {
             Ok(relay) => match question {
-                Question::Share(session) => relay.share(&session).await,
+                Question::Share { session, expires_in } => relay.share(&session, expires_in).await,
                 Question::Unshare(session) => relay.unshare(&session).await,
                 Question::List => relay.list().await,
             },
@@ -62,6 +63,16 @@ struct SessionInput {
     session_id: String,
 }
 
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+struct ShareInput {
+    #[serde(flatten)]
+    session: SessionInput,
+    /// After how many seconds the link shall end by itself, when the user asks for that. Leave it out otherwise.
+    #[serde(rename = "expiresIn")]
+    #[schemars(range(min = 1))]
+    expires_in: Option<u64>,
+}
+
 #[tool_router]
 impl Tools {
     #[tool(
@@ -72,13 +83,16 @@ impl Tools {
     )]
     async fn share_session(
         &self,
-        Parameters(SessionInput { session_id }): Parameters<SessionInput>,
+        Parameters(ShareInput { session: SessionInput { session_id }, expires_in }): Parameters<ShareInput>,
     ) -> Result<CallToolResult, ErrorData> {
-        Ok(result(
-            self.ask(Question::Share(session_id))
-                .await
-                .map(|answer| format!("Session shared: {}", answer["url"].as_str().unwrap_or_default())),
-        ))
+        let answer = self.ask(Question::Share { session: session_id, expires_in }).await;
+        Ok(result(answer.map(|answer| {
+            let url = answer["url"].as_str().unwrap_or_default();
+            match answer["expiresAt"].as_i64() {
+                Some(end) => format!("Session shared: {url} (the link ends in {})", until(end)),
+                None => format!("Session shared: {url}"),
+            }
+        })))
     }
 
     #[tool(

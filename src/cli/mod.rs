@@ -41,7 +41,7 @@ enum Command {
     /// Run the relay beside a coding agent: takes its events, keeps the secrets, and pushes to the share server
     Relay(crate::config::Relay),
     /// Share a session through the relay, and print its link
-    Share(person::OneSession),
+    Share(person::Share),
     /// Take a session's share away, also when the session itself is gone
     Unshare(person::OneSession),
     /// List what is shared

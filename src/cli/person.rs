@@ -1,11 +1,13 @@
 //! `brutus-share share`, `list`, `unshare` and `status`: the relay for a person at a terminal, or a script.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
 
 use super::relay_client::{ListedShare, RelayCallError, RelayClient, RelayOptions};
+use crate::clock::now_ms;
+use crate::config::duration;
 
 /// What every command here takes.
 #[derive(Debug, Args)]
@@ -29,11 +31,23 @@ pub(super) struct OneSession {
     options: Options,
 }
 
+/// A session to share.
+#[derive(Debug, Args)]
+pub(super) struct Share {
+    #[command(flatten)]
+    one: OneSession,
+
+    /// Let the link end by itself after this time, if the session is not shared yet [default: the server's]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    expires_in: Option<Duration>,
+}
+
 /// `share SESSION`
-pub(super) fn share(command: &OneSession) -> Result<(), RelayCallError> {
+pub(super) fn share(Share { one, expires_in }: &Share) -> Result<(), RelayCallError> {
+    let expires_in = expires_in.map(|time| time.as_secs().max(1));
     ask(
-        &command.options,
-        async |relay| relay.share(&command.session).await,
+        &one.options,
+        async |relay| relay.share(&one.session, expires_in).await,
         |answer| {
             println!("{}", answer["url"].as_str().unwrap_or_default());
         },
@@ -64,8 +78,9 @@ pub(super) fn list(options: &Options) -> Result<(), RelayCallError> {
             }
             let width = shares.iter().map(|share| share.session_id.len()).max().unwrap_or(0);
             for share in shares {
+                let end = share.expires_at.map_or(String::new(), |end| format!("  ends in {}", until(end)));
                 println!(
-                    "{:width$}  {:9}  {:>4}  {}",
+                    "{:width$}  {:9}  {:>4}  {}{end}",
                     share.session_id,
                     share.state,
                     age(share.created_at),
@@ -126,9 +141,18 @@ fn shares(answer: &Value) -> Vec<ListedShare> {
 }
 
 /// How long ago something was, in its largest unit.
-pub(super) fn age(milliseconds: i64) -> String {
-    let then = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0));
-    let seconds = SystemTime::now().duration_since(then).unwrap_or_default().as_secs();
+pub(super) fn age(then_ms: i64) -> String {
+    rough(now_ms() - then_ms)
+}
+
+/// How long it is until something, in its largest unit.
+pub(super) fn until(then_ms: i64) -> String {
+    rough(then_ms - now_ms())
+}
+
+fn rough(milliseconds: i64) -> String {
+    // A second that has begun counts: what lives an hour has `1h` to go.
+    let seconds = u64::try_from(milliseconds).unwrap_or(0).div_ceil(1000);
     match seconds {
         0..60 => format!("{seconds}s"),
         60..3600 => format!("{}m", seconds / 60),

@@ -10,7 +10,7 @@ use awc::http::{Method, Uri, header};
 use awc::{Client, Connector};
 use clap::Args;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::UnixStream;
 
 use crate::client::SecretsError;
@@ -75,6 +75,7 @@ pub(super) struct ListedShare {
     pub(super) session_id: String,
     pub(super) url: String,
     pub(super) created_at: i64,
+    pub(super) expires_at: Option<i64>,
     pub(super) pending: u64,
     pub(super) last_sync: Option<i64>,
     pub(super) state: String,
@@ -94,9 +95,14 @@ impl RelayClient {
         Ok(Self { client, base, token })
     }
 
-    /// Shares a session; gives its URL.
-    pub(super) async fn share(&self, session: &str) -> Result<Value, RelayCallError> {
-        self.ask(Method::POST, &format!("/v1/sessions/{}/share", escape(session))).await
+    /// Shares a session, for some seconds or as long as the server likes; gives its URL.
+    pub(super) async fn share(
+        &self,
+        session: &str,
+        expires_in: Option<u64>,
+    ) -> Result<Value, RelayCallError> {
+        let body = expires_in.map_or(json!({}), |seconds| json!({"expiresIn": seconds}));
+        self.ask_with(Method::POST, &format!("/v1/sessions/{}/share", escape(session)), Some(&body)).await
     }
 
     pub(super) async fn unshare(&self, session: &str) -> Result<Value, RelayCallError> {

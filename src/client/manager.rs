@@ -53,15 +53,22 @@ pub struct Create {
     pub session_id: String,
     /// Its items so far.
     pub backlog: Vec<Change>,
+    /// How long a new share shall live at most, in whole seconds; the server may make it shorter. `None` leaves it to the
+    /// server.
+    pub lifetime: Option<Duration>,
 }
 
 /// What may be known of a share.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Shared {
     /// Its id.
     pub id: String,
     /// Where people look at it.
     pub url: String,
+    /// When it ends at the latest, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
 }
 
 /// Takes a session's share away, from the server too.
@@ -103,6 +110,9 @@ pub struct Listed {
     pub url: String,
     /// Milliseconds since 1970.
     pub created_at: i64,
+    /// When it ends at the latest, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
     /// Items that wait to be sent.
     pub pending: u64,
     /// Bytes that wait to be sent.
@@ -174,16 +184,16 @@ impl Manager {
     fn created(&mut self, session: &str, result: Result<Created, ClientError>, ctx: &mut Context<Self>) {
         let Creating { waiters, deleted } = self.creating.remove(session).unwrap_or_default();
         let result = result.and_then(|created| {
-            let shared = Shared { id: created.id.clone(), url: created.url.clone() };
             let share = Share {
                 session: session.to_owned(),
                 id: created.id,
                 url: created.url,
                 secret: created.secret,
                 created_at: now_ms(),
+                expires_at: created.expires_at,
                 state: if deleted { State::Removing } else { State::Active },
             };
-            let attach = attach(&share);
+            let (shared, attach) = (shared(&share), attach(&share));
             self.secrets.put(share).map_err(|error| {
                 tracing::error!(%error, "cannot store a share's secret");
                 ClientError::Unavailable
@@ -278,6 +288,7 @@ impl Manager {
                 id: share.id.clone(),
                 url: share.url.clone(),
                 created_at: share.created_at,
+                expires_at: share.expires_at,
                 pending: progress.pending,
                 pending_bytes: progress.pending_bytes,
                 last_sync: progress.last_sync,
@@ -317,6 +328,11 @@ impl Manager {
     }
 }
 
+/// What may be known of a share.
+fn shared(share: &Share) -> Shared {
+    Shared { id: share.id.clone(), url: share.url.clone(), expires_at: share.expires_at }
+}
+
 /// What the queue needs to know of a share.
 fn attach(share: &Share) -> Attach {
     Attach { session: share.session.clone(), id: share.id.clone(), secret: share.secret.clone() }
@@ -333,7 +349,8 @@ impl Actor for Manager {
 impl Handler<Create> for Manager {
     type Result = ResponseFuture<Result<Shared, ClientError>>;
 
-    fn handle(&mut self, Create { session_id, backlog }: Create, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, create: Create, ctx: &mut Self::Context) -> Self::Result {
+        let Create { session_id, backlog, lifetime } = create;
         if !self.config.enabled {
             return Box::pin(std::future::ready(Err(ClientError::Disabled)));
         }
@@ -341,7 +358,7 @@ impl Handler<Create> for Manager {
         let shared = self
             .active(&session_id)
             .filter(|share| !self.leaving.contains(&(share.session.clone(), share.id.clone())));
-        let shared = shared.map(|share| Shared { id: share.id.clone(), url: share.url.clone() });
+        let shared = shared.map(self::shared);
         let new = shared.is_none() && !self.creating.contains_key(&session_id);
         if new {
             // What an ended share left goes; what comes from now on waits for the new one.
@@ -366,7 +383,7 @@ impl Handler<Create> for Manager {
         let name = session_id.clone();
         let create = async move {
             stored.await?;
-            transport.create(&name).await
+            transport.create(&name, lifetime).await
         };
         ctx.spawn(
             wrap_future::<_, Self>(create)

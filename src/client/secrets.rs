@@ -32,6 +32,9 @@ pub(super) struct Share {
     pub(super) secret: String,
     /// Milliseconds since 1970.
     pub(super) created_at: i64,
+    /// When the server ends it at the latest, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) expires_at: Option<i64>,
     #[serde(default)]
     pub(super) state: State,
 }

@@ -51,9 +51,14 @@ impl Transport {
         Self { client, api_url, create_token: config.create_token.clone() }
     }
 
-    /// Creates a share.
-    pub(super) async fn create(&self, session_id: &str) -> Result<Created, ClientError> {
-        let body = CreateRequest { session_id: session_id.to_owned(), expires_in: None };
+    /// Creates a share, which ends by itself after its lifetime if one is given.
+    pub(super) async fn create(
+        &self,
+        session_id: &str,
+        lifetime: Option<Duration>,
+    ) -> Result<Created, ClientError> {
+        let expires_in = lifetime.map(|lifetime| lifetime.as_secs().max(1));
+        let body = CreateRequest { session_id: session_id.to_owned(), expires_in };
         let answer = self.send(Method::POST, "/api/share", &body).await.map_err(ClientError::Unreachable)?;
         match answer.outcome() {
             Outcome::Done => serde_json::from_slice(&answer.body)

@@ -1,5 +1,8 @@
 //! The relay's requests, each a message to the manager.
 
+use std::num::NonZeroU64;
+use std::time::Duration;
+
 use actix::Addr;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -43,14 +46,18 @@ pub(super) async fn share(
     manager: ManagerData,
 ) -> Result<HttpResponse, Error> {
     #[derive(Deserialize, Default)]
-    struct Backlog<'a> {
+    struct ShareRequest<'a> {
         #[serde(borrow, default)]
         data: Vec<&'a RawValue>,
+        #[serde(rename = "expiresIn")]
+        expires_in: Option<NonZeroU64>,
     }
     let body = whole(body)?;
-    let body: Backlog =
-        if body.is_empty() { Backlog::default() } else { parse(&body, "{data: [{type, data}, …]}")? };
-    let create = Create { session_id: session_id(session)?, backlog: backlog(&body.data)? };
+    let expected = "{data?: [{type, data}, …], expiresIn?: whole seconds above zero}";
+    let ShareRequest { data, expires_in } =
+        if body.is_empty() { ShareRequest::default() } else { parse(&body, expected)? };
+    let lifetime = expires_in.map(|seconds| Duration::from_secs(seconds.get()));
+    let create = Create { session_id: session_id(session)?, backlog: backlog(&data)?, lifetime };
     Ok(HttpResponse::Ok().json(manager.send(create).await.map_err(|_| Error::Unavailable)??))
 }
 

@@ -59,6 +59,13 @@ test('a session is shared, listed and unshared', async (t) => {
   assert.equal((await fetch(url)).status, 404)
 })
 
+test('a link ends when the user wants it', async (t) => {
+  const { call } = await connect(t, relay.mcpCommand)
+  const shared = await call('share_session', { sessionID: 'ses_short', expiresIn: 7200 })
+  assert.match(shared.text, /ends in 2h/)
+  assert.equal((await call('unshare_session', { sessionID: 'ses_short' })).isError, false)
+})
+
 test('what goes wrong is a tool error that says what to do', async (t) => {
   const { call } = await connect(t, relay.mcpCommand)
   const unknown = await call('unshare_session', { sessionID: 'never' })

@@ -2,7 +2,8 @@
 
 use std::process::Output;
 
-use serde_json::Value;
+use awc::http::Method;
+use serde_json::{Value, json};
 
 use crate::harness::relay::{TestRelay, part_event};
 use crate::harness::{TestServer, program};
@@ -43,6 +44,37 @@ async fn a_person_shares_lists_and_unshares() {
     assert_eq!(run(&relay, &["unshare", "ses/ä 1"]).0, 0);
     let (code, _, error) = run(&relay, &["unshare", "ses/ä 1"]);
     assert!(code == 4 && error.contains("not shared"), "{error}");
+}
+
+#[actix_web::test]
+async fn a_link_ends_when_its_person_wants_it() {
+    let server = TestServer::start(&[]);
+    let relay = TestRelay::start(&server.url, &[]);
+    let (code, shared, _) = run(&relay, &["share", "ses_1", "--expires-in", "2h", "--json"]);
+    let shared: Value = serde_json::from_str(&shared).expect("JSON");
+    assert_eq!(code, 0);
+    let held = relay.list().await.remove(0);
+    assert_eq!(held["expiresAt"], shared["expiresAt"]);
+    let lifetime = held["expiresAt"].as_i64().expect("an end") - held["createdAt"].as_i64().expect("a time");
+    assert!((7_100_000..=7_200_000).contains(&lifetime), "{lifetime}");
+    let (_, listed, _) = run(&relay, &["list"]);
+    assert!(listed.contains("ends in 2h"), "{listed}");
+    let (_, again, _) = run(&relay, &["share", "ses_1", "--expires-in", "1h", "--json"]);
+    assert_eq!(
+        serde_json::from_str::<Value>(&again).expect("JSON"),
+        shared,
+        "it has its share, with its end"
+    );
+
+    let (code, _, error) = run(&relay, &["share", "ses_2", "--expires-in", "soon"]);
+    assert!(code == 2 && error.contains("30s"), "{error}");
+    let (status, refused) =
+        relay.request(Method::POST, "/v1/sessions/ses_2/share", &json!({"expiresIn": 0})).await;
+    assert_eq!((status, &refused["error"]["code"]), (400, &"malformed".into()));
+    assert!(
+        refused["error"]["message"].as_str().is_some_and(|message| message.contains("expiresIn")),
+        "{refused}"
+    );
 }
 
 #[actix_web::test]
