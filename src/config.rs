@@ -94,6 +94,10 @@ pub struct Limits {
     #[arg(long, env = "BRUTUS_SHARE_MAX_VIEWERS", value_name = "N", default_value_t = 10_000)]
     pub max_viewers: usize,
 
+    /// Most viewers that one client address may have, of all shares together [default: no limit]
+    #[arg(long, env = "BRUTUS_SHARE_MAX_VIEWERS_PER_ADDRESS", value_name = "N")]
+    pub max_viewers_per_address: Option<usize>,
+
     /// Most connections of the whole server; further ones wait to be accepted
     #[arg(long, env = "BRUTUS_SHARE_MAX_CONNECTIONS", value_name = "N", default_value_t = 50_000)]
     pub max_connections: usize,

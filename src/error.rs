@@ -79,6 +79,9 @@ pub enum Error {
     /// The share has `max_viewers` viewers.
     #[error("this share has as many viewers as it may have (max_viewers)")]
     TooManyViewers,
+    /// This address has `max_viewers_per_address` viewers.
+    #[error("this address has as many viewers as it may have (max_viewers_per_address)")]
+    TooManyViewersHere,
     /// More syncs wait for the disk than the server is willing to hold.
     #[error("the store is behind: try again shortly")]
     Busy,
@@ -138,6 +141,7 @@ impl Error {
             Self::TooManyShares => ("too_many_shares", StatusCode::FORBIDDEN),
             Self::StorageFull(_) => ("storage_full", StatusCode::SERVICE_UNAVAILABLE),
             Self::TooManyViewers => ("too_many_viewers", StatusCode::SERVICE_UNAVAILABLE),
+            Self::TooManyViewersHere => ("too_many_viewers_here", StatusCode::TOO_MANY_REQUESTS),
             Self::Busy => ("busy", StatusCode::SERVICE_UNAVAILABLE),
             Self::WrongToken => ("wrong_token", StatusCode::UNAUTHORIZED),
             Self::Forbidden(_) => ("forbidden", StatusCode::FORBIDDEN),
@@ -160,7 +164,7 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TooManyCreates { retry_after } => Some(*retry_after),
-            Self::TooManyViewers => Some(Duration::from_secs(30)),
+            Self::TooManyViewers | Self::TooManyViewersHere => Some(Duration::from_secs(30)),
             Self::StorageFull(_) => Some(Duration::from_secs(60)),
             Self::Busy => Some(Duration::from_secs(1)),
             Self::Unavailable | Self::UpstreamBusy(_) => Some(Duration::from_secs(5)),

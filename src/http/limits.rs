@@ -1,8 +1,9 @@
-//! How many shares a client may create.
+//! How many shares a client may create, and how many viewers it may have.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::state::keyed::DashMapStateStore;
@@ -63,6 +64,41 @@ impl CreateLimit {
             .allow_burst(rate.count);
         let mut limiters = self.limiters.write().unwrap_or_else(PoisonError::into_inner);
         limiters.entry(rate).or_insert_with(|| Arc::new(RateLimiter::keyed(quota))).clone()
+    }
+}
+
+/// Counts viewers by client.
+#[derive(Default)]
+pub struct ViewerLimit(Arc<Mutex<HashMap<Client, usize>>>);
+
+/// A viewer that is counted, as long as this lives.
+pub(super) struct Seat {
+    taken: Arc<Mutex<HashMap<Client, usize>>>,
+    client: Client,
+}
+
+impl ViewerLimit {
+    /// Counts one more viewer of a client that may have `max`; or refuses it.
+    pub(super) fn seat(&self, max: usize, client: Client) -> Result<Seat, Error> {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = taken.get(&client).copied().unwrap_or(0);
+        if count >= max {
+            return Err(Error::TooManyViewersHere);
+        }
+        taken.insert(client, count + 1);
+        Ok(Seat { taken: self.0.clone(), client })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut count) = taken.entry(self.client) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 }
 

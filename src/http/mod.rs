@@ -26,7 +26,7 @@ use crate::share::Directory;
 use crate::store::Store;
 
 pub use about::{About, about_routes};
-pub use limits::CreateLimit;
+pub use limits::{CreateLimit, ViewerLimit};
 pub use log::RequestSpan;
 pub use openapi::document as openapi_document;
 
@@ -40,6 +40,8 @@ pub struct Service {
     pub limits: LiveLimits,
     /// Counts creates by client.
     pub creates: CreateLimit,
+    /// Counts viewers by client.
+    pub viewers: ViewerLimit,
     /// What links start with, without a slash at the end.
     pub public_url: String,
     /// How often an idle viewer is pinged.

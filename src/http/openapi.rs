@@ -165,8 +165,8 @@ refusals! {
     PositionRefused: Error::malformed(""), Error::NoSuchShare, Error::Busy, Error::Unavailable;
     /// Of a WebSocket.
     PollRefused:
-        Error::NotAnUpgrade(String::new()), Error::malformed(""), Error::NoSuchShare, Error::TooManyViewers, Error::Busy,
-        Error::Unavailable;
+        Error::NotAnUpgrade(String::new()), Error::malformed(""), Error::NoSuchShare, Error::TooManyViewers,
+        Error::TooManyViewersHere, Error::Busy, Error::Unavailable;
     /// Of a file of the page.
     AssetRefused: Error::NoSuchPath;
     /// Of a readiness check.

@@ -26,9 +26,10 @@ use actix_web_actors::ws::{self, CloseReason, WebsocketContext};
 use bytestring::ByteString;
 use futures_util::{FutureExt, Stream, StreamExt};
 
-use super::ServiceData;
+use super::limits::{Client, Seat};
 use super::openapi::PollRefused;
 use super::shares::{Id, Position, position, share_id, shared_epoch};
+use super::{Service, ServiceData, who};
 use crate::error::Error;
 use crate::metrics::METRICS;
 use crate::protocol::close_code;
@@ -59,6 +60,7 @@ pub(super) async fn poll(
     if !service.shares.ask(&id, || Look).await?.room {
         return Err(Error::TooManyViewers);
     }
+    let seat = seat(&service, &request)?;
     let share = service.shares.open(&id).await?;
     let viewer = Viewer {
         share,
@@ -75,9 +77,18 @@ pub(super) async fn poll(
         heard: Instant::now(),
         pinged: Instant::now(),
         ping_interval: service.ping_interval,
+        _seat: seat,
     };
     let shown = viewer.shown.clone();
     Ok(response.streaming(session(viewer, payload, MAX_INCOMING, shown)))
+}
+
+/// Counts a viewer against its address, if there is a limit for that.
+fn seat(service: &Service, request: &HttpRequest) -> Result<Option<Seat>, Error> {
+    let limits = service.limits.get();
+    let Some(max) = limits.max_viewers_per_address else { return Ok(None) };
+    let Some(address) = who::address(request, &limits.trusted_proxies) else { return Ok(None) };
+    service.viewers.seat(max, Client::at(address)).map(Some)
 }
 
 /// Runs an actor behind a WebSocket; gives the bytes that its peer gets.
@@ -126,6 +137,8 @@ struct Viewer {
     heard: Instant,
     pinged: Instant,
     ping_interval: Duration,
+    /// Counted against its address, where that has a limit.
+    _seat: Option<Seat>,
 }
 
 impl Viewer {

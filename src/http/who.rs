@@ -52,7 +52,7 @@ fn presented(request: &HttpRequest) -> Option<&str> {
 }
 
 /// The address of the client that a request comes from.
-fn address(request: &HttpRequest, proxies: &Proxies) -> Option<IpAddr> {
+pub(super) fn address(request: &HttpRequest, proxies: &Proxies) -> Option<IpAddr> {
     Some(behind(request.peer_addr()?.ip(), request.headers(), proxies))
 }
 

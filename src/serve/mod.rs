@@ -23,7 +23,7 @@ use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, LiveLimits};
-use crate::http::{self, CreateLimit, RequestSpan, Service};
+use crate::http::{self, CreateLimit, RequestSpan, Service, ViewerLimit};
 pub use tls::{Certificate, TlsError};
 
 use crate::share::{Crowds, Directory, Hub, ShareConfig};
@@ -130,6 +130,7 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
         store: store.clone(),
         limits: limits.clone(),
         creates: CreateLimit::default(),
+        viewers: ViewerLimit::default(),
         public_url,
         ping_interval: config.timings.ping_interval,
         body_timeout: config.timings.body_timeout,

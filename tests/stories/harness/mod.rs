@@ -270,9 +270,12 @@ impl TestShare<'_> {
         self.view_from("").await
     }
 
+    pub fn poll_url(&self, query: &str) -> String {
+        format!("ws://{}{}{query}", self.server.address, self.path("/poll"))
+    }
+
     pub async fn view_from(&self, query: &str) -> TestViewer {
-        let url = format!("ws://{}{}{query}", self.server.address, self.path("/poll"));
-        TestViewer::connect(&url).await
+        TestViewer::connect(&self.poll_url(query)).await
     }
 }
 
@@ -300,7 +303,7 @@ impl TestViewer {
         Self::new(socket)
     }
 
-    fn new(socket: Socket) -> Self {
+    pub fn new(socket: Socket) -> Self {
         Self {
             socket,
             items: BTreeMap::new(),

@@ -26,7 +26,7 @@ async fn a_deleted_share_is_gone_for_everyone() {
     }
     assert_eq!(server.get(&format!("/s/{}", share.id)).await.0, 404);
     assert_eq!(share.try_sync(&[session("again")]).await.0, 404);
-    let url = format!("ws://{}{}", server.address, share.path("/poll"));
+    let url = share.poll_url("");
     let refused = tokio_tungstenite::connect_async(url).await;
     assert!(
         matches!(refused, Err(tokio_tungstenite::tungstenite::Error::Http(answer)) if answer.status() == 404)

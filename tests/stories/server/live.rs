@@ -116,7 +116,7 @@ async fn a_share_has_no_more_viewers_than_it_may() {
     let mut first = share.view().await;
     let _second = share.view().await;
     first.until("both", |viewer| viewer.viewers == 2).await;
-    let url = format!("ws://{}{}", server.address, share.path("/poll"));
+    let url = share.poll_url("");
     let refused = tokio_tungstenite::connect_async(url).await;
     let Err(tokio_tungstenite::tungstenite::Error::Http(answer)) = refused else { panic!("not refused") };
     assert_eq!(answer.status(), 503);
