@@ -4,7 +4,7 @@ pub mod systemd;
 mod tls;
 
 use std::future::Future;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,6 +65,12 @@ pub struct Listeners {
     pub metrics: Option<TcpListener>,
 }
 
+impl Listeners {
+    fn address(&self) -> std::io::Result<SocketAddr> {
+        self.http.first().ok_or(std::io::ErrorKind::NotConnected)?.local_addr()
+    }
+}
+
 /// A server that listens.
 pub struct Running {
     server: Server,
@@ -97,9 +103,8 @@ impl Controls {
 /// # Errors
 /// When the system does not say.
 pub fn own_url(listeners: &Listeners, config: &config::Serve) -> std::io::Result<String> {
-    let first = listeners.http.first().ok_or(std::io::ErrorKind::NotConnected)?;
     let scheme = if config.tls.tls_cert.is_some() { "https" } else { "http" };
-    Ok(format!("{scheme}://{}", first.local_addr()?))
+    Ok(format!("{scheme}://{}", listeners.address()?))
 }
 
 /// Opens the store and starts the server on listeners that are bound already. Has to be called in an actix system.
@@ -115,6 +120,9 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
     let data_dir = config.data_dir()?;
     let store = Store::open(&data_dir)?;
     tracing::info!(data_dir = %data_dir.display(), %public_url, %address, "serving");
+    if config.public_url.is_none() && listeners.address()?.ip().is_unspecified() {
+        tracing::warn!("links start with {public_url}, which others cannot reach: set public_url");
+    }
 
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let workers = config.workers.unwrap_or(threads).max(1);

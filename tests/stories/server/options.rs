@@ -1,6 +1,7 @@
 //! Options: flags over environment over a file over defaults, and clear words for what is wrong.
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
 
 use awc::http::Method;
 use tempfile::TempDir;
@@ -58,6 +59,26 @@ fn what_is_wrong_is_named() {
     assert!(
         refused(&["--public-url", "share.example"], None).contains("expected an http:// or https:// URL")
     );
+}
+
+#[test]
+fn links_that_nobody_else_could_follow_are_warned_of() {
+    for (args, warned) in [(&[][..], true), (&["--public-url", "https://share.example"], false)] {
+        let dir = TempDir::new().expect("a directory");
+        let mut server = Command::new(env!("CARGO_BIN_EXE_brutus-share"))
+            .args(["serve", "--listen", "0.0.0.0:0", "--data-dir"])
+            .arg(dir.path())
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        let mut said = String::new();
+        BufReader::new(server.stdout.take().expect("stdout")).read_line(&mut said).expect("it says where");
+        server.kill().expect("killed");
+        let log = String::from_utf8(server.wait_with_output().expect("ends").stderr).expect("text");
+        assert_eq!(log.contains("set public_url"), warned, "{log}");
+    }
 }
 
 #[test]
