@@ -21,6 +21,21 @@ async function shareOf(parts, info, ...more) {
   return share
 }
 
+test('on a phone all of the bar at the top fits, whatever the state says', async () => {
+  const share = await shareOf([text('x')])
+  const page = await openShare(browser, share, { viewport: { width: 320, height: 700 } })
+  await page.locator('.state[data-state=live]').waitFor()
+  for (const said of ['Live', 'Last change 30 minutes ago, and some words more']) {
+    await page.locator('.state').evaluate((state, said) => (state.textContent = said), said)
+    const seen = await page.evaluate(() => {
+      const { width, height } = getComputedStyle(document.querySelector('.state'), '::before')
+      return { width, height, beyond: document.querySelector('.top').scrollWidth - innerWidth }
+    })
+    assert.equal(seen.width, seen.height, 'the dot is round')
+    assert.ok(seen.beyond <= 0, `${seen.beyond} px`)
+  }
+})
+
 test('every kind of part is shown by its meaning', async () => {
   const share = await shareOf([
     text('Some **words** and\n\n```rust\nfn main() {}\n```'),
