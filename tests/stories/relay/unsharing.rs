@@ -23,7 +23,7 @@ struct Gate {
 }
 
 impl Gate {
-    /// `answer` also gets the number of shares that were created.
+    /// Requests that are `held` wait before they are answered.
     fn start(
         held: impl Fn(&Seen) -> bool + Send + Sync + 'static,
         answer: impl Fn(&Seen) -> (u16, Value) + Send + Sync + 'static,
@@ -79,12 +79,15 @@ async fn a_session_shared_anew_does_not_lose_the_secret_of_the_share_that_has_to
     assert_eq!(relay.flush("ses_1").await.0, 200);
 }
 
+/// A server that answers a create only when the gate is let go.
+fn while_creating() -> Gate {
+    let answer = |seen: &Seen| (200, if seen.path == "/api/share" { nth(1) } else { json!({}) });
+    Gate::start(|seen| seen.path == "/api/share", answer)
+}
+
 #[actix_web::test]
 async fn a_session_deleted_while_it_is_being_shared_leaves_no_share() {
-    let mut gate = Gate::start(
-        |seen| seen.path == "/api/share",
-        |seen| (200, if seen.path == "/api/share" { nth(1) } else { json!({}) }),
-    );
+    let mut gate = while_creating();
     let relay = TestRelay::start(&gate.fake.url, &[]);
     let body = json!({});
     let share = relay.request(Method::POST, "/v1/sessions/ses_1/share", &body);
@@ -103,10 +106,7 @@ async fn a_session_deleted_while_it_is_being_shared_leaves_no_share() {
 
 #[actix_web::test]
 async fn an_unshare_waits_for_the_share_that_is_being_created() {
-    let mut gate = Gate::start(
-        |seen| seen.path == "/api/share",
-        |seen| (200, if seen.path == "/api/share" { nth(1) } else { json!({}) }),
-    );
+    let mut gate = while_creating();
     let relay = TestRelay::start(&gate.fake.url, &[]);
     let body = json!({});
     let share = relay.request(Method::POST, "/v1/sessions/ses_1/share", &body);
