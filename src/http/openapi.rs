@@ -13,7 +13,6 @@ use utoipa::{IntoResponses, OpenApi, ToSchema};
 
 use super::{health, poll, shares, viewer};
 use crate::error::{Error, ErrorBody};
-use crate::protocol::{CreateRequest, Created, SecretRequest, SyncItem, SyncRequest};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -63,6 +62,63 @@ pub fn document() -> String {
 #[utoipa::path(get, path = "/api/openapi.json", operation_id = "openapi", responses((status = 200, description = "This document", content_type = "application/json", body = serde_json::Value)))]
 pub(super) async fn openapi() -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(document())
+}
+
+/// The body of a create.
+#[derive(ToSchema)]
+#[allow(dead_code)] // Bodies are written and read as the protocol's types: these are for their schemas alone.
+pub(super) struct CreateRequest {
+    /// The session to share, as its client calls it.
+    #[schema(rename = "sessionID", min_length = 1, max_length = 256)]
+    session_id: String,
+    /// How long the share shall live, in seconds; `None` leaves it to the server.
+    #[schema(rename = "expiresIn", minimum = 1)]
+    expires_in: Option<u64>,
+}
+
+/// The answer to a create. The secret is given out once, here.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub(super) struct Created {
+    /// The share's id: whoever knows it can read the share.
+    id: String,
+    /// Where people look at it.
+    url: String,
+    /// Whoever knows it can write and delete the share.
+    secret: String,
+    /// When the share ends at the latest, in milliseconds since 1970; absent when it has no end.
+    #[schema(rename = "expiresAt")]
+    expires_at: Option<i64>,
+}
+
+/// The body of a delete.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub(super) struct SecretRequest {
+    /// The share's secret.
+    secret: String,
+}
+
+/// One `{type, data}` of a sync.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub(super) struct SyncItem {
+    /// The item's type.
+    #[schema(rename = "type", pattern = "^[a-z0-9_.-]{1,64}$")]
+    kind: String,
+    /// The item, as it stood in the body.
+    data: serde_json::Value,
+}
+
+/// The body of a sync.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub(super) struct SyncRequest {
+    /// The share's secret.
+    secret: String,
+    /// What changed.
+    #[schema(rename = "data")]
+    items: Vec<SyncItem>,
 }
 
 /// `{}`

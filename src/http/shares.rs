@@ -25,7 +25,7 @@ const MAX_CREATE_BODY: u64 = 64 << 10;
 const PAGE_BYTES: usize = 1 << 20;
 
 /// Create a share: always a new one.
-#[utoipa::path(post, path = "/api/share", request_body = CreateRequest, security((), ("token" = [])), responses((status = 200, description = "A new share", body = Created), CreateRefused))]
+#[utoipa::path(post, path = "/api/share", request_body = openapi::CreateRequest, security((), ("token" = [])), responses((status = 200, description = "A new share", body = openapi::Created), CreateRefused))]
 pub(super) async fn create(
     request: HttpRequest,
     mut payload: web::Payload,
@@ -56,7 +56,7 @@ async fn small_body(
 }
 
 /// Store what changed, all of it or nothing. When it is answered, it is on the disk. Sent again, it changes nothing.
-#[utoipa::path(post, path = "/api/share/{id}/sync", params(Id), request_body = SyncRequest, responses((status = 200, description = "All of it is stored", body = Done), SyncRefused))]
+#[utoipa::path(post, path = "/api/share/{id}/sync", params(Id), request_body = openapi::SyncRequest, responses((status = 200, description = "All of it is stored", body = Done), SyncRefused))]
 pub(super) async fn sync(
     request: HttpRequest,
     mut payload: web::Payload,
@@ -78,7 +78,7 @@ pub(super) async fn sync(
 }
 
 /// Delete a share for good. A repeated delete is answered like the first.
-#[utoipa::path(delete, path = "/api/share/{id}", params(Id), request_body = SecretRequest, responses((status = 200, description = "The content is gone from the disk", body = Done), DeleteRefused))]
+#[utoipa::path(delete, path = "/api/share/{id}", params(Id), request_body = openapi::SecretRequest, responses((status = 200, description = "The content is gone from the disk", body = Done), DeleteRefused))]
 pub(super) async fn delete(
     request: HttpRequest,
     mut payload: web::Payload,
@@ -210,7 +210,7 @@ fn changes(body: &[u8], max_item: u64) -> Result<(SecretHash, Vec<Change>), Erro
         if item.data.get().len() as u64 > max_item {
             return Err(Error::ItemTooLarge { index, max: max_item });
         }
-        Change::from_item(&item.kind, item.data, &format!("data[{index}]"))
+        Ok(Change::from_item(&item.kind, item.data, &format!("data[{index}]"))?)
     });
     Ok((SecretHash::of(&request.secret), changes.collect::<Result<_, _>>()?))
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::Key;
-use crate::error::Error;
+use crate::protocol::Malformed;
 
 /// An item's JSON, shared by the transcript, the writer and the frames.
 pub type Content = Arc<RawValue>;
@@ -30,13 +30,13 @@ const MODEL_FIELDS: [&str; 6] = ["id", "providerID", "name", "family", "cost", "
 
 impl Change {
     /// Reads one `{type, data}`. `place` says where it stood, for the refusal: `data[3]`.
-    pub fn from_item(kind: &str, data: &RawValue, place: &str) -> Result<Self, Error> {
+    pub fn from_item(kind: &str, data: &RawValue, place: &str) -> Result<Self, Malformed> {
         if matches!(kind, "message.removed" | "part.removed") {
             return Ok(Self::Remove(Key::of_removed(kind, data, place)?));
         }
         let key = Key::of(kind, data, place)?;
         let broken =
-            |_| Error::malformed(format!("`{place}.data` has text that is not Unicode in a field's name"));
+            |_| Malformed::new(format!("`{place}.data` has text that is not Unicode in a field's name"));
         Ok(match kind {
             "model" => Self::MergeModels(strip_models(data, place)?),
             "session" => Self::Put(key, without(data, &["permission", "metadata"]).map_err(broken)?),
@@ -74,9 +74,9 @@ fn model_name(model: &RawValue) -> Result<ModelName<'_>, serde_json::Error> {
     serde_json::from_str(model.get())
 }
 
-fn strip_models(data: &RawValue, place: &str) -> Result<Content, Error> {
+fn strip_models(data: &RawValue, place: &str) -> Result<Content, Malformed> {
     let refusal =
-        |_| Error::malformed(format!("`{place}.data` must be an array of models {{id, providerID, …}}"));
+        |_| Malformed::new(format!("`{place}.data` must be an array of models {{id, providerID, …}}"));
     let models: Vec<&RawValue> = serde_json::from_str(data.get()).map_err(refusal)?;
     let mut stripped = Vec::with_capacity(models.len());
     for model in models {

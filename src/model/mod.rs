@@ -12,5 +12,5 @@ pub use append::Append;
 pub use change::{Change, Content};
 pub use id::{Secret, SecretHash, ShareId, random_epoch};
 pub use key::Key;
-pub use lifetime::{Life, expires_at};
+pub use lifetime::{Life, Lifetimes, expires_at};
 pub use transcript::{Applied, Row, ShareFull, Transcript, Window};

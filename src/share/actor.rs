@@ -90,7 +90,7 @@ impl Share {
     }
 
     fn is_over(&self, life: Life) -> bool {
-        life.ended(&self.config.limits.get().lifetimes, now_ms())
+        life.ended(&self.config.limits.get().lifetimes(), now_ms())
     }
 
     /// Ends the share when its time is over.
@@ -309,7 +309,7 @@ impl Actor for Share {
     fn started(&mut self, ctx: &mut Self::Context) {
         let (store, id) = (self.store.clone(), self.id.clone());
         let limits = self.config.limits.clone();
-        let ended = move |life: Life| life.ended(&limits.get().lifetimes, now_ms());
+        let ended = move |life: Life| life.ended(&limits.get().lifetimes(), now_ms());
         let load = async move { store.load(&id, ended).await };
         ctx.wait(wrap_future::<_, Self>(load).map(|stored, share, ctx| {
             share.loaded(stored);

@@ -145,7 +145,7 @@ impl Handler<Create> for Hub {
             let share = NewShare {
                 id: ShareId::random().map_err(no_randomness)?,
                 secret: Secret::random(),
-                expires_at: expires_at(&limits.get().lifetimes, now_ms(), create.lifetime),
+                expires_at: expires_at(&limits.get().lifetimes(), now_ms(), create.lifetime),
             };
             let stored = store::NewShare {
                 id: share.id.clone(),

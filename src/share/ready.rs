@@ -93,7 +93,7 @@ impl Ready {
                     title: self.transcript.title(),
                     created_at: self.life.created_at,
                     updated_at: self.life.updated_at,
-                    expires_at: self.life.end(&limits.lifetimes),
+                    expires_at: self.life.end(&limits.lifetimes()),
                     viewers: self.viewers(),
                     room: self.viewers() < limits.max_viewers,
                     seq: self.transcript.seq(),

@@ -86,7 +86,7 @@ async fn sweep(store: Store, shares: Directory, limits: LiveLimits) -> Result<()
         let Some(last) = heads.last() else { return Ok(()) };
         after = last.num;
         for head in &heads {
-            if head.life.ended(&limits.get().lifetimes, now_ms())
+            if head.life.ended(&limits.get().lifetimes(), now_ms())
                 && let Err(error) = shares.ask(&head.id, || End).await
             {
                 tracing::warn!(share = ?head.id, %error, "cannot delete a share whose time is over");
