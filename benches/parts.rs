@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::hint::black_box;
 
-use brutus_share::model::{Append, Change, Content, Key, Transcript};
+use brutus_share::model::{Append, Capacity, Change, Content, Key, Transcript};
 use brutus_share::protocol::SyncRequest;
 use brutus_share::render::{Markdown, markdown};
 use brutus_share::share::Frame;
@@ -36,7 +36,7 @@ fn put(id: usize, version: usize, bytes: usize) -> Change {
 fn transcript(parts: usize, bytes: usize) -> Transcript {
     let mut transcript = Transcript::default();
     for id in 0..parts {
-        transcript.apply(vec![put(id, 0, bytes)], u64::MAX).unwrap();
+        transcript.apply(vec![put(id, 0, bytes)], Capacity::UNLIMITED).unwrap();
     }
     transcript
 }
@@ -75,7 +75,7 @@ fn applying(c: &mut Criterion) {
                 },
                 |changes| {
                     let before = transcript.seq();
-                    let applied = transcript.apply(changes, u64::MAX).unwrap();
+                    let applied = transcript.apply(changes, Capacity::UNLIMITED).unwrap();
                     let older: HashMap<Key, Content> = applied.older.into_iter().collect();
                     Frame::live(&transcript, "epoch", before, &older)
                 },

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use brutus_share::model::{Change, Transcript};
+use brutus_share::model::{Capacity, Change, Transcript};
 use brutus_share::share::Frame;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -22,7 +22,11 @@ fuzz_target!(|input: (u16, Vec<Step>)| {
         let changes =
             batch.iter().filter_map(|(item, action, text)| change(&mut texts, *item, *action, text));
         let before = transcript.seq();
-        let Ok(applied) = transcript.apply(changes.collect(), 1 << 20) else { continue };
+        let Ok(applied) =
+            transcript.apply(changes.collect(), Capacity { bytes: 1 << 20, ..Capacity::UNLIMITED })
+        else {
+            continue;
+        };
         let older: HashMap<_, _> = applied.older.into_iter().collect();
         let frame = Frame::live(&transcript, "e", before, &older);
         live.take(&frame.text);

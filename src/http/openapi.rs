@@ -205,24 +205,25 @@ refusals! {
     CreateRefused:
         Error::malformed(""), Error::BodyIncomplete, Error::WrongCreateToken, Error::TooManyShares, Error::BodyTimeout,
         Error::BodyTooLarge { max: 0 }, Error::TooManyCreates { retry_after: Duration::ZERO }, Error::StorageFull(""),
-        Error::Busy, Error::Unavailable;
+        Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of a sync.
     SyncRefused:
         Error::malformed(""), Error::BodyIncomplete, Error::WrongSecret, Error::NoSuchShare, Error::BodyTimeout,
         Error::BodyTooLarge { max: 0 }, Error::ItemTooLarge { index: 0, max: 0 }, Error::ShareTooLarge { max: 0 },
-        Error::StorageFull(""), Error::Busy, Error::Unavailable;
+        Error::TooManyItems { max: 0 },
+        Error::StorageFull(""), Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of a delete.
     DeleteRefused:
         Error::malformed(""), Error::BodyIncomplete, Error::WrongSecret, Error::NoSuchShare, Error::BodyTimeout,
-        Error::BodyTooLarge { max: 0 }, Error::Busy, Error::Unavailable;
+        Error::BodyTooLarge { max: 0 }, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of reading a share.
-    ReadRefused: Error::NoSuchShare, Error::Busy, Error::Unavailable;
+    ReadRefused: Error::NoSuchShare, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of reading a share from a position.
-    PositionRefused: Error::malformed(""), Error::NoSuchShare, Error::Busy, Error::Unavailable;
+    PositionRefused: Error::malformed(""), Error::NoSuchShare, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of a WebSocket.
     PollRefused:
         Error::NotAnUpgrade(String::new()), Error::malformed(""), Error::NoSuchShare, Error::TooManyViewers,
-        Error::TooManyViewersHere, Error::Busy, Error::Unavailable;
+        Error::TooManyViewersHere, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of a file of the page.
     AssetRefused: Error::NoSuchPath;
     /// Of a readiness check.

@@ -13,4 +13,4 @@ pub use change::{Change, Content};
 pub use id::{Secret, SecretHash, ShareId, random_epoch};
 pub use key::Key;
 pub use lifetime::{Life, Lifetimes, expires_at};
-pub use transcript::{Applied, Row, ShareFull, Transcript, Window};
+pub use transcript::{Applied, Capacity, Row, ShareFull, Transcript, Window};

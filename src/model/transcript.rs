@@ -23,6 +23,8 @@ const ITEM_OVERHEAD: u64 = 128;
 pub struct Transcript {
     seq: u64,
     size: u64,
+    /// Items that are not removed.
+    living: u64,
     items: BTreeMap<Key, Item>,
     order: BTreeMap<u64, Key>,
 }
@@ -67,9 +69,28 @@ pub struct Window<'a> {
     pub more: bool,
 }
 
+/// How much a share may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Capacity {
+    /// Bytes of its items, as `Transcript::size` counts them.
+    pub bytes: u64,
+    /// Living items. Removed ones, of which viewers have yet to hear, may be as many again.
+    pub items: u64,
+}
+
+impl Capacity {
+    /// No limits.
+    pub const UNLIMITED: Self = Self { bytes: u64::MAX, items: u64::MAX };
+}
+
 /// The batch would make the share larger than it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ShareFull;
+pub enum ShareFull {
+    /// In bytes.
+    Bytes,
+    /// In items.
+    Items,
+}
 
 impl Transcript {
     /// A transcript out of its stored items.
@@ -77,6 +98,7 @@ impl Transcript {
         let mut transcript = Self { seq, ..Self::default() };
         for Row { key, content, seq } in rows {
             transcript.size += cost(&key, content.as_ref());
+            transcript.living += u64::from(content.is_some());
             transcript.seq = transcript.seq.max(seq);
             transcript.order.insert(seq, key.clone());
             transcript.items.insert(key, Item { seq, content });
@@ -95,18 +117,29 @@ impl Transcript {
     }
 
     /// Applies a batch, all of it or nothing. Within a batch the last change of a key counts. A change that changes
-    /// nothing is left out, so that a repeated batch wakes nobody.
-    pub fn apply(&mut self, changes: Vec<Change>, max_size: u64) -> Result<Applied, ShareFull> {
+    /// nothing is left out, so that a repeated batch wakes nobody. A share that is over a limit already (the limit was lowered) may
+    /// change and shrink.
+    pub fn apply(&mut self, changes: Vec<Change>, capacity: Capacity) -> Result<Applied, ShareFull> {
         let staged = self.stage(changes);
-        let size = staged.iter().fold(self.size, |size, (key, content)| {
-            let before = self.items.get(key).map_or(0, |item| cost(key, item.content.as_ref()));
-            size - before + cost(key, content.as_ref())
-        });
-        // A share that is over its limit already (the limit was lowered) may still shrink.
-        if size > max_size && size > self.size {
-            return Err(ShareFull);
+        let (mut size, mut living, mut entries) = (self.size, self.living, self.items.len() as u64);
+        for (key, content) in &staged {
+            let before = self.items.get(key);
+            size -= before.map_or(0, |item| cost(key, item.content.as_ref()));
+            size += cost(key, content.as_ref());
+            living -= u64::from(before.is_some_and(|item| item.content.is_some()));
+            living += u64::from(content.is_some());
+            entries += u64::from(before.is_none());
+        }
+        if size > capacity.bytes && size > self.size {
+            return Err(ShareFull::Bytes);
+        }
+        let too_many = living > capacity.items && living > self.living;
+        let too_many_ever = entries / 2 > capacity.items && entries > self.items.len() as u64;
+        if too_many || too_many_ever {
+            return Err(ShareFull::Items);
         }
         self.size = size;
+        self.living = living;
         let mut applied = Applied::default();
         for (key, content) in staged {
             self.seq += 1;
@@ -137,31 +170,44 @@ impl Transcript {
     /// What a batch would change, in the order in which it gets its sequence numbers: parts last, because a client may
     /// send a part before its message.
     fn stage(&self, changes: Vec<Change>) -> Vec<(Key, Option<Content>)> {
+        // A message's parts are gone through once, at its last removal, however often the batch removes it.
+        let mut last_removals = HashMap::new();
+        for (place, change) in changes.iter().enumerate() {
+            if let Change::Remove(key) = change
+                && key.message_id().is_some()
+            {
+                last_removals.insert(key.clone(), place);
+            }
+        }
         let mut staged = Staged::default();
-        for change in changes {
+        let mut models = Vec::new();
+        for (place, change) in changes.into_iter().enumerate() {
             match change {
                 Change::Put(key, content) => staged.set(key, Some(content)),
-                Change::MergeModels(newer) => {
-                    let key = Key::from(Key::MODEL);
-                    let older = match staged.get(&key) {
-                        Some(content) => content.as_ref(),
-                        None => self.content(key.as_str()),
-                    };
-                    // Both lists were checked when they came in; a list that cannot be merged is replaced.
-                    let merged = older.and_then(|older| merge_models(older, &newer).ok());
-                    staged.set(key, Some(merged.unwrap_or(newer)));
-                }
+                Change::MergeModels(newer) => models.push(newer),
                 Change::Remove(key) => {
-                    if let Some(message) = key.message_id() {
+                    if let Some(message) = key.message_id()
+                        && last_removals.get(&key) == Some(&place)
+                    {
                         let prefix = Key::parts_of(message);
-                        let stored = self.with_prefix(&prefix).map(|(key, _)| key.clone());
-                        let fresh = staged.keys_with_prefix(&prefix);
-                        for part in stored.chain(fresh).collect::<Vec<_>>() {
+                        let stored = with_prefix(&self.items, &prefix);
+                        let stored = stored.filter(|(_, item)| item.content.is_some()).map(|(key, _)| key);
+                        for part in stored.chain(staged.with_prefix(&prefix)).cloned().collect::<Vec<_>>() {
                             staged.set(part, None);
                         }
                     }
                     staged.set(key, None);
                 }
+            }
+        }
+        if !models.is_empty() {
+            let newer = models.iter().map(|list| &**list);
+            let older = self.content(Key::MODEL).map(|list| &**list);
+            // The newer lists were checked when they came in; an older one that cannot be read is replaced.
+            let merged =
+                merge_models(older.into_iter().chain(newer.clone())).or_else(|_| merge_models(newer));
+            if let Ok(merged) = merged {
+                staged.set(Key::from(Key::MODEL), Some(merged));
             }
         }
         let mut different = staged.changes;
@@ -179,12 +225,6 @@ impl Transcript {
 
     fn content(&self, key: &str) -> Option<&Content> {
         self.items.get(key)?.content.as_ref()
-    }
-
-    fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a Key, &'a Item)> {
-        self.items
-            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
-            .take_while(move |(key, _)| key.as_str().starts_with(prefix))
     }
 
     /// Everything newer than `after`, or as much of it as `max_bytes` allows, but at least one item. A viewer that has
@@ -254,11 +294,22 @@ impl Transcript {
     }
 }
 
+/// What stands under keys that begin so.
+fn with_prefix<'a, T>(
+    items: &'a BTreeMap<Key, T>,
+    prefix: &'a str,
+) -> impl Iterator<Item = (&'a Key, &'a T)> {
+    items
+        .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
+        .take_while(move |(key, _)| key.as_str().starts_with(prefix))
+}
+
 /// Changes of one batch, the last one of each key, in the order of their first.
 #[derive(Default)]
 struct Staged {
     changes: Vec<(Key, Option<Content>)>,
-    places: HashMap<Key, usize>,
+    /// Ordered, so that the parts of a message are a range.
+    places: BTreeMap<Key, usize>,
 }
 
 impl Staged {
@@ -271,16 +322,8 @@ impl Staged {
         }
     }
 
-    fn get(&self, key: &Key) -> Option<&Option<Content>> {
-        self.places.get(key).map(|&place| &self.changes[place].1)
-    }
-
-    fn keys_with_prefix(&self, prefix: &str) -> Vec<Key> {
-        self.changes
-            .iter()
-            .filter(|(key, _)| key.as_str().starts_with(prefix))
-            .map(|(key, _)| key.clone())
-            .collect()
+    fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a Key> {
+        with_prefix(&self.places, prefix).map(|(key, _)| key)
     }
 }
 

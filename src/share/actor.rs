@@ -28,7 +28,7 @@ use crate::clock::now_ms;
 use crate::config::LiveLimits;
 use crate::error::Error;
 use crate::metrics::METRICS;
-use crate::model::{Life, SecretHash, ShareId};
+use crate::model::{Capacity, Life, SecretHash, ShareFull, ShareId};
 use crate::protocol::{Closed, Reason, close_code};
 use crate::store::{NoRoom, Store, StoreError, StoredShare, Write};
 
@@ -138,12 +138,13 @@ impl Share {
     /// Applies the waiting syncs and hands what they change to the store.
     fn write(&mut self, ctx: &mut Context<Self>) {
         let State::Ready(ready) = &mut self.state else { return };
-        let max_share = self.config.limits.get().max_share;
+        let limits = self.config.limits.get();
+        let capacity = Capacity { bytes: limits.max_share, items: limits.max_items };
         let (before, size_before) = (ready.transcript.seq(), ready.transcript.size());
         let (mut rows, mut older) = (HashMap::new(), HashMap::new());
         let mut waiters = Vec::new();
         for (sync, reply) in std::mem::take(&mut ready.waiting_syncs) {
-            match ready.transcript.apply(sync.changes, max_share) {
+            match ready.transcript.apply(sync.changes, capacity) {
                 Ok(applied) => {
                     waiters.push((Ack { seq: ready.transcript.seq() }, reply));
                     // Viewers have what there was before this write: what a sync found that an earlier one of it left is none.
@@ -151,7 +152,8 @@ impl Share {
                     // Of several versions of an item in one write the last alone is stored.
                     rows.extend(applied.rows.into_iter().map(|row| (row.key.clone(), row)));
                 }
-                Err(_) => answer(reply, Err(Error::ShareTooLarge { max: max_share })),
+                Err(ShareFull::Bytes) => answer(reply, Err(Error::ShareTooLarge { max: capacity.bytes })),
+                Err(ShareFull::Items) => answer(reply, Err(Error::TooManyItems { max: capacity.items })),
             }
         }
         if rows.is_empty() {
