@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::hint::black_box;
 
-use brutus_share::model::{Append, Capacity, Change, Content, Key, Transcript};
+use brutus_share::model::{Append, Capacity, Change, Content, Key, Transcript, reading_order};
 use brutus_share::protocol::SyncRequest;
 use brutus_share::render::{Markdown, markdown};
 use brutus_share::share::Frame;
@@ -102,8 +102,7 @@ fn first_load(c: &mut Criterion) {
             }
         });
     });
-    let items: Vec<_> = transcript
-        .in_reading_order()
+    let items: Vec<_> = reading_order(transcript.items())
         .into_iter()
         .map(|(key, content)| (key.clone(), content.clone()))
         .collect();

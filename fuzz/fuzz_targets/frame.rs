@@ -38,9 +38,8 @@ fuzz_target!(|input: (u16, Vec<Step>)| {
     }
     late.catch_up(&transcript, usize::from(max_bytes));
     let items: BTreeMap<_, _> = transcript
-        .in_reading_order()
-        .into_iter()
-        .map(|(key, content)| (key.as_str().to_owned(), content.get().to_owned()))
+        .items()
+        .map(|(key, content, _)| (key.as_str().to_owned(), content.get().to_owned()))
         .collect();
     for viewer in [live, appends, late] {
         assert_eq!((viewer.seq, &viewer.items), (transcript.seq(), &items));

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use brutus_share::model::{Capacity, Change, Transcript};
+use brutus_share::model::{Capacity, Change, Transcript, reading_order};
 use brutus_share::render::{Markdown, markdown};
 use libfuzzer_sys::fuzz_target;
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag};
@@ -23,8 +23,7 @@ fuzz_target!(|input: (u16, bool, Vec<(u8, &str)>)| {
     });
     let mut transcript = Transcript::default();
     transcript.apply(changes.collect(), Capacity::UNLIMITED).expect("nothing is too large");
-    let items: Vec<_> = transcript
-        .in_reading_order()
+    let items: Vec<_> = reading_order(transcript.items())
         .into_iter()
         .map(|(key, content)| (key.clone(), content.clone()))
         .collect();

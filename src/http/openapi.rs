@@ -46,6 +46,7 @@ use crate::error::{Error, ErrorBody};
         ItemsPage,
         KeyedItem,
         Status,
+        Deleting,
         Done,
         ErrorBody
     ))
@@ -119,6 +120,14 @@ pub(super) struct SyncRequest {
     /// What changed.
     #[schema(rename = "data")]
     items: Vec<SyncItem>,
+}
+
+/// A share that is being erased.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub(super) struct Deleting {
+    /// `deleting`
+    state: String,
 }
 
 /// `{}`

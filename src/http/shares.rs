@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::metrics::METRICS;
 use crate::model::{Change, SecretHash, ShareId};
 use crate::protocol::{CreateRequest, Created, SecretRequest, SyncRequest, WireItem};
-use crate::share::{Create, Delete, Look, Read, ReadAll, Snapshot, Sync};
+use crate::share::{Create, Delete, Deletion, Look, Read, ReadAll, Snapshot, Sync};
 
 /// A create's body is small: a session's id and JSON around it.
 const MAX_CREATE_BODY: u64 = 64 << 10;
@@ -78,7 +78,7 @@ pub(super) async fn sync(
 }
 
 /// Delete a share for good. A repeated delete is answered like the first.
-#[utoipa::path(delete, path = "/api/share/{id}", params(Id), request_body = openapi::SecretRequest, responses((status = 200, description = "The content is gone from the disk", body = Done), DeleteRefused))]
+#[utoipa::path(delete, path = "/api/share/{id}", params(Id), request_body = openapi::SecretRequest, responses((status = 200, description = "The content is gone from the disk", body = Done), (status = 202, description = "The share has ended for everybody, and its content is being erased: ask again", body = openapi::Deleting), DeleteRefused))]
 pub(super) async fn delete(
     request: HttpRequest,
     mut payload: web::Payload,
@@ -87,8 +87,10 @@ pub(super) async fn delete(
     let id = share_id(&request)?;
     let body = small_body(&request, &mut payload, &service).await?;
     let secret = SecretHash::of(&SecretRequest::parse(&body)?.secret);
-    service.shares.ask(&id, || Delete { secret }).await?;
-    Ok(done())
+    Ok(match service.shares.ask(&id, || Delete { secret }).await? {
+        Deletion::Gone => done(),
+        Deletion::UnderWay => fresh(StatusCode::ACCEPTED).json(json!({"state": "deleting"})),
+    })
 }
 
 /// What is known of a share.
@@ -111,7 +113,8 @@ pub(super) async fn summary(request: HttpRequest, service: ServiceData) -> Resul
 #[utoipa::path(get, path = "/api/share/{id}/data", params(Id), responses((status = 200, description = "All items", body = Vec<openapi::Item>), (status = 304, description = "The same as `If-None-Match` names"), ReadRefused))]
 pub(super) async fn data(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
-    Ok(snapshot_json(&request, &service.shares.ask(&id, || ReadAll).await?))
+    let snapshot = service.shares.ask(&id, || ReadAll).await?;
+    Ok(snapshot_json(&request, &snapshot))
 }
 
 /// A session's items as JSON, or that they are the same as before.
@@ -121,7 +124,7 @@ pub(super) fn snapshot_json(request: &HttpRequest, snapshot: &Snapshot) -> HttpR
         return known;
     }
     let items: Vec<_> = snapshot
-        .items
+        .in_reading_order()
         .iter()
         .map(|(key, content)| WireItem { key: None, kind: key.kind(), data: content })
         .collect();

@@ -9,7 +9,7 @@ use std::ops::Bound;
 use serde::Deserialize;
 
 use super::change::merge_models;
-use super::{Change, Content, Key};
+use super::{Arrived, Change, Content, Key};
 
 /// What an item costs beside its key and content, in bytes: its places in the two maps. It also keeps a share from
 /// growing without bound by tombstones.
@@ -32,6 +32,8 @@ pub struct Transcript {
 #[derive(Debug)]
 struct Item {
     seq: u64,
+    /// Its place among all items by when it first came. It keeps it when it changes, and when it is removed and comes back.
+    arrival: u64,
     /// `None` is a tombstone: viewers who have the item must learn that it is gone.
     content: Option<Content>,
 }
@@ -93,7 +95,7 @@ pub enum ShareFull {
 }
 
 impl Transcript {
-    /// A transcript out of its stored items.
+    /// A transcript out of its stored items, in the order in which these first came.
     pub fn from_rows(rows: impl IntoIterator<Item = Row>, seq: u64) -> Self {
         let mut transcript = Self { seq, ..Self::default() };
         for Row { key, content, seq } in rows {
@@ -101,7 +103,8 @@ impl Transcript {
             transcript.living += u64::from(content.is_some());
             transcript.seq = transcript.seq.max(seq);
             transcript.order.insert(seq, key.clone());
-            transcript.items.insert(key, Item { seq, content });
+            let arrival = transcript.items.len() as u64;
+            transcript.items.insert(key, Item { seq, arrival, content });
         }
         transcript
     }
@@ -154,14 +157,16 @@ impl Transcript {
     /// Stores an item; gives the content of the version before.
     fn put(&mut self, Row { key, content, seq }: Row) -> Option<Content> {
         self.order.insert(seq, key.clone());
+        let arrival = self.items.len() as u64;
         match self.items.entry(key) {
             Slot::Occupied(mut slot) => {
-                let older = slot.insert(Item { seq, content });
+                let arrival = slot.get().arrival;
+                let older = slot.insert(Item { seq, arrival, content });
                 self.order.remove(&older.seq);
                 older.content
             }
             Slot::Vacant(slot) => {
-                slot.insert(Item { seq, content });
+                slot.insert(Item { seq, arrival, content });
                 None
             }
         }
@@ -253,34 +258,11 @@ impl Transcript {
         window
     }
 
-    /// All items as a reader expects them: the session, the messages by time and id, each followed by its parts by id,
-    /// then the rest by key, parts without a message among it.
-    pub fn in_reading_order(&self) -> Vec<(&Key, &Content)> {
-        let (mut messages, mut parts, mut rest) = (Vec::new(), HashMap::<&str, Vec<_>>::new(), Vec::new());
-        let mut ordered = Vec::with_capacity(self.items.len());
-        for (key, item) in &self.items {
-            let Some(content) = item.content.as_ref() else { continue };
-            if key.as_str() == Key::SESSION {
-                ordered.push((key, content));
-            } else if key.message_id().is_some() {
-                messages.push((created(content), key, content));
-            } else if let Some(message) = key.parent_message_id() {
-                parts.entry(message).or_default().push((key, content));
-            } else {
-                rest.push((key, content));
-            }
-        }
-        // `items` is ordered by key, so messages of one time, and parts, are in the order of their ids already.
-        messages.sort_by(|(one, ..), (other, ..)| one.total_cmp(other));
-        for (_, key, content) in messages {
-            ordered.push((key, content));
-            ordered.extend(key.message_id().and_then(|id| parts.remove(id)).unwrap_or_default());
-        }
-        let mut orphans: Vec<_> = parts.into_values().flatten().collect();
-        orphans.sort_by_key(|(key, _)| *key);
-        ordered.extend(orphans);
-        ordered.extend(rest);
-        ordered
+    /// Items that are not removed, each with its place by when it first came; by key.
+    pub fn items(&self) -> impl Iterator<Item = Arrived<'_>> {
+        self.items
+            .iter()
+            .filter_map(|(key, item)| item.content.as_ref().map(|content| (key, content, item.arrival)))
     }
 
     /// The session's title; `None` before the first sync of the session.
@@ -351,18 +333,6 @@ impl<'de> Deserialize<'de> for Text {
 fn cost(key: &Key, content: Option<&Content>) -> u64 {
     let bytes = key.as_str().len() + content.map_or(0, |content| content.get().len());
     bytes as u64 + ITEM_OVERHEAD
-}
-
-fn created(message: &Content) -> f64 {
-    #[derive(Deserialize)]
-    struct Message {
-        time: Time,
-    }
-    #[derive(Deserialize)]
-    struct Time {
-        created: f64,
-    }
-    serde_json::from_str::<Message>(message.get()).map_or(0.0, |message| message.time.created)
 }
 
 #[cfg(test)]

@@ -194,9 +194,8 @@ proptest! {
         }
         prop_assert_eq!(&seen, &model);
         let read: BTreeMap<_, _> = transcript
-            .in_reading_order()
-            .into_iter()
-            .map(|(key, content)| (key.as_str().to_owned(), content.get().to_owned()))
+            .items()
+            .map(|(key, content, _)| (key.as_str().to_owned(), content.get().to_owned()))
             .collect();
         prop_assert_eq!(&read, &model);
     }

@@ -41,6 +41,9 @@ pub enum FrameItem<'a, A> {
 pub struct ItemsFrame<'a, I> {
     /// Sequence numbers mean something within one epoch only.
     pub epoch: &'a str,
+    /// The position that the viewer must be at, in a frame with appends; none in others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
     /// The viewer's position after this frame.
     pub seq: u64,
     /// What changed, newest version of each; messages before their parts.

@@ -29,7 +29,12 @@ impl Frame {
     pub fn since(transcript: &Transcript, epoch: &str, after: u64, max_bytes: usize) -> Self {
         let window = transcript.since(after, max_bytes);
         let items = window.items.iter().map(|(key, content)| whole(key, content)).collect();
-        Self { text: encoded(epoch, &window, items), appending: None, seq: window.seq, more: window.more }
+        Self {
+            text: encoded(epoch, None, &window, items),
+            appending: None,
+            seq: window.seq,
+            more: window.more,
+        }
     }
 
     /// What one write brought, which began at the position `before`, for those who have all up to there. `older` holds the
@@ -46,10 +51,10 @@ impl Frame {
                 Some(append) => FrameItem::Append(WireAppend { key: key.as_str(), append }),
                 None => FrameItem::Whole(whole(key, content)),
             });
-            encoded(epoch, &window, items.collect())
+            encoded(epoch, Some(before), &window, items.collect())
         });
         let items = window.items.iter().map(|(key, content)| whole(key, content)).collect();
-        Self { text: encoded(epoch, &window, items), appending, seq: window.seq, more: window.more }
+        Self { text: encoded(epoch, None, &window, items), appending, seq: window.seq, more: window.more }
     }
 }
 
@@ -63,9 +68,14 @@ pub(super) fn encode(frame: &impl serde::Serialize) -> ByteString {
     serde_json::to_string(frame).unwrap_or_default().into()
 }
 
-fn encoded<I: serde::Serialize>(epoch: &str, window: &Window, items: Vec<I>) -> ByteString {
+fn encoded<I: serde::Serialize>(
+    epoch: &str,
+    from: Option<u64>,
+    window: &Window,
+    items: Vec<I>,
+) -> ByteString {
     let removed = window.removed.iter().map(|key| key.as_str()).collect();
-    encode(&ItemsFrame { epoch, seq: window.seq, items, removed, more: window.more })
+    encode(&ItemsFrame { epoch, from, seq: window.seq, items, removed, more: window.more })
 }
 
 fn whole<'a>(key: &'a Key, content: &'a Content) -> WireItem<'a> {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
 pub use operator::{Contents, Filter, Kind, Operator, OperatorError, ShareRecord, Sort, Stats};
-pub use queries::{NewShare, ShareHead, StoredShare, Write};
+pub use queries::{NewShare, ShareHead, StoredHead, StoredShare, Write};
 pub use restore::{Backup, RestoreError, Restored, check, restore};
 pub use room::{NoRoom, Sizes};
 pub use tokens::{CreateToken, NewToken};
@@ -110,11 +110,9 @@ impl Store {
         Ok(())
     }
 
-    /// Takes a share's content away, in steps between which others write. When this is answered, its bytes are no longer in
-    /// the database or its log. What a crash leaves of it is found by `unpurged`.
-    pub async fn delete(&self, num: i64, at: i64) -> Result<(), StoreError> {
-        self.writer.submit(0, move |connection| queries::mark_deleted(connection, num, at)).await?;
-        self.purge(num).await
+    /// Ends a share for everybody. Its content is taken away by `purge`.
+    pub async fn mark_deleted(&self, num: i64, at: i64) -> Result<(), StoreError> {
+        Ok(self.writer.submit(0, move |connection| queries::mark_deleted(connection, num, at)).await?)
     }
 
     /// Takes away what is left of a deleted share's content.
@@ -123,6 +121,12 @@ impl Store {
         let freed = self.writer.erase(move |connection| queries::mark_purged(connection, num)).await?;
         self.room.grown(i64::try_from(freed).map_or(i64::MIN, i64::saturating_neg));
         Ok(())
+    }
+
+    /// Reads a share's record.
+    pub async fn head(&self, id: &ShareId) -> Result<Option<StoredHead>, StoreError> {
+        let id = id.clone();
+        self.readers.read(move |connection| queries::head(connection, &id)).await
     }
 
     /// Reads a share with all that is stored of it, or what is left of one that was deleted, or of which `ended` says that
