@@ -20,14 +20,13 @@ use super::feed::Feed;
 use super::frame::{Frame, encode};
 use super::hub::Hub;
 use super::messages::{
-    Ack, Delete, End, Goodbye, Idle, Join, Left, Look, Page, Pull, Read, ReadAll, Removed, Shutdown,
-    Snapshot, Summary, Sync,
+    Ack, Delete, Goodbye, Idle, Join, Left, Look, Page, Pull, Read, ReadAll, Removed, Shutdown, Snapshot,
+    Summary, Sync,
 };
 use super::ready::{Audience, Ready, Reply, WaitingRead, Writing, answer};
 use crate::clock::now_ms;
 use crate::config::LiveLimits;
 use crate::error::Error;
-use crate::metrics::METRICS;
 use crate::model::{Life, SecretHash, ShareId};
 use crate::protocol::{Closed, Reason, close_code};
 use crate::store::{NoRoom, Store, StoreError, StoredShare, Write};
@@ -67,7 +66,7 @@ enum State {
     /// Its time is over; the sweeper will have it deleted.
     Over(i64, SecretHash),
     /// Deleted: what is left is the means to tell a repeated delete from a wrong secret.
-    Deleted(SecretHash),
+    Deleted(i64, SecretHash),
     Missing,
     Broken,
 }
@@ -81,7 +80,7 @@ impl Share {
     fn loaded(&mut self, stored: Result<Option<StoredShare>, StoreError>) {
         tracing::debug!(share = ?self.id, "loaded");
         self.state = match stored {
-            Ok(Some(stored)) if stored.deleted => State::Deleted(stored.secret_hash),
+            Ok(Some(stored)) if stored.deleted => State::Deleted(stored.num, stored.secret_hash),
             Ok(Some(stored)) if self.is_over(stored.life) => State::Over(stored.num, stored.secret_hash),
             Ok(Some(stored)) => State::Ready(Box::new(Ready::new(stored))),
             Ok(None) => State::Missing,
@@ -100,7 +99,6 @@ impl Share {
             && self.is_over(ready.life)
         {
             tracing::info!(share = ?self.id, "its time is over");
-            METRICS.expired.inc();
             self.end(Reason::Expired);
         }
     }
@@ -111,7 +109,7 @@ impl Share {
         self.end_in_time();
         match &mut self.state {
             State::Ready(ready) => Ok(ready),
-            State::Over(..) | State::Deleted(_) | State::Missing => Err(Error::NoSuchShare),
+            State::Over(..) | State::Deleted(..) | State::Missing => Err(Error::NoSuchShare),
             State::Loading | State::Broken => Err(Error::Unavailable),
         }
     }
@@ -213,14 +211,17 @@ impl Share {
         ready.deleting = true;
         let waiters = std::mem::take(&mut ready.waiting_deletes);
         let (store, num) = (self.store.clone(), ready.num);
-        let deleted = async move { store.delete(num, now_ms()).await };
-        ctx.spawn(wrap_future::<_, Self>(deleted).map(move |result, share, ctx| {
-            for reply in waiters {
-                answer(reply, result.map_err(Error::from));
+        let marked = async move { store.mark_deleted(num, now_ms()).await };
+        ctx.spawn(wrap_future::<_, Self>(marked).map(move |result, share, ctx| match result {
+            Ok(()) => {
+                share.end(Reason::Deleted);
+                answer_when_erased(share.store.clone(), num, waiters);
             }
-            match result {
-                Ok(()) => share.end(Reason::Deleted),
-                Err(error) => share.give_up(&error.into(), ctx),
+            Err(error) => {
+                for reply in waiters {
+                    answer(reply, Err(error.into()));
+                }
+                share.give_up(&error.into(), ctx);
             }
         }));
     }
@@ -231,16 +232,14 @@ impl Share {
         let last_words = encode(&Closed { reason });
         ready.dismiss(&Goodbye { last_words: Some(last_words), code: close_code::GONE });
         let after = match reason {
-            Reason::Deleted => State::Deleted(ready.secret),
+            Reason::Deleted => State::Deleted(ready.num, ready.secret),
             Reason::Expired => State::Over(ready.num, ready.secret),
         };
         let after = std::mem::replace(&mut self.state, after);
         if let State::Ready(mut ready) = after {
             // Their share went while they waited; a delete that came in meanwhile got what it asked for.
             ready.refuse(&Error::NoSuchShare);
-            for reply in ready.waiting_deletes {
-                answer(reply, Ok(()));
-            }
+            answer_when_erased(self.store.clone(), ready.num, ready.waiting_deletes);
         }
     }
 
@@ -267,7 +266,7 @@ impl Share {
             }
             State::Loading => true,
             // Nothing worth keeping in memory.
-            State::Over(..) | State::Deleted(_) | State::Missing | State::Broken => false,
+            State::Over(..) | State::Deleted(..) | State::Missing | State::Broken => false,
         };
         if !in_use {
             ctx.stop();
@@ -348,11 +347,10 @@ impl Handler<Delete> for Share {
     fn handle(&mut self, delete: Delete, ctx: &mut Self::Context) -> Self::Result {
         self.end_in_time();
         match &self.state {
-            State::Deleted(secret) | State::Over(_, secret) if !secret.matches(&delete.secret) => {
+            State::Deleted(_, secret) | State::Over(_, secret) if !secret.matches(&delete.secret) => {
                 return refused(Error::WrongSecret);
             }
-            State::Deleted(_) => return Box::pin(std::future::ready(Ok(()))),
-            State::Over(num, _) => return erased(self.store.clone(), *num),
+            State::Deleted(num, _) | State::Over(num, _) => return erased(self.store.clone(), *num),
             _ => {}
         }
         let (reply, answer) = oneshot::channel();
@@ -366,22 +364,12 @@ impl Handler<Delete> for Share {
     }
 }
 
-impl Handler<End> for Share {
-    type Result = ResponseFuture<Result<(), Error>>;
-
-    fn handle(&mut self, _: End, _: &mut Self::Context) -> Self::Result {
-        self.end_in_time();
-        match &self.state {
-            State::Over(num, _) => erased(self.store.clone(), *num),
-            _ => Box::pin(std::future::ready(Ok(()))),
-        }
-    }
-}
-
 impl Handler<Removed> for Share {
     type Result = ();
 
     fn handle(&mut self, _: Removed, _: &mut Self::Context) {
+        // Who watches a share whose time is over is told so, when the sweeper was first to see it.
+        self.end_in_time();
         // Its own delete ends it when the content is gone.
         if !matches!(&self.state, State::Ready(ready) if ready.deleting) {
             self.end(Reason::Deleted);
@@ -481,6 +469,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Busy => Self::Busy,
+            StoreError::TooManyShares => Self::TooManyShares,
             StoreError::Gone => Self::NoSuchShare,
             StoreError::Unavailable => Self::Unavailable,
         }
@@ -489,7 +478,23 @@ impl From<StoreError> for Error {
 
 /// Done when a share's content is gone.
 fn erased(store: Store, num: i64) -> ResponseFuture<Result<(), Error>> {
-    Box::pin(async move { Ok(store.delete(num, now_ms()).await?) })
+    Box::pin(async move {
+        store.mark_deleted(num, now_ms()).await?;
+        Ok(store.purge(num).await?)
+    })
+}
+
+/// Answers deletes when the share's content is gone, whether its actor still is there or not.
+fn answer_when_erased(store: Store, num: i64, waiters: Vec<Reply<()>>) {
+    if waiters.is_empty() {
+        return;
+    }
+    actix::spawn(async move {
+        let erased = erased(store, num).await;
+        for reply in waiters {
+            answer(reply, erased.clone());
+        }
+    });
 }
 
 /// How much larger one size is than another.

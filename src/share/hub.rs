@@ -14,7 +14,7 @@ use actix::prelude::*;
 use super::Share;
 use super::actor::ShareConfig;
 use super::messages::{Alive, Create, Idle, NewShare, Open, Shutdown};
-use super::sweeper::Sweeper;
+use super::sweeper;
 use crate::clock::now_ms;
 use crate::error::Error;
 use crate::model::{Secret, ShareId, expires_at, random_epoch};
@@ -48,7 +48,7 @@ impl Hub {
         let own = arbiters[0].handle();
         let open = OpenShares::default();
         let of_hub = open.clone();
-        let sweeper = (store.clone(), config.clone());
+        let of_sweeper = (store.clone(), config.clone());
         let hub = Self::start_in_arbiter(&own, move |_| Self {
             store,
             config,
@@ -57,7 +57,7 @@ impl Hub {
             closing: false,
         });
         let shares = Directory { hub, open };
-        Sweeper::start(&own, sweeper.0, shares.clone(), sweeper.1);
+        sweeper::start(&own, of_sweeper.0, shares.clone(), of_sweeper.1);
         shares
     }
 }
