@@ -103,12 +103,7 @@ pub enum Deletion {
 #[rtype(result = "()")]
 pub(super) struct LetGo;
 
-/// Deletes the share when its time is over. Answered when that is done, or there is nothing to do.
-#[derive(Message)]
-#[rtype(result = "Result<(), Error>")]
-pub struct End;
-
-/// The share was deleted beside this process, by its operator.
+/// The share was deleted by another than itself: by its operator beside this process, or because its time is over.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Removed;
