@@ -1,17 +1,19 @@
 // The page put together: the session, its connection, and the views of it.
 
 import { showChanges } from './changes.js'
-import { Connection } from './connection.js'
 import { arrange, el } from './dom.js'
+import { Environment } from './environment.js'
 import { downloadHtml } from './export.js'
 import { cost, duration, exactTime, short, timeAgo } from './format.js'
 import { Follow } from './follow.js'
 import { listen, showHelp } from './keyboard.js'
+import { Connection } from './load/connection.js'
+import { Session } from './load/session.js'
 import { Outline } from './outline.js'
 import { Search, reveal } from './search.js'
-import { Session } from './session.js'
 import { set, settings, show, sideBySide, toggle } from './settings.js'
 import { strings } from './strings.js'
+import { moment } from './values.js'
 import { Timeline, time } from './view/timeline.js'
 
 const id = location.pathname.split('/').filter(Boolean).at(-1)
@@ -120,15 +122,14 @@ function foldAll(open, which = '.part > details') {
 
 // What changed is gathered until the next frame of the screen: many small syncs cost one update.
 let pending
-function changed({ reset, messages, added, info }) {
+function changed({ all, messages, added, info }) {
   if (!pending) {
-    pending = { reset: false, messages: new Set(), added: 0, info: false }
+    pending = { all: false, messages: new Set(), added: 0 }
     requestAnimationFrame(update)
     // A page in the background gets no frames, and should still be current when it is looked at.
     if (document.hidden) setTimeout(update, 250)
   }
-  pending.reset ||= reset
-  pending.info ||= info
+  pending.all ||= all || info
   pending.added += added
   for (const message of messages) pending.messages.add(message)
 }
@@ -136,10 +137,9 @@ function changed({ reset, messages, added, info }) {
 let first = true
 function update() {
   if (!pending) return
-  const { reset, messages, added, info } = pending
+  const { all, messages, added } = pending
   pending = undefined
-  if (reset) timeline.reset()
-  follow.around(added, live, () => timeline.update(reset || info ? undefined : messages))
+  follow.around(added, live, () => timeline.update(all ? undefined : messages))
   outline.update(session)
   about()
   if (first && timelineNode.firstChild) {
@@ -175,8 +175,7 @@ function about() {
       ends && el('span', {}, `${strings.ends} `, time(ends)),
     ].filter(Boolean),
   )
-  const empty = session.messages.size === 0
-  noticeNode.hidden = !(empty && state === 'live') && state !== 'deleted' && state !== 'expired'
+  noticeNode.hidden = !(session.empty && state === 'live') && state !== 'deleted' && state !== 'expired'
   if (state === 'deleted' || state === 'expired') noticeNode.replaceChildren(strings[`${state}Hint`])
   else noticeNode.replaceChildren(el('strong', {}, strings.waiting), el('br'), strings.waitingHint)
   status()
@@ -239,27 +238,22 @@ listen({
   '?': showHelp,
 })
 
-const connection = new Connection(id, () => session)
-connection.addEventListener('frame', ({ detail }) => {
-  const change = session.apply(detail)
-  if (change.lost) connection.restart()
-  else changed(change)
-})
+const connection = new Connection(new URL(`/api/share/${id}`, location.href).href, session, new Environment())
+connection.addEventListener('change', ({ detail }) => changed(detail))
 connection.addEventListener('viewers', ({ detail }) => {
   viewersNode.textContent = strings.viewers(detail)
 })
 connection.addEventListener('state', ({ detail }) => {
-  const went = detail === 'live' && !live
   state = detail
   live = state === 'live'
   about()
-  if (went) askWhenItEnds()
+  if (live) connection.refresh()
+})
+connection.addEventListener('expiry', ({ detail }) => {
+  ends = moment(detail)
+  about()
 })
 // A sync may put the end off.
-const ASK_EVERY = 5 * 60_000
-setInterval(() => live && !document.hidden && askWhenItEnds(), ASK_EVERY)
-async function askWhenItEnds() {
-  ends = await connection.ends()
-  about()
-}
+const REFRESH_EVERY = 5 * 60_000
+setInterval(() => document.hidden || connection.refresh(), REFRESH_EVERY)
 connection.start()

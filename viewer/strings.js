@@ -43,7 +43,6 @@ export const strings = {
     offline: 'Offline',
     deleted: 'No longer shared',
     expired: 'Expired',
-    failed: 'Cannot load',
   },
   ends: 'Ends',
   ended: (when) => `Last change ${when}`,

@@ -4,6 +4,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import { answer, live, openPage, openShare, prompt, recordedBatches, session, setUp, shareRecorded, text } from '../lib/browser.mjs'
+import { shareLarge } from '../lib/large.mjs'
+import { Proxy } from '../lib/proxy.mjs'
 import { Server, Share } from '../lib/server.mjs'
 
 const { browser, server } = await setUp()
@@ -74,6 +76,66 @@ test('a server that stops and starts again is found again, and nothing is missin
     assert.deepEqual(page.record.errors, [])
   } finally {
     await server.close()
+  }
+})
+
+test('a proxy that answers 404 for a while ends nothing: the page reconnects by itself', async () => {
+  const share = await server.share()
+  await share.sync(session(), ...prompt('Before'), ...answer([text('old answer')]))
+  const proxy = await Proxy.start(server.url)
+  try {
+    const page = await openPage(browser)
+    await page.goto(`${proxy.url}/s/${share.id}`)
+    await live(page)
+    let lies = 0
+    const enough = new Promise((resolve) => {
+      proxy.answer = () => {
+        if ((lies += 1) > 1) resolve()
+        return { status: 404, type: 'text/plain', body: '404 page not found' }
+      }
+    })
+    proxy.cut()
+    await page.locator('.state[data-state=reconnecting]').getByText('Reconnecting').waitFor()
+    await share.sync(...prompt('Meanwhile'))
+    await enough
+    assert.equal(await page.locator('.state').getAttribute('data-state'), 'reconnecting')
+    assert.ok(await page.getByText('old answer').isVisible())
+    proxy.answer = () => undefined
+    await live(page)
+    await page.locator('.prompt-text').getByText('Meanwhile').waitFor()
+    assert.deepEqual(page.record.errors, [])
+  } finally {
+    await proxy.close()
+  }
+})
+
+test('a page that comes to the front or online while it loads has one socket, and loads nothing twice', async () => {
+  const share = await shareLarge(server, 400, 4 << 20)
+  const message = { type: 'message', data: { id: 'msg_9', role: 'assistant', time: { created: 2e12 } } }
+  const streamed = (words) => ({ type: 'part', data: { id: 'prt_9', messageID: 'msg_9', type: 'text', text: words } })
+  await share.sync(message, streamed('One'))
+  const proxy = await Proxy.start(server.url)
+  try {
+    const page = await openPage(browser)
+    let pages = 0
+    proxy.answer = async ({ path }) => {
+      if (path.includes('/items') && (pages += 1) === 3) {
+        await page.evaluate(() => {
+          for (const [name, target] of [['online', window], ['visibilitychange', document], ['online', window]]) target.dispatchEvent(new Event(name))
+        })
+      }
+    }
+    await page.goto(`${proxy.url}/s/${share.id}`)
+    await live(page)
+    const loaded = pages
+    assert.ok(loaded >= 4, `${loaded} pages`)
+    let words = 'One'
+    for (let at = 0; at < 10; at++) await share.sync(streamed((words += ` word ${at}`)))
+    await page.waitForFunction((words) => document.querySelector('[id=prt_9] .markdown')?.textContent.trim() === words, words)
+    const { json } = await server.request('GET', `/api/share/${share.id}`)
+    assert.deepEqual([pages - loaded, proxy.count(/\/poll/), proxy.open, json.viewers], [0, 1, 1, 1])
+  } finally {
+    await proxy.close()
   }
 })
 

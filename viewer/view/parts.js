@@ -21,13 +21,16 @@ function text(part) {
   const body = el('div', { class: 'markdown' })
   const node = frame(part, 'text', body, copyButton(strings, () => shown))
   let shown
+  let drawn = false
   const update = (newer) => {
     if (newer.text === shown) return
-    const first = shown === undefined
     shown = newer.text
     // Far from the screen the plain text stands in, so that nothing jumps and find-in-page finds it.
-    if (first) body.textContent = shown
-    whenNear(body, () => renderMarkdown(body, shown))
+    if (!drawn) body.textContent = shown
+    whenNear(body, () => {
+      drawn = true
+      renderMarkdown(body, shown)
+    })
   }
   update(part)
   return { node, update, text: () => shown }

@@ -2,7 +2,7 @@
 
 import { arrange, copyButton, el, finishWithin } from '../dom.js'
 import { cost, duration, exactTime, short, timeAgo } from '../format.js'
-import { promptText, tokenCount } from '../session.js'
+import { promptText, tokenCount } from '../load/session.js'
 import { strings } from '../strings.js'
 import { fileBody, frame } from './frame.js'
 import { errorText, partView } from './parts.js'
@@ -15,11 +15,6 @@ export class Timeline {
   constructor(root, session) {
     this.root = root
     this.session = session
-  }
-
-  reset() {
-    this.#turns.clear()
-    this.root.replaceChildren()
   }
 
   /** Brings the page up to date for the messages that changed; all of them when none are named. */
