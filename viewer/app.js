@@ -1,7 +1,7 @@
 // The page put together: the session, its connection, and the views of it.
 
 import { showChanges } from './changes.js'
-import { arrange, el } from './dom.js'
+import { arrange, el, guarded } from './dom.js'
 import { Environment } from './environment.js'
 import { downloadHtml } from './export.js'
 import { cost, duration, exactTime, short, timeAgo } from './format.js'
@@ -13,7 +13,7 @@ import { Outline } from './outline.js'
 import { Search, reveal } from './search.js'
 import { set, settings, show, sideBySide, toggle } from './settings.js'
 import { strings } from './strings.js'
-import { moment } from './values.js'
+import { moment, text } from './values.js'
 import { Timeline, time } from './view/timeline.js'
 
 const id = location.pathname.split('/').filter(Boolean).at(-1)
@@ -140,8 +140,8 @@ function update() {
   const { all, messages, added } = pending
   pending = undefined
   follow.around(added, live, () => timeline.update(all ? undefined : messages))
-  outline.update(session)
-  about()
+  guarded(() => outline.update(session))
+  guarded(about)
   if (first && timelineNode.firstChild) {
     first = false
     toHash()
@@ -152,7 +152,7 @@ let live = false
 let ends
 let state = 'loading'
 function about() {
-  const title = session.info?.title || strings.untitled
+  const title = text(session.info?.title) || strings.untitled
   if (titleNode.textContent !== title) {
     titleNode.textContent = title
     topTitle.textContent = title
@@ -160,12 +160,12 @@ function about() {
   }
   const { started, ended, tokens, cost: spent } = session.totals()
   const models = [...new Set(session.ordered().map(({ info }) => info.modelID).filter(Boolean))]
-  const names = models.map((model) => session.models.find(({ id }) => id === model)?.name ?? model)
+  const names = models.map((model) => text(session.models.find(({ id }) => id === model)?.name ?? model))
   const undone = session.undone()
   arrange(
     factsNode,
     [
-      session.info?.directory && el('span', { class: 'path', dir: 'auto' }, session.info.directory),
+      session.info?.directory && el('span', { class: 'path', dir: 'auto' }, text(session.info.directory)),
       names.length && el('span', { dir: 'auto' }, names.join(', ')),
       started && time(started),
       started && ended > started && el('span', {}, duration(ended - started)),
@@ -202,7 +202,8 @@ setInterval(() => {
 
 /** Goes to the part that the address names. */
 function toHash() {
-  const node = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)))
+  const name = guarded(() => decodeURIComponent(location.hash.slice(1)))
+  const node = name && document.getElementById(name)
   if (!node) return
   reveal(node)
   node.scrollIntoView({ block: 'start' })

@@ -34,21 +34,16 @@ export function json(value) {
 }
 
 /**
- * A text. A list of texts, or of blocks of text as model providers write them, is their texts; all else is shown as
- * JSON.
+ * A text, or what is one but for its shape: a number, a list of texts, or of blocks of text as model providers write
+ * them. Nothing when it is something else.
  */
-export function text(value) {
+export function plainText(value) {
   if (typeof value === 'string') return value
-  if (value === undefined || value === null) return ''
-  if (Array.isArray(value)) {
-    const blocks = value.map((block) =>
-      typeof block === 'string'
-        ? block
-        : block?.type === 'text' && typeof block.text === 'string'
-          ? block.text
-          : undefined,
-    )
-    if (!blocks.includes(undefined)) return blocks.join('\n')
-  }
-  return json(value)
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
+  if (!Array.isArray(value)) return undefined
+  const blocks = value.map((block) => (isRecord(block) && block.type === 'text' ? block.text : block))
+  return blocks.every((block) => typeof block === 'string') ? blocks.join('\n') : undefined
 }
+
+/** Any value as a text: what is none as JSON, what is not there as nothing. */
+export const text = (value) => (value === undefined || value === null ? '' : (plainText(value) ?? json(value)))
