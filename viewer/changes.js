@@ -11,7 +11,8 @@ export function changesOf(session) {
   const own = (session.diffs ?? [])
     .filter(isRecord)
     .filter(({ patch, before, after }) => patch || before !== undefined || after !== undefined)
-  if (own.length) return own.map((diff) => ({ file: text(diff.file), patch: diff.patch ? text(diff.patch) : patchOf(diff) }))
+  if (own.length)
+    return own.map((diff) => ({ file: text(diff.file), patch: diff.patch ? text(diff.patch) : patchOf(diff) }))
   const gathered = []
   for (const message of session.ordered()) {
     for (const part of session.partsOf(message)) {
@@ -28,7 +29,10 @@ export function changesOf(session) {
 function patchOf(diff) {
   const file = text(diff.file)
   const { hunks } = structuredPatch(file, file, text(diff.before), text(diff.after))
-  const lines = hunks.flatMap((hunk) => [`@@ -${hunk.oldStart},${hunk.oldLines} +${hunk.newStart},${hunk.newLines} @@`, ...hunk.lines])
+  const lines = hunks.flatMap((hunk) => [
+    `@@ -${hunk.oldStart},${hunk.oldLines} +${hunk.newStart},${hunk.newLines} @@`,
+    ...hunk.lines,
+  ])
   return [`--- ${file}`, `+++ ${file}`, ...lines, ''].join('\n')
 }
 
@@ -38,8 +42,25 @@ export function showChanges(session) {
   const dialog = el(
     'dialog',
     { class: 'sheet', 'aria-label': strings.changes },
-    el('header', {}, el('h2', {}, strings.changes), el('span', { class: 'count' }, strings.files(new Set(changes.map(({ file }) => file)).size)), close),
-    el('div', { class: 'sheet-body' }, changes.length ? changes.map(({ file, patch }) => guarded(() => diffView(patch, file), () => el('pre', {}, patch))) : el('p', { class: 'note' }, strings.changesNone)),
+    el(
+      'header',
+      {},
+      el('h2', {}, strings.changes),
+      el('span', { class: 'count' }, strings.files(new Set(changes.map(({ file }) => file)).size)),
+      close,
+    ),
+    el(
+      'div',
+      { class: 'sheet-body' },
+      changes.length
+        ? changes.map(({ file, patch }) =>
+            guarded(
+              () => diffView(patch, file),
+              () => el('pre', {}, patch),
+            ),
+          )
+        : el('p', { class: 'note' }, strings.changesNone),
+    ),
   )
   close.addEventListener('click', () => dialog.close())
   dialog.addEventListener('close', () => dialog.remove())

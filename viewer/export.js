@@ -1,5 +1,5 @@
-// Taking the session along as one HTML file. Markdown and JSON come from the server, which has them for readers without this
-// page too.
+// Taking the session along as one HTML file. Markdown and JSON come from the server, which has them for readers
+// without this page too.
 
 import { el } from './dom.js'
 import { text } from './values.js'
@@ -14,7 +14,10 @@ export async function downloadHtml(session, timeline) {
   page.head.append(
     make(page, 'meta', { charset: 'utf-8' }),
     make(page, 'meta', { name: 'viewport', content: 'width=device-width, initial-scale=1' }),
-    make(page, 'meta', { 'http-equiv': 'Content-Security-Policy', content: "default-src 'none'; style-src 'unsafe-inline'; img-src data:" }),
+    make(page, 'meta', {
+      'http-equiv': 'Content-Security-Policy',
+      content: "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+    }),
     make(page, 'meta', { name: 'referrer', content: 'no-referrer' }),
   )
   const main = page.importNode(timeline.root, true)
@@ -42,6 +45,11 @@ function save(file, type, content) {
 }
 
 function name(session) {
-  const title = (text(session.info?.title) || 'session').normalize('NFKD').replace(/[^\w -]/g, '').trim().replace(/\s+/g, '-').toLowerCase()
+  const title = (text(session.info?.title) || 'session')
+    .normalize('NFKD')
+    .replace(/[^\w -]/g, '')
+    .trim()
+    .replace(/\s+/g, '-')
+    .toLowerCase()
   return title.slice(0, 60) || 'session'
 }

@@ -9,7 +9,8 @@ import { answer, openPage, openShare, prompt, session, setUp, text, tool } from 
 
 const { browser, server } = await setUp()
 
-const fixture = async (name) => JSON.parse(await readFile(new URL(`../fixtures/odd/${name}.json`, import.meta.url), 'utf8'))
+const fixture = async (name) =>
+  JSON.parse(await readFile(new URL(`../fixtures/odd/${name}.json`, import.meta.url), 'utf8'))
 
 /** Opens a share of these items with everything that folds open, and takes it along as HTML. */
 async function open(items) {
@@ -51,17 +52,48 @@ for (const { name, item } of await fixture('items')) {
 }
 
 test('a question whose questions are a text is shown by its name, its error and its input', async () => {
-  const conclusions = ['first prompt', 'answer one', 'conclusion one', 'second prompt', 'answer two', 'third prompt', 'answer three']
-  await holds(await fixture('question-as-string'), ...conclusions, 'Question', 'expected an array, got a string', 'Which database?')
+  const conclusions = [
+    'first prompt',
+    'answer one',
+    'conclusion one',
+    'second prompt',
+    'answer two',
+    'third prompt',
+    'answer three',
+  ]
+  await holds(
+    await fixture('question-as-string'),
+    ...conclusions,
+    'Question',
+    'expected an array, got a string',
+    'Which database?',
+  )
 })
 
 test('texts that are lists of texts are shown as texts', async () => {
-  const page = await holds(await fixture('text-as-array'), 'first prompt', 'before', 'inner', 'thought', 'after', 'the last answer')
+  const page = await holds(
+    await fixture('text-as-array'),
+    'first prompt',
+    'before',
+    'inner',
+    'thought',
+    'after',
+    'the last answer',
+  )
   assert.equal(await page.locator('.part-raw').count(), 0)
 })
 
 test('outputs and errors that are objects are shown as JSON', async () => {
-  await holds(await fixture('output-as-object'), 'before', '"stdout": "hello"', 'file body', '"result": "child said"', '"message": "boom"', 'after', 'the last answer')
+  await holds(
+    await fixture('output-as-object'),
+    'before',
+    '"stdout": "hello"',
+    'file body',
+    '"result": "child said"',
+    '"message": "boom"',
+    'after',
+    'the last answer',
+  )
 })
 
 test('times that are texts do not take the session away', async () => {
@@ -70,7 +102,14 @@ test('times that are texts do not take the session away', async () => {
 })
 
 test('parts of types that nobody knows yet are a quiet line, and their data is one press away', async () => {
-  const page = await holds(await fixture('unknown-part'), 'before', 'snapshot-v9', 'from a newer client', 'after', 'the last answer')
+  const page = await holds(
+    await fixture('unknown-part'),
+    'before',
+    'snapshot-v9',
+    'from a newer client',
+    'after',
+    'the last answer',
+  )
   await page.reload()
   const line = page.locator('.part-raw', { hasText: 'snapshot-v9' })
   await line.waitFor()
@@ -91,7 +130,12 @@ test('names that every object has are names like others', async () => {
       text('Answered'),
     ]),
   ]
-  const said = names.flatMap((name) => [`a part of type ${name}`, `a call of ${name}`, `out of ${name}`, `a file of ${name}`])
+  const said = names.flatMap((name) => [
+    `a part of type ${name}`,
+    `a call of ${name}`,
+    `out of ${name}`,
+    `a file of ${name}`,
+  ])
   await holds(items, 'Asked', ...said, 'Answered')
 })
 
@@ -119,18 +163,66 @@ test('a part that becomes odd, and one that is mended, change in place', async (
 test('every field of a session may be of any type', async () => {
   const values = [null, 5, 'text', [], [null], {}, { a: 1 }, true]
   const states = (value) => [
-    { status: value, input: value, output: value, error: value, metadata: value, attachments: value, time: value, title: value },
-    { status: 'completed', input: { command: value, filePath: value, pattern: value, url: value, prompt: value, todos: value, questions: value, content: value, patchText: value }, output: value, metadata: { exit: value, diff: value, files: value, todos: value, answers: value }, attachments: [value], time: { start: value, end: value } },
+    {
+      status: value,
+      input: value,
+      output: value,
+      error: value,
+      metadata: value,
+      attachments: value,
+      time: value,
+      title: value,
+    },
+    {
+      status: 'completed',
+      input: {
+        command: value,
+        filePath: value,
+        pattern: value,
+        url: value,
+        prompt: value,
+        todos: value,
+        questions: value,
+        content: value,
+        patchText: value,
+      },
+      output: value,
+      metadata: { exit: value, diff: value, files: value, todos: value, answers: value },
+      attachments: [value],
+      time: { start: value, end: value },
+    },
   ]
   for (const value of values) {
-    const tools = ['bash', 'read', 'edit', 'write', 'apply_patch', 'grep', 'todowrite', 'task', 'question', 'webfetch', 'mcp_thing']
+    const tools = [
+      'bash',
+      'read',
+      'edit',
+      'write',
+      'apply_patch',
+      'grep',
+      'todowrite',
+      'task',
+      'question',
+      'webfetch',
+      'mcp_thing',
+    ]
     await holds(
       [
         session({ title: value, directory: value, time: value, revert: value, cost: value }),
         ...prompt('PROMPT-SEEN', { mime: value, filename: value, url: value, source: value }),
         ...answer(
           [
-            ...['text', 'reasoning', 'file', 'patch', 'agent', 'retry', 'compaction', 'subtask', value].map((type) => ({ type, text: value, files: value, name: value, attempt: value, error: value, description: value, prompt: value, time: value })),
+            ...['text', 'reasoning', 'file', 'patch', 'agent', 'retry', 'compaction', 'subtask', value].map((type) => ({
+              type,
+              text: value,
+              files: value,
+              name: value,
+              attempt: value,
+              error: value,
+              description: value,
+              prompt: value,
+              time: value,
+            })),
             ...tools.flatMap((name) => states(value).map((state) => ({ type: 'tool', tool: name, state }))),
             { type: 'tool', tool: value, state: value },
             text('ANSWER-SEEN'),

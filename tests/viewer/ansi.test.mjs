@@ -1,4 +1,5 @@
-// Of a line that a progress bar rewrites, what was written last is shown; and long lines cost no more than their length.
+// Of a line that a progress bar rewrites, what was written last is shown; and long lines cost no more than their
+// length.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -15,7 +16,8 @@ test('what was written last on a line stays', () => {
     'abc\r\rd': 'd',
     '': '',
   }
-  for (const [written, shown] of Object.entries(cases)) assert.equal(lastOfEachLine(written), shown, JSON.stringify(written))
+  for (const [written, shown] of Object.entries(cases))
+    assert.equal(lastOfEachLine(written), shown, JSON.stringify(written))
 })
 
 test('a line of a million characters is no matter', () => {

@@ -174,7 +174,7 @@ for (const [name, { elsewhere, ...lie }] of Object.entries(LIES)) {
     }))
 }
 
-test('what is not believed later is not believed at first either, nor in the place of a page in the middle', async () => {
+test('what is not believed later is not believed at first either, nor between two pages', async () => {
   const share = await shareLarge(server, 200, 2 << 20)
   for (const [name, { elsewhere, ...lie }] of Object.entries(LIES)) {
     if (elsewhere) continue
@@ -437,7 +437,7 @@ test('it says when the share ends, and a lie does not take that back', async () 
   )
 })
 
-test('an append that does not fit loads everything anew, later and later, and what is shown stays until that is done', () =>
+test('an append that does not fit loads all anew, later and later, and what is shown stays until then', () =>
   scene(async ({ share, proxy, reader, world }) => {
     const stored = await share.data()
     const position = () => reader.session.position
@@ -545,7 +545,8 @@ const SEEDS = process.env.BRUTUS_SEED
   ? [Number(process.env.BRUTUS_SEED)]
   : Array.from({ length: Number(process.env.BRUTUS_SEEDS ?? 40) }, (_, seed) => seed)
 
-test(`whatever happens in whatever order, in the end there is one socket and what the server has (${SEEDS.length} seeds)`, async () => {
+const NAME = `whatever happens in whatever order, in the end there is one socket, and all is there (${SEEDS.length} seeds)`
+test(NAME, async () => {
   const large = await shareLarge(server, 300, 2 << 20)
   for (const seed of SEEDS) {
     const next = random(seed)

@@ -1,9 +1,10 @@
 // How the session gets here and stays current. Knows no page: it brings the session up to date, and emits events.
 //
-// One attempt at a time: it loads what is missing by pages of `/items`, which are compressed, and then stays live over a
-// WebSocket until something ends it. Everything that an attempt starts is bound to its abort signal: its requests are
-// cancelled with it, its socket is closed, its timers stop, and a handler that still runs does nothing. So there is never
-// a second socket, and an event can at most end the attempt under way or shorten the delay before the next.
+// One attempt at a time: it loads what is missing by pages of `/items`, which are compressed, and then stays live
+// over a WebSocket until something ends it. Everything that an attempt starts is bound to its abort signal: its
+// requests are cancelled with it, its socket is closed, its timers stop, and a handler that still runs does nothing.
+// So there is never a second socket, and an event can at most end the attempt under way or shorten the delay before
+// the next.
 
 import { Over, ask, isItemsFrame, isSummary, parsed } from './answers.js'
 
@@ -48,9 +49,9 @@ export class Connection extends EventTarget {
   #stopped = false
 
   /**
-   * `url` is the share's in the API. `environment` is what this runs in: `online`, `now()`, `after(ms, action)` (returns
-   * what cancels it), `fetch`, `WebSocket`, and the events `online`, `offline`, `front` (the page became visible) and
-   * `woke` (the machine was suspended).
+   * `url` is the share's in the API. `environment` is what this runs in: `online`, `now()`, `after(ms, action)`
+   * (returns what cancels it), `fetch`, `WebSocket`, and the events `online`, `offline`, `front` (the page became
+   * visible) and `woke` (the machine was suspended).
    */
   constructor(url, session, environment, timing = {}) {
     super()
@@ -219,8 +220,9 @@ export class Connection extends EventTarget {
   }
 
   /**
-   * Asks for the share's summary: when it ends, and whether the server has more than what came here. When that does not
-   * come, the socket is dead without a close, and is replaced. Does nothing while not live, or soon after the last time.
+   * Asks for the share's summary: when it ends, and whether the server has more than what came here. When that does
+   * not come, the socket is dead without a close, and is replaced. Does nothing while not live, or soon after the
+   * last time.
    */
   async refresh() {
     const attempt = this.#attempt

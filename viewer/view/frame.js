@@ -1,5 +1,5 @@
-// What parts of all kinds are made of: their frame with its link, lines that open, long texts, and files. And what stands
-// in for a part that cannot be shown.
+// What parts of all kinds are made of: their frame with its link, lines that open, long texts, and files. And what
+// stands in for a part that cannot be shown.
 
 import { copyButton, el, guarded } from '../dom.js'
 import { bytes, count } from '../format.js'
@@ -17,14 +17,18 @@ const FIRST_CHARACTERS = 12_000
 
 /** The frame of a part: its kind, its link, its content. */
 export function frame(part, kind, ...content) {
-  const anchor = el('a', { class: 'anchor', href: `#${part.id}`, title: strings.copyLink, 'aria-label': strings.copyLink }, '#')
+  const anchor = el(
+    'a',
+    { class: 'anchor', href: `#${part.id}`, title: strings.copyLink, 'aria-label': strings.copyLink },
+    '#',
+  )
   anchor.addEventListener('click', () => navigator.clipboard?.writeText(new URL(`#${part.id}`, location.href).href))
   return el('div', { class: `part part-${kind}`, id: part.id, dataset: { kind } }, anchor, ...content)
 }
 
 /**
- * A part that opens: a line, and what is under it. The body is made when it is first opened; until then its text stands in,
- * so that find-in-page finds it, and browsers that open what they find do.
+ * A part that opens: a line, and what is under it. The body is made when it is first opened; until then its text
+ * stands in, so that find-in-page finds it, and browsers that open what they find do.
  */
 export function folded(part, kind, summary, body, plain, open = opened(kind)) {
   const inner = el('div', { class: 'body' }, open ? '' : plain.slice(0, STAND_IN_CHARACTERS))
@@ -61,7 +65,9 @@ export function output(content, render = (node, shown) => (node.textContent = sh
   return box
 }
 
-/** What stands in for a part that this page does not know, or cannot show: its type, its name, and its JSON on request. */
+/**
+ * What stands in for a part that this page does not know, or cannot show: its type, its name, and its JSON on request.
+ */
 export function rawView(part) {
   const whole = json(part)
   const name = [part.tool, part.name, part.filename].find((name) => typeof name === 'string')
@@ -79,7 +85,9 @@ export function rawView(part) {
   return { node, text: () => whole }
 }
 
-/** A file that is in the session: a picture, or a chip that says what it is. What is no file at all is shown as it is. */
+/**
+ * A file that is in the session: a picture, or a chip that says what it is. What is no file at all is shown as it is.
+ */
 export function fileBody(part) {
   if (!isRecord(part)) return output(json(part))
   const url = typeof part.url === 'string' ? part.url : ''
@@ -88,12 +96,26 @@ export function fileBody(part) {
   const source = kind.startsWith('image/') && safeImage(url)
   if (source) {
     const image = el('img', { src: source, alt: name, loading: 'lazy', decoding: 'async' })
-    return el('button', { class: 'picture', type: 'button', 'aria-label': `${strings.image}: ${name}`, onclick: () => lightbox(source, name) }, image)
+    return el(
+      'button',
+      {
+        class: 'picture',
+        type: 'button',
+        'aria-label': `${strings.image}: ${name}`,
+        onclick: () => lightbox(source, name),
+      },
+      image,
+    )
   }
   const inline = /^data:[^,]*,/.test(url)
-  const label = [el('span', { class: 'chip-name', dir: 'auto' }, name), el('span', { class: 'chip-kind' }, kind, inline ? `, ${bytes((url.length * 3) / 4)}` : '')]
+  const label = [
+    el('span', { class: 'chip-name', dir: 'auto' }, name),
+    el('span', { class: 'chip-kind' }, kind, inline ? `, ${bytes((url.length * 3) / 4)}` : ''),
+  ]
   const link = safeLink(url)
-  return link ? el('a', { class: 'chip', href: link, target: '_blank', rel: 'noopener noreferrer nofollow' }, ...label) : el('span', { class: 'chip' }, ...label)
+  return link
+    ? el('a', { class: 'chip', href: link, target: '_blank', rel: 'noopener noreferrer nofollow' }, ...label)
+    : el('span', { class: 'chip' }, ...label)
 }
 
 function lightbox(source, name) {

@@ -1,5 +1,5 @@
-// One part of a message as an element, by its kind. Each view has an `update(part)`, so that a text that grows is the same
-// element all along.
+// One part of a message as an element, by its kind. Each view has an `update(part)`, so that a text that grows is the
+// same element all along.
 
 import { copyButton, el, guarded, whenNear } from '../dom.js'
 import { duration } from '../format.js'
@@ -14,7 +14,10 @@ import { toolView } from './tools.js'
 export function partView(part) {
   if (SILENT.has(part.type)) return undefined
   const make = own(VIEWS, part.type) ?? rawView
-  return guarded(() => make(part), () => rawView(part))
+  return guarded(
+    () => make(part),
+    () => rawView(part),
+  )
 }
 
 const VIEWS = { text: words, reasoning, tool: toolView, file, patch, agent, retry, compaction, subtask }
@@ -34,7 +37,12 @@ function words(part) {
   if (first.raw) return rawView(part)
   if (!first.words) return undefined
   const body = el('div', { class: 'markdown' })
-  const node = frame(part, 'text', body, copyButton(strings, () => shown))
+  const node = frame(
+    part,
+    'text',
+    body,
+    copyButton(strings, () => shown),
+  )
   let shown
   let drawn = false
   // Takes a newer version, when that is a text too.
@@ -61,11 +69,18 @@ function reasoning(part) {
   if (!words) return undefined
   const { start, end } = times(part)
   const took = end ? duration(end - start) : ''
-  const line = words.trim().split('\n')[0].replace(/[*_`#]/g, '')
+  const line = words
+    .trim()
+    .split('\n')[0]
+    .replace(/[*_`#]/g, '')
   const { node } = folded(
     part,
     'reasoning',
-    [el('span', { class: 'tool-name' }, strings.reasoning), el('span', { class: 'tool-what' }, line), el('span', { class: 'tool-meta' }, took)],
+    [
+      el('span', { class: 'tool-name' }, strings.reasoning),
+      el('span', { class: 'tool-what' }, line),
+      el('span', { class: 'tool-meta' }, took),
+    ],
     () => {
       const body = el('div', { class: 'markdown' })
       renderMarkdown(body, words)
@@ -88,13 +103,21 @@ function patch(part) {
     part,
     'patch',
     [el('span', { class: 'tool-name' }, strings.patchOf(files.length))],
-    () => el('ul', { class: 'plain' }, files.map((file) => el('li', {}, el('code', { dir: 'auto' }, file)))),
+    () =>
+      el(
+        'ul',
+        { class: 'plain' },
+        files.map((file) => el('li', {}, el('code', { dir: 'auto' }, file))),
+      ),
     files.join('\n'),
   )
   return { node, text: () => files.join('\n') }
 }
 
-const note = (part, kind, ...words) => ({ node: frame(part, kind, el('p', { class: 'note' }, ...words)), text: () => words.join(' ') })
+const note = (part, kind, ...words) => ({
+  node: frame(part, kind, el('p', { class: 'note' }, ...words)),
+  text: () => words.join(' '),
+})
 
 function agent(part) {
   return note(part, 'agent', strings.agentSwitch(text(part.name)))

@@ -30,7 +30,11 @@ export class Timeline {
         this.#turns.set(turn.id, view)
       }
       const ids = [turn.id, ...turn.answers.map(({ id }) => id)]
-      if (isNew || !changed || ids.length !== view.messages || ids.some((id) => changed.has(id))) guarded(() => view.update(turn, this.session), () => view.updateRaw(turn, this.session))
+      if (isNew || !changed || ids.length !== view.messages || ids.some((id) => changed.has(id)))
+        guarded(
+          () => view.update(turn, this.session),
+          () => view.updateRaw(turn, this.session),
+        )
       nodes.push(view.node)
     }
     const shown = new Set(turns.map(({ id }) => id))
@@ -71,7 +75,11 @@ class TurnView {
   update({ prompt, answers }, session) {
     this.messages = 1 + answers.length
     this.promptNode.hidden = !prompt
-    if (prompt) guarded(() => this.#prompt(prompt, session), () => this.promptNode.replaceChildren(output(json(session.partsOf(prompt)))))
+    if (prompt)
+      guarded(
+        () => this.#prompt(prompt, session),
+        () => this.promptNode.replaceChildren(output(json(session.partsOf(prompt)))),
+      )
     const seen = new Set()
     const blocks = []
     let run = []
@@ -105,7 +113,10 @@ class TurnView {
     flush()
     for (const id of this.#parts.keys()) if (!seen.has(id)) this.#parts.delete(id)
     arrange(this.answer, blocks)
-    guarded(() => this.#footer(answers), () => this.foot.replaceChildren())
+    guarded(
+      () => this.#footer(answers),
+      () => this.foot.replaceChildren(),
+    )
   }
 
   /** The element of a part; the one it had before, where it is the same part. */
@@ -137,11 +148,36 @@ class TurnView {
         {},
         el('h2', {}, strings.you),
         time(record(message.info.time).created),
-        el('a', { class: 'anchor', href: `#${message.id}`, title: strings.copyLink, 'aria-label': strings.copyLink, onclick: () => navigator.clipboard?.writeText(new URL(`#${message.id}`, location.href).href) }, '#'),
+        el(
+          'a',
+          {
+            class: 'anchor',
+            href: `#${message.id}`,
+            title: strings.copyLink,
+            'aria-label': strings.copyLink,
+            onclick: () => navigator.clipboard?.writeText(new URL(`#${message.id}`, location.href).href),
+          },
+          '#',
+        ),
         words ? copyButton(strings, words) : '',
       ),
       el('div', { class: 'prompt-text', dir: 'auto' }, words),
-      files.length ? el('div', { class: 'files' }, files.map((file) => el('div', { id: file.id }, guarded(() => fileBody(file), () => output(json(file)))))) : '',
+      files.length
+        ? el(
+            'div',
+            { class: 'files' },
+            files.map((file) =>
+              el(
+                'div',
+                { id: file.id },
+                guarded(
+                  () => fileBody(file),
+                  () => output(json(file)),
+                ),
+              ),
+            ),
+          )
+        : '',
       ...others.filter(Boolean),
     )
   }
@@ -153,13 +189,23 @@ class TurnView {
     if (!group) {
       const label = el('span', { class: 'tool-what' })
       const inner = el('div', { class: 'group' })
-      const details = el('details', { class: 'fold' }, el('summary', {}, el('span', { class: 'dot completed' }), label), inner)
+      const details = el(
+        'details',
+        { class: 'fold' },
+        el('summary', {}, el('span', { class: 'dot completed' }), label),
+        inner,
+      )
       group = { node: el('div', { class: 'part part-tool', dataset: { kind: 'tool' } }, details), label, inner }
       this.#groups.set(id, group)
     }
-    const reads = new Set(run.filter(({ part }) => part.tool === 'read').map(({ part }) => text(record(record(part.state).input).filePath))).size
+    const reads = new Set(
+      run.filter(({ part }) => part.tool === 'read').map(({ part }) => text(record(record(part.state).input).filePath)),
+    ).size
     group.label.textContent = strings.lookedAt(reads, run.filter(({ part }) => part.tool !== 'read').length)
-    arrange(group.inner, run.map(({ view }) => view.node))
+    arrange(
+      group.inner,
+      run.map(({ view }) => view.node),
+    )
     return group.node
   }
 
@@ -169,7 +215,16 @@ class TurnView {
     const known = this.#parts.get(id)
     if (known?.words === words) return known.view.node
     const aborted = message.info.error.name === 'MessageAbortedError'
-    const node = frame({ id: `error-${message.id}` }, 'error', el('p', { class: aborted ? 'note' : 'error-text', role: 'note' }, aborted ? '' : el('strong', {}, `${strings.error}: `), words))
+    const node = frame(
+      { id: `error-${message.id}` },
+      'error',
+      el(
+        'p',
+        { class: aborted ? 'note' : 'error-text', role: 'note' },
+        aborted ? '' : el('strong', {}, `${strings.error}: `),
+        words,
+      ),
+    )
     this.#parts.set(id, { part: undefined, words, view: { node, text: () => words } })
     return node
   }
@@ -182,13 +237,26 @@ class TurnView {
     const ended = times(last).completed
     const tokens = infos.reduce((sum, info) => sum + tokenCount(info.tokens), 0)
     const spent = infos.reduce((sum, info) => sum + (number(info.cost) ?? 0), 0)
-    const words = [text(last.modelID), started && ended && duration(ended - started), tokens && strings.tokens(short(tokens)), cost(spent)]
-    this.foot.replaceChildren(...words.filter(Boolean).map((word) => el('span', {}, word)), ended || !started ? '' : el('span', { class: 'busy' }, strings.running))
+    const words = [
+      text(last.modelID),
+      started && ended && duration(ended - started),
+      tokens && strings.tokens(short(tokens)),
+      cost(spent),
+    ]
+    this.foot.replaceChildren(
+      ...words.filter(Boolean).map((word) => el('span', {}, word)),
+      ended || !started ? '' : el('span', { class: 'busy' }, strings.running),
+    )
   }
 
   searchable() {
     const prompt = this.promptText ? [{ node: this.promptNode, text: this.promptText }] : []
-    return [...prompt, ...[...this.#parts.values()].filter(({ view }) => view?.text).map(({ view }) => ({ node: view.node, text: view.text() }))]
+    return [
+      ...prompt,
+      ...[...this.#parts.values()]
+        .filter(({ view }) => view?.text)
+        .map(({ view }) => ({ node: view.node, text: view.text() })),
+    ]
   }
 }
 
@@ -196,7 +264,11 @@ class TurnView {
 export function time(value) {
   const ms = moment(value)
   if (ms === undefined) return undefined
-  return el('time', { datetime: new Date(ms).toISOString(), title: exactTime(ms), dataset: { ms: String(ms) } }, timeAgo(ms))
+  return el(
+    'time',
+    { datetime: new Date(ms).toISOString(), title: exactTime(ms), dataset: { ms: String(ms) } },
+    timeAgo(ms),
+  )
 }
 
 function keepOpen(older, newer) {

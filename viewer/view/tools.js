@@ -28,11 +28,26 @@ export function toolView(part) {
   const summary = [
     el('span', { class: `dot ${status}`, title: text(state.status) }),
     el('span', { class: 'tool-name', dir: 'auto' }, nameOf(tool)),
-    el('span', { class: 'tool-what', dir: 'auto' }, guarded(() => what(tool, record(state.input), state))),
-    el('span', { class: 'tool-meta' }, guarded(() => meta(tool, state))),
+    el(
+      'span',
+      { class: 'tool-what', dir: 'auto' },
+      guarded(() => what(tool, record(state.input), state)),
+    ),
+    el(
+      'span',
+      { class: 'tool-meta' },
+      guarded(() => meta(tool, state)),
+    ),
   ]
   const plain = searchable(tool, state)
-  const { node, details } = folded(part, kind, summary, () => body(tool, state), plain, kind === 'edit' || status === 'error' || undefined)
+  const { node, details } = folded(
+    part,
+    kind,
+    summary,
+    () => body(tool, state),
+    plain,
+    kind === 'edit' || status === 'error' || undefined,
+  )
   node.dataset.tool = tool
   node.dataset.status = status
   if (tool === 'todowrite' || tool === 'question') {
@@ -104,9 +119,18 @@ function body(tool, state) {
   const input = state.input ?? {}
   const make = isRecord(input) ? own(BODIES, tool) : undefined
   const parts = [guarded(() => make?.(input, state)) ?? unknown(state)].flat()
-  if (state.status === 'error' || state.error) parts.push(el('pre', { class: 'error-text', dir: 'auto' }, text(state.error)))
+  if (state.status === 'error' || state.error)
+    parts.push(el('pre', { class: 'error-text', dir: 'auto' }, text(state.error)))
   const { attachments } = state
-  if (Array.isArray(attachments)) parts.push(...attachments.map((file) => guarded(() => fileBody(file), () => output(json(file)))))
+  if (Array.isArray(attachments))
+    parts.push(
+      ...attachments.map((file) =>
+        guarded(
+          () => fileBody(file),
+          () => output(json(file)),
+        ),
+      ),
+    )
   else if (attachments) parts.push(output(json(attachments)))
   if (record(state.metadata).truncated) parts.push(el('p', { class: 'note' }, strings.truncated))
   return parts
@@ -117,7 +141,12 @@ const BODIES = {
     const shown = text(state.output ?? record(state.metadata).output)
     const command = text(input.command)
     return [
-      el('div', { class: 'code command' }, el('pre', { tabindex: '0' }, el('code', {}, `$ ${command}`)), copyButton(strings, command)),
+      el(
+        'div',
+        { class: 'code command' },
+        el('pre', { tabindex: '0' }, el('code', {}, `$ ${command}`)),
+        copyButton(strings, command),
+      ),
       shown && output(shown, renderAnsi),
     ]
   },
@@ -145,28 +174,45 @@ const BODIES = {
   task(input, state) {
     const parts = []
     if (input.prompt) parts.push(markdown(text(input.prompt), 'task-prompt'))
-    if (state.output) parts.push(markdown(text(state.output).replace(/<\/?task[^>]*>/g, '').trim()))
+    if (state.output)
+      parts.push(
+        markdown(
+          text(state.output)
+            .replace(/<\/?task[^>]*>/g, '')
+            .trim(),
+        ),
+      )
     return parts.length ? parts : undefined
   },
   question(input, state) {
     const questions = input.questions ?? [input]
-    if (!Array.isArray(questions) || !questions.every((question) => typeof question?.question === 'string')) return undefined
+    if (!Array.isArray(questions) || !questions.every((question) => typeof question?.question === 'string'))
+      return undefined
     const answers = list(record(state.metadata).answers)
     return questions.map(({ question }, at) =>
-      el('div', { class: 'question' }, el('p', {}, question), el('p', { class: 'reply' }, [answers[at]].flat().map(text).filter(Boolean).join(', ') || '…')),
+      el(
+        'div',
+        { class: 'question' },
+        el('p', {}, question),
+        el('p', { class: 'reply' }, [answers[at]].flat().map(text).filter(Boolean).join(', ') || '…'),
+      ),
     )
   },
   webfetch(input, state) {
     const link = safeLink(text(input.url))
     if (!link) return undefined
-    return [el('p', {}, el('a', { href: link, target: '_blank', rel: 'noopener noreferrer nofollow' }, link)), state.output && output(text(state.output))]
+    return [
+      el('p', {}, el('a', { href: link, target: '_blank', rel: 'noopener noreferrer nofollow' }, link)),
+      state.output && output(text(state.output)),
+    ]
   },
 }
 
 function unknown(state) {
   const parts = []
   const { input } = state
-  if (isRecord(input) ? Object.keys(input).length : input) parts.push(el('p', { class: 'label' }, strings.input), output(json(input)))
+  if (isRecord(input) ? Object.keys(input).length : input)
+    parts.push(el('p', { class: 'label' }, strings.input), output(json(input)))
   if (state.output) parts.push(el('p', { class: 'label' }, strings.output), output(text(state.output), renderAnsi))
   return parts
 }
@@ -176,7 +222,9 @@ function edits(input, state) {
   const metadata = record(state.metadata)
   const patches = list(metadata.files).map((file) => record(file).patch ?? record(file).diff)
   if (!patches.some(Boolean)) patches.push(patchOf(metadata))
-  const diffs = patches.filter((patch) => typeof patch === 'string' && patch).map((patch) => diffView(patch, text(input.filePath)))
+  const diffs = patches
+    .filter((patch) => typeof patch === 'string' && patch)
+    .map((patch) => diffView(patch, text(input.filePath)))
   if (diffs.length) return diffs
   return input.patchText ? output(text(input.patchText)) : undefined
 }
@@ -211,6 +259,8 @@ export function shortPath(path) {
 }
 
 function searchable(tool, state) {
-  const values = isRecord(state.input) ? Object.values(state.input).filter((value) => typeof value === 'string') : [text(state.input)]
+  const values = isRecord(state.input)
+    ? Object.values(state.input).filter((value) => typeof value === 'string')
+    : [text(state.input)]
   return [nameOf(tool), ...values, text(state.output), text(state.error)].join('\n')
 }
