@@ -14,7 +14,13 @@ export function renderAnsi(node, text) {
   node.replaceChildren(toFragment(ansi.ansi_to_html(lastOfEachLine(text))))
 }
 
-/** A progress bar rewrites its line with carriage returns: what stood there last counts. */
-function lastOfEachLine(text) {
-  return text.replaceAll('\r\n', '\n').replace(/[^\n]*\r(?=[^\n])/g, '')
+/** A progress bar rewrites its line with carriage returns: what was written last counts. Linear in the text. */
+export function lastOfEachLine(text) {
+  return text.includes('\r') ? text.split('\n').map(lastWritten).join('\n') : text
+}
+
+function lastWritten(line) {
+  let end = line.length
+  while (line[end - 1] === '\r') end -= 1
+  return line.slice(line.lastIndexOf('\r', end - 1) + 1, end)
 }
