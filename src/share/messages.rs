@@ -142,6 +142,8 @@ pub struct Read {
     pub epoch: Option<String>,
     /// How much the frame may carry, in bytes.
     pub max_bytes: usize,
+    /// Whether items say at which place they first came.
+    pub places: bool,
 }
 
 /// A frame, with what identifies it.
@@ -215,6 +217,8 @@ pub struct Pull {
     pub after: u64,
     /// The epoch of that position; `None` asks from the start.
     pub epoch: Option<ByteString>,
+    /// Whether items say at which place they first came.
+    pub places: bool,
 }
 
 /// What happens to a share, to its crowds and on to their viewers.
