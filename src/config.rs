@@ -90,6 +90,14 @@ pub struct Limits {
     #[arg(long, env = "BRUTUS_SHARE_MAX_SHARE", value_name = "SIZE", default_value = "512MiB", value_parser = size)]
     pub max_share: u64,
 
+    /// Most living items of one share; what is there already can always be changed and removed
+    #[arg(long, env = "BRUTUS_SHARE_MAX_ITEMS", value_name = "N", default_value_t = 200_000)]
+    pub max_items: u64,
+
+    /// Memory for bodies, answers and loads of shares under way, and for open shares that nobody watches
+    #[arg(long, env = "BRUTUS_SHARE_MAX_MEMORY", value_name = "SIZE", default_value = "512MiB", value_parser = size)]
+    pub max_memory: u64,
+
     /// Most viewers of one share
     #[arg(long, env = "BRUTUS_SHARE_MAX_VIEWERS", value_name = "N", default_value_t = 10_000)]
     pub max_viewers: usize,

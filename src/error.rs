@@ -10,6 +10,7 @@ use actix_web::{HttpResponse, Resource, ResponseError, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::memory::TooMuchAtOnce;
 use crate::metrics::METRICS;
 
 /// A refused request. Every variant has a stable code, which clients may match on, and a status.
@@ -58,6 +59,23 @@ pub enum Error {
     ShareTooLarge {
         /// The limit, in bytes.
         max: u64,
+    },
+    /// The share would hold more than `max_items` items.
+    #[error("the share would hold more than {max} items (max_items)")]
+    TooManyItems {
+        /// The limit.
+        max: u64,
+    },
+    /// Requests under way hold all the memory that there is for them (`max_memory`).
+    #[error(
+        "the requests under way hold all the memory that there is for them (max_memory): try again shortly"
+    )]
+    TooMuchAtOnce,
+    /// This address has too many connections or requests under way.
+    #[error("this address has too much under way at once: wait {} s", .retry_after.as_secs())]
+    TooManyRequests {
+        /// When to come back.
+        retry_after: Duration,
     },
     /// This address created too many shares (`create_limit`).
     #[error("too many shares were created from this address: wait {} s", .retry_after.as_secs())]
@@ -136,6 +154,9 @@ impl Error {
             Self::BodyTooLarge { .. } => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE),
             Self::ItemTooLarge { .. } => ("item_too_large", StatusCode::PAYLOAD_TOO_LARGE),
             Self::ShareTooLarge { .. } => ("share_too_large", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::TooManyItems { .. } => ("too_many_items", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::TooMuchAtOnce => ("too_much_at_once", StatusCode::SERVICE_UNAVAILABLE),
+            Self::TooManyRequests { .. } => ("too_many_requests", StatusCode::TOO_MANY_REQUESTS),
             Self::TooManyCreates { .. } => ("too_many_creates", StatusCode::TOO_MANY_REQUESTS),
             Self::WrongCreateToken => ("wrong_create_token", StatusCode::UNAUTHORIZED),
             Self::TooManyShares => ("too_many_shares", StatusCode::FORBIDDEN),
@@ -163,10 +184,12 @@ impl Error {
     /// How long a client should wait before it tries again; `None` where trying again is no use.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::TooManyCreates { retry_after } => Some(*retry_after),
+            Self::TooManyCreates { retry_after } | Self::TooManyRequests { retry_after } => {
+                Some(*retry_after)
+            }
             Self::TooManyViewers | Self::TooManyViewersHere => Some(Duration::from_secs(30)),
             Self::StorageFull(_) => Some(Duration::from_secs(60)),
-            Self::Busy => Some(Duration::from_secs(1)),
+            Self::Busy | Self::TooMuchAtOnce => Some(Duration::from_secs(1)),
             Self::Unavailable | Self::UpstreamBusy(_) => Some(Duration::from_secs(5)),
             _ => None,
         }
@@ -191,6 +214,12 @@ impl<'a> ErrorBody<'a> {
     /// The body for a code and a message.
     pub fn new(code: &'a str, message: &'a str) -> Self {
         Self { error: ErrorDetail { code, message } }
+    }
+}
+
+impl From<TooMuchAtOnce> for Error {
+    fn from(_: TooMuchAtOnce) -> Self {
+        Self::TooMuchAtOnce
     }
 }
 

@@ -20,7 +20,7 @@
 //! | [`render`] | a session as Markdown: pure |
 //! | [`client`] | the sharing client: queue, spool, secrets |
 //! | [`relay`] | the client's local HTTP door |
-//! | [`config`], [`error`], [`metrics`], [`cli`] | options, refusals, counters, commands |
+//! | [`config`], [`error`], [`metrics`], [`memory`], [`cli`] | options, refusals, counters, the budget of memory, commands |
 
 pub mod cli;
 pub mod client;
@@ -28,6 +28,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod http;
+pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod protocol;

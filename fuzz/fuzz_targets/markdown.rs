@@ -28,9 +28,11 @@ fuzz_target!(|input: (u16, bool, Vec<(u8, &str)>)| {
         .into_iter()
         .map(|(key, content)| (key.clone(), content.clone()))
         .collect();
-    let whole = markdown(&items, Markdown { full: true, max_bytes: usize::MAX });
-    let short = markdown(&items, Markdown { full, max_bytes: usize::from(max_bytes) });
+    let whole = markdown(&items, &Markdown { full: true, ..Markdown::default() });
+    let short =
+        markdown(&items, &Markdown { full, max_bytes: Some(max_bytes.into()), ..Markdown::default() });
     assert!(whole.starts_with("# "));
+    only_its_own_turns(&whole);
     // What is left out is said in a line, once for each long text.
     assert!(short.len() <= whole.len() + 100 * (items.len() + 1), "{} of {}", short.len(), whole.len());
     if !items.iter().any(|(_, content)| is_prose(content)) {
@@ -62,6 +64,26 @@ fn shaped(part: u8, text: &str) -> String {
 fn is_prose(content: &RawValue) -> bool {
     let part: Value = serde_json::from_str(content.get()).unwrap_or_default();
     matches!(part["type"].as_str(), Some("text" | "reasoning"))
+}
+
+/// Whatever stands in parts, there is one title, the headings of turns carry the document's mark, and nothing is HTML.
+fn only_its_own_turns(text: &str) {
+    let mark = text.split("Headings of turns end with `").nth(1).and_then(|rest| rest.split('`').next());
+    let mark = mark.expect("the head says it");
+    let mut titles = 0;
+    for (event, range) in
+        Parser::new_ext(text, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH).into_offset_iter()
+    {
+        match event {
+            Event::Start(Tag::Heading { level: HeadingLevel::H1, .. }) => titles += 1,
+            Event::Start(Tag::Heading { level: HeadingLevel::H2 | HeadingLevel::H3, .. }) => {
+                assert!(text[range].trim_end().ends_with(mark), "{text:?}");
+            }
+            Event::Html(_) | Event::InlineHtml(_) => panic!("{event:?} in {text:?}"),
+            _ => {}
+        }
+    }
+    assert_eq!(titles, 1, "{text:?}");
 }
 
 /// Names, commands and outputs make no headings, links, pictures or HTML.

@@ -70,7 +70,7 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
         Format::Json => Ok(snapshot_json(&request, &snapshot)),
         Format::Markdown => {
             let full = request.query_string().split('&').any(|option| option == "full=1");
-            let text = markdown(&snapshot.items, Markdown { full, max_bytes: usize::MAX });
+            let text = markdown(&snapshot.items, &Markdown { full, ..Markdown::default() });
             Ok(fresh(StatusCode::OK)
                 .insert_header(VARY)
                 .content_type("text/markdown; charset=utf-8")
@@ -78,7 +78,10 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
         }
         Format::Page => {
             let title = snapshot.title.as_deref().unwrap_or("Shared session");
-            let text = markdown(&snapshot.items, Markdown { full: false, max_bytes: FALLBACK_BYTES });
+            let text = markdown(
+                &snapshot.items,
+                &Markdown { max_bytes: Some(FALLBACK_BYTES), ..Markdown::default() },
+            );
             let fallback = format!(
                 "<p>This page needs JavaScript. The session is also here as <a href=\"/s/{id}.md\">Markdown</a> and \
                  <a href=\"/s/{id}.json\">JSON</a>.</p>\n<pre class=\"fallback\">{}</pre>",
