@@ -61,6 +61,7 @@ export const strings = {
   truncated: 'The agent saw this output cut short.',
   part: 'Part',
   tool: 'Tool',
+  stray: 'Parts without their message',
   raw: 'as data',
   input: 'Input',
   output: 'Output',

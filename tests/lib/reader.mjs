@@ -107,14 +107,16 @@ export class Reader extends Changing {
   /** What it holds, as `/data` has it. */
   get data() {
     const { info, models, diffs } = this.session
+    const parts = (message) => this.session.partsOf(message).map((data) => ({ type: 'part', data }))
     return [
       ...(info ? [{ type: 'session', data: info }] : []),
       ...this.session
         .ordered()
         .flatMap((message) => [
           { type: 'message', data: message.info },
-          ...this.session.partsOf(message).map((data) => ({ type: 'part', data })),
+          ...parts(message),
         ]),
+      ...this.session.stray().flatMap(parts),
       ...(models.length ? [{ type: 'model', data: models }] : []),
       ...(diffs ? [{ type: 'session_diff', data: diffs }] : []),
     ]

@@ -35,26 +35,42 @@ const holding = (...items) => {
   return session
 }
 
-test('messages stand by time and id, parts by id, and one without its message waits for it', () => {
+test('messages stand by time, and parts by when they came', () => {
   const session = new Session()
-  session.apply(frame(4, [part('p2', 'two'), part('p1', 'one'), message('z', 5), message('a', 5)]))
-  assert.deepEqual(
-    session.ordered().map(({ id }) => id),
-    ['a', 'z'],
-  )
+  const ids = () => session.ordered().map(({ id }) => id)
+  const came = (item, n) => ({ ...item, n })
+  session.apply(frame(4, [came(part('p2', 'two'), 2), came(part('p1', 'one'), 3), message('z', 5), message('a', 5)]))
+  assert.deepEqual(ids(), ['a', 'z'])
   session.apply(frame(5, [message('m', 1)]))
-  assert.deepEqual(
-    session.ordered().map(({ id }) => id),
-    ['m', 'a', 'z'],
-  )
-  assert.deepEqual(texts(session), { p1: 'one', p2: 'two' })
-  session.apply(frame(6, [message('m', 9)]))
-  assert.deepEqual(
-    session.ordered().map(({ id }) => id),
-    ['a', 'z', 'm'],
-  )
+  assert.deepEqual([ids(), Object.keys(texts(session))], [['m', 'a', 'z'], ['p2', 'p1']])
+  session.apply(frame(6, [message('m', 9), came(part('p2', 'TWO'), 2)]))
+  assert.deepEqual([ids(), texts(session)], [['a', 'z', 'm'], { p2: 'TWO', p1: 'one' }])
   session.apply(frame(7, [], { removed: ['message/z', 'part/m/p1'] }))
-  assert.deepEqual([session.ordered().map(({ id }) => id), texts(session)], [['a', 'm'], { p2: 'two' }])
+  assert.deepEqual([ids(), texts(session)], [['a', 'm'], { p2: 'TWO' }])
+})
+
+test('parts whose message may still come are not shown without it', () => {
+  const session = new Session()
+  session.apply(frame(4, [part('p', 'words')], { more: true }))
+  assert.equal(session.turns().length, 0)
+  session.apply(frame(5, [], { more: false }))
+  assert.deepEqual(
+    session.turns().map(({ id }) => id),
+    [undefined],
+  )
+  session.apply(frame(6, [message('m', 1)]))
+  assert.deepEqual(
+    session.turns().map(({ id }) => id),
+    ['m'],
+  )
+})
+
+test('an append is taken from the position that it was made from, and from no other', () => {
+  const session = holding(part('p', 'One'))
+  assert.equal(session.apply({ ...frame(5, [append('p', 3, ' two')]), from: 2 }).lost, false)
+  assert.deepEqual(texts(session), { p: 'One two' })
+  assert.equal(session.apply({ ...frame(6, [append('p', 7, '!')]), from: 4 }).lost, true)
+  assert.deepEqual(texts(session), { p: 'One two' })
 })
 
 test('an append is taken where it fits a state that was stored', () => {

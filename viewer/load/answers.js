@@ -56,6 +56,8 @@ export function parsed(text) {
 
 const isCount = (value) => Number.isSafeInteger(value) && value >= 0
 
+const isOptionalCount = (value) => value === undefined || isCount(value)
+
 const isAppend = (value) =>
   isRecord(value) &&
   typeof value.path === 'string' &&
@@ -66,7 +68,7 @@ const isAppend = (value) =>
 const isItem = (value) =>
   isRecord(value) &&
   typeof value.key === 'string' &&
-  (value.append === undefined ? value.data !== undefined : isAppend(value.append))
+  (value.append === undefined ? value.data !== undefined && isOptionalCount(value.n) : isAppend(value.append))
 
 /** Whether this is an `items` frame (PROTOCOL.md, "Live"). */
 export function isItemsFrame(value) {
@@ -76,6 +78,7 @@ export function isItemsFrame(value) {
     typeof value.epoch === 'string' &&
     value.epoch !== '' &&
     isCount(value.seq) &&
+    isOptionalCount(value.from) &&
     typeof value.more === 'boolean' &&
     Array.isArray(value.items) &&
     value.items.every(isItem) &&

@@ -264,7 +264,8 @@ export class Connection extends EventTarget {
 
   #query() {
     const position = this.#session.position
-    return position ? `?after=${position.seq}&epoch=${encodeURIComponent(position.epoch)}` : ''
+    // `order`: items say at which place they first came.
+    return position ? `?order=1&after=${position.seq}&epoch=${encodeURIComponent(position.epoch)}` : '?order=1'
   }
 
   /** Calls `expired` when it was not restarted for `idleTimeout`. */

@@ -1,6 +1,7 @@
 // The session as this page knows it: items out of frames, put in order. Knows no page and no network.
 
 import { isRecord, list, moment, number, record, text } from '../values.js'
+import { messagesLeft, partOrder, partsLeft, readingOrder, standing } from './order.js'
 
 /** The items of one epoch, as they were stored at a position. */
 class Items {
@@ -16,43 +17,50 @@ class Items {
   order = undefined
 
   /** Takes in a frame of this epoch, all of it or nothing: `false` when it does not fit what is held. */
-  take({ seq, items, removed, more }, change) {
+  take({ from, seq, items, removed, more }, change) {
     if (seq < this.seq) return false
-    const whole = items.map(({ key, data, append }) => [key, append ? this.#appended(key, append) : data])
-    if (whole.some(([, data]) => data === undefined)) return false
-    for (const [key, data] of whole) this.#put(key, data, change)
+    // An append was made from the state of a position, and fits no other.
+    const isBase = this.whole && (from === undefined || from === this.seq)
+    const whole = []
+    for (const { key, data, append, n } of items) {
+      const item = append ? isBase && this.#appended(key, append) : { key, data, n }
+      if (!item) return false
+      whole.push(item)
+    }
+    for (const item of whole) this.#put(item, change)
     for (const key of removed) this.#remove(key, change)
     this.seq = seq
     this.whole = !more
     return true
   }
 
-  /** An item with what was added to it; nothing when it is not, or may not be, the one that this was added to. */
+  /** An item with what was added to it; nothing when it is not the one that this was added to. */
   #appended(key, { path, at, text }) {
-    if (!this.whole) return undefined
     const [kind, id, part] = split(key)
     const message = this.messages.get(id)
-    const data = kind === 'part' ? message?.parts.get(part) : kind === 'message' ? message?.info : undefined
+    const data = kind === 'part' ? message?.parts.get(part)?.data : kind === 'message' ? message?.info : undefined
     const field = path.slice(1)
     if (!data || !Object.hasOwn(data, field)) return undefined
     const before = data[field]
-    return typeof before === 'string' && before.length === at ? { ...data, [field]: before + text } : undefined
+    if (typeof before !== 'string' || before.length !== at) return undefined
+    return { key, data: { ...data, [field]: before + text } }
   }
 
-  #put(key, data, change) {
+  #put({ key, data, n }, change) {
     const [kind, id, part] = split(key)
     if (kind === 'session') {
       this.info = record(data)
       change.info = true
     } else if (kind === 'message') {
       const message = this.#message(id)
-      if (!message.info || created(message.info) !== created(data)) this.order = undefined
+      this.#place(message, { n: n ?? message.n, ...standing(data) }, message.info)
       message.info = record(data)
       change.messages.add(id)
     } else if (kind === 'part') {
       const message = this.#message(id)
-      if (!message.parts.has(part)) change.added += 1
-      message.parts.set(part, record(data))
+      const known = message.parts.get(part)
+      if (!known) change.added += 1
+      message.parts.set(part, { id: part, n: n ?? known?.n ?? 0, data: record(data) })
       message.sorted = undefined
       change.messages.add(id)
     } else if (kind === 'session_diff') {
@@ -62,6 +70,13 @@ class Items {
       this.models = list(data).filter(isRecord)
       change.info = true
     }
+  }
+
+  /** Notes what says where a message stands. The order is made anew when that is something else than before. */
+  #place(message, { n, created, answers }, wasThere) {
+    if (!wasThere || message.n !== n || message.created !== created || message.answers !== answers)
+      this.order = undefined
+    Object.assign(message, { n, created, answers })
   }
 
   #remove(key, change) {
@@ -86,10 +101,22 @@ class Items {
   #message(id) {
     let message = this.messages.get(id)
     if (!message) {
-      message = { id, info: undefined, parts: new Map(), sorted: undefined }
+      message = { id, n: 0, info: undefined, parts: new Map(), sorted: undefined }
       this.messages.set(id, message)
     }
     return message
+  }
+
+  /** The messages that are there, in reading order. */
+  get ordered() {
+    this.order ??= readingOrder([...this.messages.values()].filter(({ info }) => info))
+    return this.order
+  }
+
+  /** Messages that have parts and are not there themselves. While more is to come they may come yet. */
+  get stray() {
+    if (!this.whole) return []
+    return partOrder([...this.messages.values()].filter(({ info }) => !info)).map((one) => ({ ...one, info: {} }))
   }
 }
 
@@ -147,54 +174,44 @@ export class Session {
     return { ...change, all: true, info: true, added }
   }
 
-  /** The messages that are shown, by time and id. One whose own item has not come yet waits for it. */
+  /** The messages that are shown, in reading order, without those that an undo took back. */
   ordered() {
-    this.#shown.order ??= [...this.#shown.messages.values()]
-      .filter(({ info }) => info)
-      .sort((one, other) => created(one.info) - created(other.info) || compare(one.id, other.id))
-    const undone = this.#undone()
-    return undone
-      ? this.#shown.order.filter(({ id }) => id < undone.messageID || (undone.partID && id === undone.messageID))
-      : this.#shown.order
+    const { ordered } = this.#shown
+    return ordered.slice(0, messagesLeft(this.info?.revert, ordered))
   }
 
   /** How many messages an undo has hidden. */
   undone() {
-    return this.#undone() ? (this.#shown.order?.length ?? 0) - this.ordered().length : 0
+    const { ordered } = this.#shown
+    return ordered.length - messagesLeft(this.info?.revert, ordered)
   }
 
-  /** What was undone: everything from a message on, or from a part of it. */
-  #undone() {
-    const { messageID, partID } = record(this.info?.revert)
-    return typeof messageID === 'string'
-      ? { messageID, partID: typeof partID === 'string' ? partID : undefined }
-      : undefined
-  }
-
-  /** A message's parts by id, without those that an undo took back. */
+  /** A message's parts in reading order, without those that an undo took back. */
   partsOf(message) {
-    message.sorted ??= [...message.parts.entries()]
-      .sort(([one], [other]) => compare(one, other))
-      .map(([, part]) => part)
-    const undone = this.#undone()
-    if (undone?.partID && undone.messageID === message.id) return message.sorted.filter(({ id }) => id < undone.partID)
-    return message.sorted
+    message.sorted ??= partOrder([...message.parts.values()])
+    const count = partsLeft(this.info?.revert, message.id, message.sorted)
+    return message.sorted.slice(0, count).map(({ data }) => data)
   }
 
-  /** The session as turns: a prompt, and the answers until the next one. */
+  /** Messages that are not there themselves, though parts of them are. */
+  stray() {
+    return this.#shown.stray
+  }
+
+  /**
+   * The session as turns: a prompt, and the answers until the next one. Parts without their message are a last turn
+   * without an id.
+   */
   turns() {
     const turns = []
     for (const message of this.ordered()) {
-      if (message.info.role === 'user' || !turns.length) {
-        turns.push({
-          id: message.id,
-          prompt: message.info.role === 'user' ? message : undefined,
-          answers: message.info.role === 'user' ? [] : [message],
-        })
-      } else {
-        turns.at(-1).answers.push(message)
-      }
+      const isPrompt = message.info.role === 'user'
+      if (isPrompt) turns.push({ id: message.id, prompt: message, answers: [] })
+      else if (turns.length) turns.at(-1).answers.push(message)
+      else turns.push({ id: message.id, prompt: undefined, answers: [message] })
     }
+    const stray = this.stray()
+    if (stray.length) turns.push({ id: undefined, prompt: undefined, answers: stray })
     return turns
   }
 
@@ -250,9 +267,6 @@ function partsBeyond(newer, older) {
   return count
 }
 
-// What counts for the order is a number alone, as on the server.
-const created = (info) => number(record(info?.time).created) ?? 0
-
 function split(key) {
   const first = key.indexOf('/')
   if (first < 0) return [key]
@@ -261,5 +275,3 @@ function split(key) {
   const second = key.indexOf('/', first + 1)
   return [kind, key.slice(first + 1, second), key.slice(second + 1)]
 }
-
-const compare = (one, other) => (one < other ? -1 : one > other ? 1 : 0)

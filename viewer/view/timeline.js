@@ -30,7 +30,7 @@ export class Timeline {
         this.#turns.set(turn.id, view)
       }
       const ids = [turn.id, ...turn.answers.map(({ id }) => id)]
-      if (isNew || !changed || ids.length !== view.messages || ids.some((id) => changed.has(id)))
+      if (isNew || !changed || ids.join() !== view.messages || ids.some((id) => changed.has(id)))
         guarded(
           () => view.update(turn, this.session),
           () => view.updateRaw(turn, this.session),
@@ -55,15 +55,19 @@ export class Timeline {
 }
 
 class TurnView {
-  messages = 0
+  // The ids of its messages, as they were last shown.
+  messages = ''
   #parts = new Map()
   #groups = new Map()
 
+  /** One without an id holds parts whose messages are not there. */
   constructor(id) {
+    this.id = id
     this.promptNode = el('div', { class: 'prompt' })
     this.answer = el('div', { class: 'answer' })
     this.foot = el('footer', { class: 'turn-foot' })
     this.node = el('section', { class: 'turn', id, tabindex: '-1' }, this.promptNode, this.answer, this.foot)
+    if (id === undefined) this.node.prepend(el('p', { class: 'note' }, strings.stray))
   }
 
   /** When nothing else works: all that the turn holds, as it is. */
@@ -73,7 +77,7 @@ class TurnView {
   }
 
   update({ prompt, answers }, session) {
-    this.messages = 1 + answers.length
+    this.messages = [this.id, ...answers.map(({ id }) => id)].join()
     this.promptNode.hidden = !prompt
     if (prompt)
       guarded(

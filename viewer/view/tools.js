@@ -1,6 +1,6 @@
 // A tool's call: one line that says what it did and how it went, and under it what went in and came out.
 
-import { renderAnsi } from '../ansi.js'
+import { AnsiReader } from '../ansi.js'
 import { copyButton, el, guarded, whenNear } from '../dom.js'
 import { duration } from '../format.js'
 import { highlight, languageOf } from '../highlight.js'
@@ -227,6 +227,14 @@ function edits(input, state) {
     .map((patch) => diffView(patch, text(input.filePath)))
   if (diffs.length) return diffs
   return input.patchText ? output(text(input.patchText)) : undefined
+}
+
+/** Puts a terminal's output into a node. */
+function renderAnsi(node, output) {
+  const shown = document.createDocumentFragment()
+  for (const { text, classes } of new AnsiReader().read(output))
+    shown.append(classes ? el('span', { class: classes }, text) : text)
+  node.replaceChildren(shown)
 }
 
 /** Source text, coloured when it comes into view. */
