@@ -76,7 +76,7 @@ fn applying(c: &mut Criterion) {
                 |changes| {
                     let before = transcript.seq();
                     let applied = transcript.apply(changes, Capacity::UNLIMITED).unwrap();
-                    let older: HashMap<Key, Content> = applied.older.into_iter().collect();
+                    let older: HashMap<Key, Option<Content>> = applied.older.into_iter().collect();
                     Frame::live(&transcript, "epoch", before, &older)
                 },
                 BatchSize::SmallInput,

@@ -54,8 +54,8 @@ pub struct Row {
 pub struct Applied {
     /// The items that are different now. Empty when the batch was known already.
     pub rows: Vec<Row>,
-    /// The versions before, of those that had one.
-    pub older: Vec<(Key, Content)>,
+    /// What there was before, of those that there were: their versions, or that they had been removed.
+    pub older: Vec<(Key, Option<Content>)>,
 }
 
 /// What is newer than a position, or the first stretch of it.
@@ -148,14 +148,14 @@ impl Transcript {
             self.seq += 1;
             let row = Row { key, content, seq: self.seq };
             let older = self.put(row.clone());
-            applied.older.extend(older.map(|older| (row.key.clone(), older)));
+            applied.older.extend(older.map(|older| (row.key.clone(), older.content)));
             applied.rows.push(row);
         }
         Ok(applied)
     }
 
-    /// Stores an item; gives the content of the version before.
-    fn put(&mut self, Row { key, content, seq }: Row) -> Option<Content> {
+    /// Stores an item; gives what there was before, if it is not new.
+    fn put(&mut self, Row { key, content, seq }: Row) -> Option<Item> {
         self.order.insert(seq, key.clone());
         let arrival = self.items.len() as u64;
         match self.items.entry(key) {
@@ -163,7 +163,7 @@ impl Transcript {
                 let arrival = slot.get().arrival;
                 let older = slot.insert(Item { seq, arrival, content });
                 self.order.remove(&older.seq);
-                older.content
+                Some(older)
             }
             Slot::Vacant(slot) => {
                 slot.insert(Item { seq, arrival, content });

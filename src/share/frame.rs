@@ -39,22 +39,29 @@ impl Frame {
     }
 
     /// What one write brought, which began at the position `before`, for those who have all up to there. `older` holds the
-    /// items as they were then.
-    pub fn live(transcript: &Transcript, epoch: &str, before: u64, older: &HashMap<Key, Content>) -> Self {
+    /// items as they were then. New ones come in their order; one that was removed and comes back says its place.
+    pub fn live(
+        transcript: &Transcript,
+        epoch: &str,
+        before: u64,
+        older: &HashMap<Key, Option<Content>>,
+    ) -> Self {
         let window = transcript.since(before, FRAME_BYTES);
         let appends: Vec<_> = window
             .items
             .iter()
-            .map(|(key, content, _)| older.get(*key).and_then(|older| Append::between(older, content)))
+            .map(|(key, content, _)| Append::between(older.get(*key)?.as_ref()?, content))
             .collect();
+        let place = |(key, _, arrival): &Arrived| matches!(older.get(*key), Some(None)).then_some(*arrival);
+        let placed = |item| WireItem { n: place(item), ..whole(item) };
         let appending = appends.iter().any(Option::is_some).then(|| {
             let items = window.items.iter().zip(&appends).map(|(item, append)| match append {
                 Some(append) => FrameItem::Append(WireAppend { key: item.0.as_str(), append }),
-                None => FrameItem::Whole(whole(item)),
+                None => FrameItem::Whole(placed(item)),
             });
             encoded(epoch, Some(before), &window, items.collect())
         });
-        let items = window.items.iter().map(whole).collect();
+        let items = window.items.iter().map(placed).collect();
         Self { text: encoded(epoch, None, &window, items), appending, seq: window.seq, more: window.more }
     }
 }
