@@ -25,6 +25,7 @@ const FALLBACK: &str = "<!--fallback-->";
 
 #[derive(RustEmbed)]
 #[folder = "viewer/"]
+#[exclude = "package.json"]
 #[exclude = "vendor/*.json"]
 #[exclude = "vendor/build*"]
 struct Files;

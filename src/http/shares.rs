@@ -126,7 +126,7 @@ pub(super) fn snapshot_json(request: &HttpRequest, snapshot: &Snapshot) -> HttpR
     let items: Vec<_> = snapshot
         .in_reading_order()
         .iter()
-        .map(|(key, content)| WireItem { key: None, kind: key.kind(), data: content })
+        .map(|(key, content)| WireItem { key: None, n: None, kind: key.kind(), data: content })
         .collect();
     tagged(&tag).json(items)
 }
@@ -135,10 +135,11 @@ pub(super) fn snapshot_json(request: &HttpRequest, snapshot: &Snapshot) -> HttpR
 #[utoipa::path(get, path = "/api/share/{id}/items", params(Id, Position), responses((status = 200, description = "What is newer, or the first stretch of it", body = openapi::ItemsPage), (status = 304, description = "The same as `If-None-Match` names"), PositionRefused))]
 pub(super) async fn items(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
-    let Position { after, epoch, .. } = position(&request)?;
-    let page =
-        service.shares.ask(&id, || Read { after, epoch: epoch.clone(), max_bytes: PAGE_BYTES }).await?;
-    let tag = format!("{}-{}-{}", page.epoch, page.after, page.frame.seq);
+    let Position { after, epoch, order, .. } = position(&request)?;
+    let places = order.as_deref() == Some("1");
+    let read = || Read { after, epoch: epoch.clone(), max_bytes: PAGE_BYTES, places };
+    let page = service.shares.ask(&id, read).await?;
+    let tag = format!("{}-{}-{}-{}", page.epoch, page.after, page.frame.seq, u8::from(places));
     if let Some(known) = not_modified(&request, &tag) {
         return Ok(known);
     }
@@ -166,6 +167,8 @@ pub(super) struct Position {
     pub(super) epoch: Option<String>,
     /// `1`: a live frame may hold what was added to an item in place of the item.
     pub(super) append: Option<String>,
+    /// `1`: an item of which the reader does not have all says by `n` at which place it first came.
+    pub(super) order: Option<String>,
 }
 
 /// The position in a request's query.

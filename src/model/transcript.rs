@@ -62,7 +62,7 @@ pub struct Applied {
 #[derive(Debug)]
 pub struct Window<'a> {
     /// Items in the order of their last change, messages before parts.
-    pub items: Vec<(&'a Key, &'a Content)>,
+    pub items: Vec<Arrived<'a>>,
     /// Keys that are no more.
     pub removed: Vec<&'a Key>,
     /// The position after this window.
@@ -239,22 +239,22 @@ impl Transcript {
         let mut bytes = 0;
         let mut last = after;
         for (&seq, key) in self.order.range((Bound::Excluded(after), Bound::Unbounded)) {
-            let content = self.content(key.as_str());
-            let cost = key.as_str().len() + content.map_or(0, |content| content.get().len());
+            let Some(item) = self.items.get(key) else { continue };
+            let cost = key.as_str().len() + item.content.as_ref().map_or(0, |content| content.get().len());
             if bytes > 0 && bytes + cost > max_bytes {
                 window.seq = last;
                 window.more = true;
                 break;
             }
             last = seq;
-            match content {
-                Some(content) => window.items.push((key, content)),
+            match &item.content {
+                Some(content) => window.items.push((key, content, item.arrival)),
                 None if after == 0 => continue,
                 None => window.removed.push(key),
             }
             bytes += cost;
         }
-        window.items.sort_by_key(|(key, _)| key.parent_message_id().is_some());
+        window.items.sort_by_key(|(key, ..)| key.parent_message_id().is_some());
         window
     }
 

@@ -22,7 +22,7 @@ fn apply(transcript: &mut Transcript, changes: Vec<Change>) -> usize {
 }
 
 fn keys<'a>(window: &'a Window) -> Vec<&'a str> {
-    window.items.iter().map(|(key, _)| key.as_str()).collect()
+    window.items.iter().map(|(key, ..)| key.as_str()).collect()
 }
 
 #[test]
@@ -171,7 +171,7 @@ proptest! {
                 }
                 Step::Follow(bytes) => {
                     let window = transcript.since(position, bytes.into());
-                    for (key, content) in &window.items {
+                    for (key, content, _) in &window.items {
                         seen.insert(key.as_str().to_owned(), content.get().to_owned());
                     }
                     for key in &window.removed {

@@ -12,7 +12,7 @@ use super::audience::Audience;
 use super::frame::Frame;
 use super::hub::{Hub, Usage};
 use super::messages::{
-    Ack, Delete, Deletion, End, Goodbye, Idle, Join, Joined, LetGo, Look, Page, Pull, Read, ReadAll, Removed,
+    Ack, Delete, Deletion, Goodbye, Idle, Join, Joined, LetGo, Look, Page, Pull, Read, ReadAll, Removed,
     SeatFreed, Shutdown, Summary, Sync,
 };
 use super::share::{Effect, Reading, Reply, ShareState, Surroundings};
@@ -20,7 +20,6 @@ use crate::clock::now_ms;
 use crate::config::LiveLimits;
 use crate::error::Error;
 use crate::memory::{Held, Memory};
-use crate::metrics::METRICS;
 use crate::model::ShareId;
 use crate::protocol::close_code;
 use crate::store::{NoRoom, Store, StoreError, StoredHead};
@@ -264,26 +263,6 @@ impl Handler<Delete> for Share {
     }
 }
 
-impl Handler<End> for Share {
-    type Result = ResponseFuture<Result<(), Error>>;
-
-    fn handle(&mut self, _: End, ctx: &mut Self::Context) -> Self::Result {
-        self.step(ctx, |state, around, effects| {
-            state.end_in_time(around, effects);
-        });
-        let (store, num) = (self.store.clone(), self.num);
-        let over = matches!(self.state, ShareState::Over(_));
-        Box::pin(async move {
-            if over {
-                METRICS.expired.inc();
-                store.mark_deleted(num, now_ms()).await?;
-                store.purge(num).await?;
-            }
-            Ok(())
-        })
-    }
-}
-
 impl Handler<Removed> for Share {
     type Result = ();
 
@@ -388,6 +367,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Busy => Self::Busy,
+            StoreError::TooManyShares => Self::TooManyShares,
             StoreError::Gone => Self::NoSuchShare,
             StoreError::Unavailable => Self::Unavailable,
         }

@@ -16,7 +16,7 @@ use actix::prelude::*;
 use super::Share;
 use super::actor::ShareConfig;
 use super::messages::{Alive, Create, Idle, LetGo, NewShare, Open, Reclaim, Shutdown};
-use super::sweeper::Sweeper;
+use super::sweeper;
 use crate::clock::now_ms;
 use crate::config::LiveLimits;
 use crate::error::Error;
@@ -115,7 +115,7 @@ impl Hub {
         let own = arbiters[0].handle();
         let open = OpenShares::default();
         let of_hub = open.clone();
-        let sweeper = (store.clone(), config.clone());
+        let of_sweeper = (store.clone(), config.clone());
         let reclaiming = Arc::new(AtomicBool::new(false));
         let of_self = reclaiming.clone();
         let (memory, limits, of_directory) = (config.memory.clone(), config.limits.clone(), store.clone());
@@ -136,7 +136,7 @@ impl Hub {
             }
         });
         let shares = Directory { hub, open, store: of_directory, limits };
-        Sweeper::start(&own, sweeper.0, shares.clone(), sweeper.1);
+        sweeper::start(&own, of_sweeper.0, shares.clone(), of_sweeper.1);
         shares
     }
 }

@@ -103,12 +103,7 @@ pub enum Deletion {
 #[rtype(result = "()")]
 pub(super) struct LetGo;
 
-/// Deletes the share when its time is over. Answered when that is done, or there is nothing to do.
-#[derive(Message)]
-#[rtype(result = "Result<(), Error>")]
-pub struct End;
-
-/// The share was deleted beside this process, by its operator.
+/// The share was deleted by another than itself: by its operator beside this process, or because its time is over.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Removed;
@@ -147,6 +142,8 @@ pub struct Read {
     pub epoch: Option<String>,
     /// How much the frame may carry, in bytes.
     pub max_bytes: usize,
+    /// Whether items say at which place they first came.
+    pub places: bool,
 }
 
 /// A frame, with what identifies it.
@@ -220,6 +217,8 @@ pub struct Pull {
     pub after: u64,
     /// The epoch of that position; `None` asks from the start.
     pub epoch: Option<ByteString>,
+    /// Whether items say at which place they first came.
+    pub places: bool,
 }
 
 /// What happens to a share, to its crowds and on to their viewers.

@@ -497,13 +497,13 @@ impl OpenShare {
             ),
             Reading::Read(read, reply) => {
                 let after = self.position(read.after, read.epoch.as_deref());
-                let frame = self.frame(after, read.max_bytes);
+                let frame = self.frame(after, read.max_bytes, read.places);
                 answer(reply, Ok(Page { epoch: self.epoch.to_string(), after, frame }));
             }
             Reading::ReadAll(reply) => answer(reply, Ok(self.snapshot())),
             Reading::Pull(pull, reply) => {
                 let after = self.position(pull.after, pull.epoch.as_deref());
-                answer(reply, Ok(self.frame(after, FRAME_BYTES)));
+                answer(reply, Ok(self.frame(after, FRAME_BYTES, pull.places)));
             }
         }
     }
@@ -531,8 +531,8 @@ impl OpenShare {
     }
 
     /// What is newer than a position, or the first stretch of it.
-    fn frame(&self, after: u64, max_bytes: usize) -> Frame {
-        Frame::since(&self.transcript, &self.epoch, after, max_bytes)
+    fn frame(&self, after: u64, max_bytes: usize, places: bool) -> Frame {
+        Frame::since(&self.transcript, &self.epoch, after, max_bytes, places)
     }
 
     /// Tells all but those who delete that nothing comes of what they asked.

@@ -151,7 +151,7 @@ impl World {
             }
             Step::Pull => {
                 let (reply, answer) = oneshot::channel();
-                let pull = Pull { after: 0, epoch: None };
+                let pull = Pull { after: 0, epoch: None, places: false };
                 self.drive(|state, around, effects| state.read(Reading::Pull(pull, reply), around, effects));
                 self.pulls.push(answer);
             }

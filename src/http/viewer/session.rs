@@ -23,6 +23,15 @@ use crate::share::{Crowd, Enter, Goodbye, Joined, Leave, Notice, Pull, Share, Vi
 /// One in so many frames of a viewer is measured: a histogram has a lock, which all viewers would share.
 const MEASURE_EVERY: u8 = 16;
 
+/// What a viewer takes beside whole items.
+#[derive(Clone, Copy)]
+struct Takes {
+    /// Text that was added, in place of the item.
+    appends: bool,
+    /// At which place an item first came.
+    places: bool,
+}
+
 /// The session of one viewer.
 pub(super) struct Viewer {
     share: Addr<Share>,
@@ -37,8 +46,7 @@ pub(super) struct Viewer {
     complete: bool,
     /// The epoch of that position, until the first frame says that it is the share's.
     epoch: Option<ByteString>,
-    /// Whether it takes text that was added, in place of the item.
-    appends: bool,
+    takes: Takes,
     /// The count of viewers that was told last.
     viewers: Option<usize>,
     /// How often it took news.
@@ -71,7 +79,10 @@ impl Viewer {
             after: position.after,
             complete: false,
             epoch: shared_epoch(position.epoch),
-            appends: position.append.as_deref() == Some("1"),
+            takes: Takes {
+                appends: position.append.as_deref() == Some("1"),
+                places: position.order.as_deref() == Some("1"),
+            },
             viewers: None,
             measured: 0,
             pulling: false,
@@ -94,7 +105,7 @@ impl Viewer {
         if !self.complete {
             return self.pull(ctx);
         }
-        let news = joined.feed.news(self.after, self.appends);
+        let news = joined.feed.news(self.after, self.takes.appends);
         self.after = news.seq;
         if let (false, Some(committed)) = (news.frames.is_empty(), news.committed) {
             METRICS.frames.inc_by(news.frames.len() as u64);
@@ -117,7 +128,7 @@ impl Viewer {
 
     fn pull(&mut self, ctx: &mut WebsocketContext<Self>) {
         self.pulling = true;
-        let pull = Pull { after: self.after, epoch: self.epoch.clone() };
+        let pull = Pull { after: self.after, epoch: self.epoch.clone(), places: self.takes.places };
         ctx.spawn(wrap_future::<_, Self>(self.share.send(pull)).map(|frame, viewer, ctx| {
             viewer.pulling = false;
             match frame {
