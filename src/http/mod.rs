@@ -6,7 +6,7 @@ mod health;
 mod limits;
 mod log;
 mod openapi;
-mod poll;
+mod pages;
 mod shares;
 mod viewer;
 mod who;
@@ -29,6 +29,7 @@ pub use about::{About, about_routes};
 pub use limits::{CreateLimit, ViewerLimit};
 pub use log::RequestSpan;
 pub use openapi::document as openapi_document;
+pub use viewer::wire;
 
 /// What handlers work with; one for the whole server.
 pub struct Service {
@@ -70,16 +71,14 @@ pub fn routes(app: &mut web::ServiceConfig) {
             .service(compressed(
                 resource(&format!("{base}/{{id}}/items"), "GET, HEAD").route(read().to(shares::items)),
             ))
-            .service(resource(&format!("{base}/{{id}}/poll"), "GET").route(web::get().to(poll::poll)));
+            .service(resource(&format!("{base}/{{id}}/poll"), "GET").route(web::get().to(viewer::poll)));
     }
     for base in ["/s", "/share"] {
         app.service(compressed(
-            resource(&format!("{base}/{{id}}"), "GET, HEAD").route(read().to(viewer::page)),
+            resource(&format!("{base}/{{id}}"), "GET, HEAD").route(read().to(pages::page)),
         ));
     }
-    #[cfg(debug_assertions)]
-    app.service(resource("/echo", "GET").route(web::get().to(poll::echo::echo)));
-    app.service(compressed(resource("/assets/{path:.*}", "GET, HEAD").route(read().to(viewer::asset))))
+    app.service(compressed(resource("/assets/{path:.*}", "GET, HEAD").route(read().to(pages::asset))))
         .service(resource("/api/openapi.json", "GET, HEAD").route(read().to(openapi::openapi)))
         .service(resource("/healthz", "GET, HEAD").route(read().to(health::healthz)))
         .service(resource("/readyz", "GET, HEAD").route(read().to(health::readyz)))

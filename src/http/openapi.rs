@@ -11,7 +11,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{IntoResponses, OpenApi, ToSchema};
 
-use super::{health, poll, shares, viewer};
+use super::{health, pages, shares, viewer};
 use crate::error::{Error, ErrorBody};
 
 #[derive(OpenApi)]
@@ -28,9 +28,9 @@ use crate::error::{Error, ErrorBody};
         shares::summary,
         shares::data,
         shares::items,
-        poll::poll,
-        viewer::page,
-        viewer::asset,
+        viewer::poll,
+        pages::page,
+        pages::asset,
         health::healthz,
         health::readyz,
         openapi

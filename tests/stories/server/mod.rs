@@ -5,6 +5,7 @@ mod clients;
 mod crash;
 mod delete;
 mod export;
+mod floods;
 mod live;
 mod options;
 mod secrets;
