@@ -474,6 +474,14 @@ fn base_url(text: &str) -> Result<String, String> {
     }
 }
 
+/// Scheme, host and port of a URL: its path can hold a token, and what stands before the host a password.
+pub fn origin(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -489,6 +497,7 @@ mod tests {
         assert!(size("0").is_err() && size("much").is_err());
         assert_eq!(base_url("https://share.example/").as_deref(), Ok("https://share.example"));
         assert!(base_url("share.example").is_err() && base_url("http://").is_err());
+        assert_eq!(origin("https://user:pw@share.example:1/t/token?x"), "https://share.example:1");
         assert!("0.0.0.0:1".parse::<RelayAddress>().is_err());
         assert_eq!("unix:/a".parse(), Ok(RelayAddress::Unix("/a".into())));
         assert_eq!("never".parse(), Ok(Lifetime(None)));

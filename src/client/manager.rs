@@ -1,26 +1,26 @@
 //! Which sessions are shared, and what that takes: creating and removing shares, and letting through the events of shared
 //! sessions alone.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use actix::fut::wrap_future;
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
+use super::answer::{Later, is_link};
 use super::bus::{Bus, Subscribe};
 use super::event::{Event, Happening};
 use super::queue::{Attach, Detach, Drain, Ended, Enqueue, FlushLane, Look, Open, Progress, SyncQueue};
-use super::secrets::{Secrets, SecretsError, Share, State};
+use super::schedule::{Backoff, jitter};
+use super::secrets::{Name, Secrets, SecretsError, Share, State};
 use super::spool::Spool;
-use super::transport::{Outcome, Transport};
+use super::transport::Transport;
 use super::{ClientError, Config, StartError};
 use crate::clock::now_ms;
+use crate::config::origin;
 use crate::model::Change;
 use crate::protocol::Created;
-
-/// How long after a failed removal it is tried again.
-const REMOVE_AGAIN: Duration = Duration::from_secs(10);
 
 /// Keeps the shares of an agent's sessions.
 pub struct Manager {
@@ -31,18 +31,38 @@ pub struct Manager {
     queue: Addr<SyncQueue>,
     /// Sessions whose share is being created.
     creating: HashMap<String, Creating>,
-    /// Session and id of each share that the server is just being asked to delete.
-    leaving: HashSet<(String, String)>,
-    /// When deletes that failed are tried again.
-    remove_again: Option<SpawnHandle>,
+    /// The shares that their servers have to delete.
+    removals: HashMap<Name, Removal>,
+}
+
+/// What a server is asked until it has deleted a share.
+struct Removal {
+    backoff: Backoff,
+    /// Whether it is being asked just now.
+    asking: bool,
+    /// When it is asked again.
+    again: Option<SpawnHandle>,
+    /// Why the last try did not do it.
+    last_error: Option<String>,
+    /// Who waits for what becomes of the next try.
+    waiters: Vec<oneshot::Sender<Removed>>,
 }
 
 /// A share that is being created.
 #[derive(Default)]
 struct Creating {
     waiters: Vec<oneshot::Sender<Result<Shared, ClientError>>>,
-    /// Whether its session was deleted meanwhile: then the share goes as soon as it is there.
-    deleted: bool,
+    /// Whether it is wanted no more: then it goes as soon as it is there, and nothing is sent to it.
+    unwanted: Option<Unwanted>,
+}
+
+/// Why a share that is being created is wanted no more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unwanted {
+    /// It was taken back.
+    Unshared,
+    /// Its session was deleted.
+    Deleted,
 }
 
 /// Shares a session, with what it holds so far. A session that is shared already keeps its share.
@@ -71,12 +91,22 @@ pub struct Shared {
     pub expires_at: Option<i64>,
 }
 
-/// Takes a session's share away, from the server too.
+/// Takes a session's share away, from the server too. From the moment that this is stored nothing more of the session is
+/// sent, and its server is asked until it has deleted the share, in later lives too.
 #[derive(Message)]
-#[rtype(result = "Result<(), ClientError>")]
+#[rtype(result = "Result<Removed, ClientError>")]
 pub struct Remove {
     /// The session.
     pub session_id: String,
+}
+
+/// How far a removal has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// The server says that it has nothing of the share any more.
+    Gone,
+    /// The server has not said so yet, and is asked again.
+    UnderWay,
 }
 
 /// Takes events. Answered, with the number that belongs to shared sessions, when these are on the disk.
@@ -108,6 +138,8 @@ pub struct Listed {
     pub id: String,
     /// Where people look at it.
     pub url: String,
+    /// The server that made it, by scheme, host and port.
+    pub server: String,
     /// Milliseconds since 1970.
     pub created_at: i64,
     /// When it ends at the latest, in milliseconds since 1970.
@@ -120,7 +152,8 @@ pub struct Listed {
     /// When a batch last reached the server, in milliseconds since 1970.
     pub last_sync: Option<i64>,
     /// `active`; `retrying`: the server does not take batches now; `paused`: sharing is switched off; `ended`: the server
-    /// does not know the share any more; `removing`: its session was deleted or shared anew, and the server has to be told.
+    /// does not know the share any more; `removing`: it was taken back, or its session was deleted or shared anew, and
+    /// the server has not confirmed yet that it is deleted.
     pub state: &'static str,
     /// Why the last try failed.
     pub last_error: Option<String>,
@@ -144,7 +177,7 @@ impl Manager {
     /// When the local directory cannot be used, or others can read it.
     pub async fn open(config: Config) -> Result<Addr<Self>, StartError> {
         crate::sqlite::private_dir(&config.local_dir).map_err(crate::sqlite::StartupError::from)?;
-        let secrets = Secrets::open(&config.local_dir)?;
+        let secrets = Secrets::open(&config.local_dir, &config.api_url)?;
         let spool = Spool::open(&config.local_dir)?;
         let amounts = spool.amounts().await.unwrap_or_default();
         let transport = Transport::new(&config);
@@ -170,8 +203,7 @@ impl Manager {
                 transport,
                 queue,
                 creating: HashMap::new(),
-                leaving: HashSet::new(),
-                remove_again: None,
+                removals: HashMap::new(),
             }
         }))
     }
@@ -182,34 +214,10 @@ impl Manager {
     }
 
     fn created(&mut self, session: &str, result: Result<Created, ClientError>, ctx: &mut Context<Self>) {
-        let Creating { waiters, deleted } = self.creating.remove(session).unwrap_or_default();
-        let result = result.and_then(|created| {
-            let share = Share {
-                session: session.to_owned(),
-                id: created.id,
-                url: created.url,
-                secret: created.secret,
-                created_at: now_ms(),
-                expires_at: created.expires_at,
-                state: if deleted { State::Removing } else { State::Active },
-            };
-            let (shared, attach) = (shared(&share), attach(&share));
-            self.secrets.put(share).map_err(|error| {
-                tracing::error!(%error, "cannot store a share's secret");
-                ClientError::Unavailable
-            })?;
-            if deleted {
-                return Err(ClientError::NotShared);
-            }
-            self.queue.do_send(attach);
-            Ok(shared)
-        });
-        if result.is_err() {
+        let Creating { waiters, unwanted } = self.creating.remove(session).unwrap_or_default();
+        let result = result.and_then(|created| self.keep(session, created, unwanted));
+        if result.is_err() || unwanted.is_some() {
             self.queue.do_send(Detach(session.to_owned()));
-            // A share that was to be replaced, and that could not be removed, goes on.
-            if let Some(share) = self.active(session) {
-                self.queue.do_send(attach(share));
-            }
         }
         for waiter in waiters {
             let _ = waiter.send(result.clone());
@@ -217,76 +225,122 @@ impl Manager {
         self.remove_leftovers(ctx);
     }
 
-    /// Asks the server to delete a share. Once it is gone from there, nothing of it is kept.
-    fn take_away(
+    /// Stores a share that was created. One that cannot be used is stored too, to be deleted.
+    fn keep(
         &mut self,
-        share: Share,
-    ) -> impl ActorFuture<Self, Output = Result<(), ClientError>> + 'static {
-        let name = (share.session.clone(), share.id.clone());
-        self.leaving.insert(name.clone());
-        let transport = self.transport.clone();
-        let deleted = async move { (transport.delete(&share.id, &share.secret).await, share) };
-        wrap_future::<_, Self>(deleted).map(move |(outcome, share), manager, _| {
-            manager.leaving.remove(&name);
-            match outcome {
-                Outcome::Done | Outcome::Gone => {
-                    manager.forget(&share);
-                    Ok(())
-                }
-                Outcome::Retry { reason, after: Some(_) } => Err(ClientError::ServerBusy(reason)),
-                Outcome::Retry { reason, .. } | Outcome::Rejected(reason) => {
-                    Err(ClientError::Unreachable(reason))
-                }
-            }
-        })
+        session: &str,
+        created: Created,
+        unwanted: Option<Unwanted>,
+    ) -> Result<Shared, ClientError> {
+        let usable = is_link(&created.url);
+        let share = Share {
+            session: session.to_owned(),
+            id: created.id,
+            url: if usable { created.url } else { String::new() },
+            server: self.config.api_url.clone(),
+            secret: created.secret,
+            created_at: now_ms(),
+            expires_at: created.expires_at,
+            state: if usable && unwanted.is_none() { State::Active } else { State::Removing },
+        };
+        if let Err(error) = self.secrets.put(share.clone()) {
+            tracing::error!(%error, "cannot store a share's secret: the share is deleted again");
+            // Fails as the other did, and keeps the secret until the server has deleted the share.
+            let _ = self.secrets.put_in_memory_at_least(Share { state: State::Removing, ..share });
+            return Err(ClientError::Unavailable);
+        }
+        if !usable {
+            return Err(ClientError::Unreachable("it gives a link that is no http(s) URL".into()));
+        }
+        match unwanted {
+            Some(Unwanted::Deleted) => return Err(ClientError::NotShared),
+            Some(Unwanted::Unshared) => {}
+            None => self.queue.do_send(attach(&share)),
+        }
+        Ok(shared(&share))
     }
 
-    /// The share is gone from the server, or was never there: nothing of it is kept.
-    fn forget(&mut self, share: &Share) {
-        if let Err(error) = self.secrets.forget(share) {
-            tracing::error!(%error, "cannot forget a share");
-        }
-        // The session may have been shared anew meanwhile.
-        if self.secrets.current(&share.session).is_none() && !self.creating.contains_key(&share.session) {
-            self.queue.do_send(Detach(share.session.clone()));
-        }
-    }
-
-    /// Tells the server of shares whose sessions were deleted or shared anew, until it has heard it.
+    /// Asks the servers to delete what has to go, each until it has confirmed it.
     fn remove_leftovers(&mut self, ctx: &mut Context<Self>) {
-        let leaving = &self.leaving;
-        let leftovers: Vec<_> = self
-            .secrets
-            .all()
-            .filter(|share| share.state == State::Removing)
-            .filter(|share| !leaving.contains(&(share.session.clone(), share.id.clone())))
-            .cloned()
-            .collect();
-        for share in leftovers {
-            let removed = self.take_away(share);
-            ctx.spawn(removed.map(|result, manager, ctx| {
-                let Err(error) = result else { return };
-                tracing::warn!(%error, "cannot remove a share now");
-                if manager.remove_again.is_none() {
-                    manager.remove_again = Some(ctx.run_later(REMOVE_AGAIN, |manager, ctx| {
-                        manager.remove_again = None;
-                        manager.remove_leftovers(ctx);
-                    }));
-                }
+        let removing = self.secrets.all().filter(|share| share.state == State::Removing);
+        for share in removing.cloned().collect::<Vec<_>>() {
+            if !self.removals.contains_key(&share.name()) {
+                self.ask_to_delete(share, ctx);
+            }
+        }
+    }
+
+    /// Asks a share's server to delete it, now, unless it is just being asked.
+    fn ask_to_delete(&mut self, share: Share, ctx: &mut Context<Self>) -> &mut Removal {
+        let max_backoff = self.config.max_backoff;
+        let removal = self.removals.entry(share.name()).or_insert_with(|| Removal {
+            backoff: Backoff::new(max_backoff),
+            asking: false,
+            again: None,
+            last_error: None,
+            waiters: Vec::new(),
+        });
+        if !removal.asking {
+            removal.asking = true;
+            if let Some(again) = removal.again.take() {
+                ctx.cancel_future(again);
+            }
+            let transport = self.transport.clone();
+            let asked = async move { (transport.delete(&share.target()).await, share) };
+            ctx.spawn(wrap_future::<_, Self>(asked).map(|(answer, share), manager, ctx| {
+                manager.asked_to_delete(share, answer, ctx);
             }));
+        }
+        removal
+    }
+
+    /// Once its server has confirmed that a share is deleted, nothing of it is kept. Until then it is asked again.
+    fn asked_to_delete(&mut self, share: Share, answer: Result<(), Later>, ctx: &mut Context<Self>) {
+        let name = share.name();
+        let removed = if answer.is_ok() { Removed::Gone } else { Removed::UnderWay };
+        let failed = answer.and_then(|()| {
+            self.secrets.forget(&share).map_err(|error| {
+                tracing::error!(%error, "cannot forget a share that is deleted");
+                Later { reason: "it is deleted, and cannot be forgotten here".into(), after: None }
+            })
+        });
+        let Some(removal) = self.removals.get_mut(&name) else { return };
+        for waiter in removal.waiters.drain(..) {
+            let _ = waiter.send(removed);
+        }
+        match failed {
+            Ok(()) => {
+                self.removals.remove(&name);
+            }
+            Err(Later { reason, after }) => {
+                tracing::warn!(%reason, "a share is not deleted yet: its server is asked again");
+                let wait = removal.backoff.failed(jitter()).max(after.unwrap_or_default());
+                removal.asking = false;
+                removal.last_error = Some(reason);
+                removal.again = Some(ctx.run_later(wait, move |manager, ctx| {
+                    manager.ask_to_delete(share, ctx);
+                }));
+            }
         }
     }
 
     fn listed(&self, mut progress: HashMap<String, Progress>) -> Vec<Listed> {
         let listed = self.secrets.all().map(|share| {
             let progress = match share.state {
-                State::Removing => Progress::default(),
+                State::Removing => Progress {
+                    last_error: self
+                        .removals
+                        .get(&share.name())
+                        .and_then(|removal| removal.last_error.clone()),
+                    ..Progress::default()
+                },
                 State::Active | State::Ended => progress.remove(&share.session).unwrap_or_default(),
             };
             Listed {
                 session_id: share.session.clone(),
                 id: share.id.clone(),
                 url: share.url.clone(),
+                server: origin(&share.server),
                 created_at: share.created_at,
                 expires_at: share.expires_at,
                 pending: progress.pending,
@@ -306,16 +360,14 @@ impl Manager {
         listed.collect()
     }
 
-    /// A session is no more: its share goes, or will when it is there.
-    fn delete_session(&mut self, session: &str) -> Result<(), SecretsError> {
+    /// A share is wanted no more: it goes, or will when it is there, and nothing more is sent to it.
+    fn unwant(&mut self, session: &str, why: Unwanted) -> Result<(), SecretsError> {
         if let Some(creating) = self.creating.get_mut(session) {
-            creating.deleted = true;
+            creating.unwanted = Some(why);
         }
-        if let Some(id) = self.secrets.current(session).map(|share| share.id.clone()) {
-            self.secrets.set_state(session, &id, State::Removing)?;
-        }
+        let stored = self.secrets.removing(session);
         self.queue.do_send(Detach(session.to_owned()));
-        Ok(())
+        stored
     }
 
     fn active(&self, session: &str) -> Option<&Share> {
@@ -323,7 +375,7 @@ impl Manager {
     }
 
     fn takes(&self, session: &str) -> bool {
-        let creating = self.creating.get(session).is_some_and(|creating| !creating.deleted);
+        let creating = self.creating.get(session).is_some_and(|creating| creating.unwanted.is_none());
         self.config.enabled && (creating || self.active(session).is_some())
     }
 }
@@ -335,7 +387,7 @@ fn shared(share: &Share) -> Shared {
 
 /// What the queue needs to know of a share.
 fn attach(share: &Share) -> Attach {
-    Attach { session: share.session.clone(), id: share.id.clone(), secret: share.secret.clone() }
+    Attach { session: share.session.clone(), share: share.target() }
 }
 
 impl Actor for Manager {
@@ -354,11 +406,7 @@ impl Handler<Create> for Manager {
         if !self.config.enabled {
             return Box::pin(std::future::ready(Err(ClientError::Disabled)));
         }
-        // One that is being removed is not given out any more.
-        let shared = self
-            .active(&session_id)
-            .filter(|share| !self.leaving.contains(&(share.session.clone(), share.id.clone())));
-        let shared = shared.map(self::shared);
+        let shared = self.active(&session_id).map(self::shared);
         let new = shared.is_none() && !self.creating.contains_key(&session_id);
         if new {
             // What an ended share left goes; what comes from now on waits for the new one.
@@ -394,24 +442,42 @@ impl Handler<Create> for Manager {
 }
 
 impl Handler<Remove> for Manager {
-    type Result = ResponseActFuture<Self, Result<(), ClientError>>;
+    type Result = ResponseFuture<Result<Removed, ClientError>>;
 
     fn handle(&mut self, Remove { session_id }: Remove, ctx: &mut Self::Context) -> Self::Result {
+        let stored = self.unwant(&session_id, Unwanted::Unshared);
         if let Some(creating) = self.creating.get_mut(&session_id) {
-            // What is just being created goes too.
             let (waiter, created) = oneshot::channel();
             creating.waiters.push(waiter);
             let manager = ctx.address();
-            return Box::pin(wrap_future(async move {
+            return Box::pin(async move {
                 let _ = created.await;
                 manager.send(Remove { session_id }).await.unwrap_or(Err(ClientError::Unavailable))
-            }));
+            });
         }
-        let share = self.secrets.current(&session_id).or_else(|| self.secrets.of(&session_id).next());
-        match share.cloned() {
-            Some(share) => Box::pin(self.take_away(share)),
-            None => Box::pin(actix::fut::ready(Err(ClientError::NotShared))),
+        let removing: Vec<_> = self.secrets.of(&session_id).cloned().collect();
+        if removing.is_empty() {
+            return Box::pin(std::future::ready(Err(ClientError::NotShared)));
         }
+        let answers: Vec<_> = removing
+            .into_iter()
+            .map(|share| {
+                let (waiter, answer) = oneshot::channel();
+                self.ask_to_delete(share, ctx).waiters.push(waiter);
+                answer
+            })
+            .collect();
+        Box::pin(async move {
+            let answers = futures_util::future::join_all(answers).await;
+            if answers.into_iter().all(|answer| answer == Ok(Removed::Gone)) {
+                return Ok(Removed::Gone);
+            }
+            // What is in memory alone is forgotten when this process ends.
+            stored.map(|()| Removed::UnderWay).map_err(|error| {
+                tracing::error!(%error, "cannot store that a share is to be removed");
+                ClientError::Unavailable
+            })
+        })
     }
 }
 
@@ -429,7 +495,7 @@ impl Handler<Report> for Manager {
                 Happening::Changed(change) => changes.entry(session_id).or_default().push(change),
                 Happening::Deleted => {
                     changes.remove(&session_id);
-                    if let Err(error) = self.delete_session(&session_id) {
+                    if let Err(error) = self.unwant(&session_id, Unwanted::Deleted) {
                         tracing::error!(%error, "cannot store that a share is to be removed");
                         return Box::pin(std::future::ready(Err(ClientError::Unavailable)));
                     }
@@ -501,7 +567,7 @@ impl Handler<Ended> for Manager {
     type Result = ();
 
     fn handle(&mut self, Ended { session, id }: Ended, _: &mut Self::Context) {
-        if let Err(error) = self.secrets.set_state(&session, &id, State::Ended) {
+        if let Err(error) = self.secrets.ended(&session, &id) {
             tracing::error!(%error, "cannot store that a share has ended");
         }
     }

@@ -10,6 +10,7 @@
 //! What was accepted is in the spool, on the disk, before anybody is told so. Events of sessions that are not shared are
 //! dropped where they come in.
 
+mod answer;
 mod bus;
 mod event;
 mod manager;
@@ -19,6 +20,7 @@ mod schema;
 mod secrets;
 pub mod spool;
 mod transport;
+mod upload;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -26,7 +28,7 @@ use std::time::Duration;
 
 pub use bus::{Bus, Publish, Subscribe};
 pub use event::{Event, Happening, backlog};
-pub use manager::{Create, Flush, List, Manager, Remove, Report, Shared, Stop};
+pub use manager::{Create, Flush, List, Manager, Remove, Removed, Report, Shared, Stop};
 pub use queue::Progress;
 pub use secrets::{SecretsError, check_private, write_private};
 
@@ -37,7 +39,8 @@ use crate::sqlite::{StartupError, WriteError};
 pub struct Config {
     /// Whether sessions may be shared at all.
     pub enabled: bool,
-    /// The share server: what `/api/share` is appended to.
+    /// The share server on which shares are made: what `/api/share` is appended to. A share stays with the server that made
+    /// it.
     pub api_url: String,
     /// What lets this client create shares on a server that asks for it.
     pub create_token: Option<CreateToken>,

@@ -8,9 +8,10 @@ use actix::fut::wrap_future;
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
-use super::schedule::Schedule;
+use super::answer::{Later, Outcome};
+use super::schedule::{Schedule, jitter};
 use super::spool::{Amount, Batch, Spool, waiting};
-use super::transport::{Outcome, Transport};
+use super::transport::{Target, Transport};
 use super::{ClientError, Config};
 use crate::clock::now_ms;
 use crate::model::Change;
@@ -32,10 +33,12 @@ pub(super) struct SyncQueue {
 
 struct Lane {
     number: u64,
-    /// Id and secret; `None` while the share is being created.
-    share: Option<(String, String)>,
+    /// `None` while the share is being created.
+    share: Option<Target>,
     schedule: Schedule,
     timer: Option<SpawnHandle>,
+    /// The batch that is under way.
+    sending: Option<SpawnHandle>,
     /// Items in one batch: fewer after the server refused a batch, so that the one it refuses is found.
     max_items: usize,
     /// The newest `seq` that was given to this lane, and the newest that is on the disk, or was refused.
@@ -72,8 +75,7 @@ pub(super) struct Open(pub(super) String);
 #[rtype(result = "()")]
 pub(super) struct Attach {
     pub(super) session: String,
-    pub(super) id: String,
-    pub(super) secret: String,
+    pub(super) share: Target,
 }
 
 /// A session is not shared any more: what waits for it is dropped.
@@ -150,6 +152,7 @@ impl SyncQueue {
             share: None,
             schedule: Schedule::new(config.interval, config.max_backoff),
             timer: None,
+            sending: None,
             max_items: usize::MAX,
             given: seq,
             settled: seq,
@@ -172,7 +175,7 @@ impl SyncQueue {
 
     fn send(&mut self, session: String, ctx: &mut Context<Self>) {
         let Some(lane) = self.lanes.get_mut(&session) else { return };
-        let Some((id, secret)) = lane.share.clone() else { return };
+        let Some(share) = lane.share.clone() else { return };
         lane.timer = None;
         lane.schedule.started();
         let (settled, max_items, max_bytes) = (lane.settled, lane.max_items, self.config.max_batch);
@@ -184,7 +187,7 @@ impl SyncQueue {
                 Err(error) => return Sent::Spool(error.into()),
             };
             let Some(last) = items.last().map(|item| item.seq) else { return Sent::Nothing };
-            let outcome = transport.sync(&id, &secret, &items).await;
+            let outcome = transport.sync(&share, &items).await;
             let given_up = matches!(outcome, Outcome::Rejected(_)) && items.len() == 1;
             if outcome == Outcome::Done || given_up {
                 let sent = items.iter().map(|item| (item.key.clone(), item.seq)).collect();
@@ -194,18 +197,23 @@ impl SyncQueue {
             }
             Sent::Batch { outcome, items: items.len(), last, more }
         };
-        ctx.spawn(wrap_future::<_, Self>(sending).map(move |sent, queue, ctx| {
+        let name = session.clone();
+        let sending = ctx.spawn(wrap_future::<_, Self>(sending).map(move |sent, queue, ctx| {
             // The session may have been unshared, and shared anew, while the batch was under way.
             if queue.lanes.get(&session).is_some_and(|lane| lane.number == number) {
                 queue.sent(&session, settled, sent, ctx);
             }
         }));
+        if let Some(lane) = self.lanes.get_mut(&name) {
+            lane.sending = Some(sending);
+        }
     }
 
     /// A batch has come back. `settled` is what was on the disk when it was put together.
     fn sent(&mut self, session: &str, settled: i64, sent: Sent, ctx: &mut Context<Self>) {
         let now = Instant::now();
         let Some(lane) = self.lanes.get_mut(session) else { return };
+        lane.sending = None;
         match sent {
             Sent::Nothing => {
                 lane.schedule.succeeded();
@@ -238,13 +246,13 @@ impl SyncQueue {
             Sent::Batch { outcome: Outcome::Gone, .. } => {
                 tracing::warn!("a share has ended on the server");
                 lane.fail(&ClientError::Ended);
-                if let Some((id, _)) = lane.share.take() {
-                    self.ended.do_send(Ended { session: session.to_owned(), id });
+                if let Some(share) = lane.share.take() {
+                    self.ended.do_send(Ended { session: session.to_owned(), id: share.id });
                 }
                 self.drop_lane(session, ctx);
                 return;
             }
-            Sent::Batch { outcome: Outcome::Retry { reason, after }, .. } => {
+            Sent::Batch { outcome: Outcome::Retry(Later { reason, after }), .. } => {
                 lane.retry(now, after, reason.clone());
                 lane.fail(&ClientError::Unreachable(reason));
             }
@@ -257,10 +265,11 @@ impl SyncQueue {
     }
 
     fn drop_lane(&mut self, session: &str, ctx: &mut Context<Self>) {
-        if let Some(lane) = self.lanes.remove(session)
-            && let Some(timer) = lane.timer
-        {
-            ctx.cancel_future(timer);
+        if let Some(lane) = self.lanes.remove(session) {
+            // A batch that is under way ends with its connection.
+            for running in [lane.timer, lane.sending].into_iter().flatten() {
+                ctx.cancel_future(running);
+            }
         }
         let discarded = self.spool.discard(session.to_owned());
         ctx.spawn(wrap_future(async move {
@@ -307,9 +316,9 @@ impl Handler<Open> for SyncQueue {
 impl Handler<Attach> for SyncQueue {
     type Result = ();
 
-    fn handle(&mut self, Attach { session, id, secret }: Attach, ctx: &mut Self::Context) {
+    fn handle(&mut self, Attach { session, share }: Attach, ctx: &mut Self::Context) {
         let lane = self.lane(&session);
-        lane.share = Some((id, secret));
+        lane.share = Some(share);
         // What waited for the share, or was left by an earlier life, goes at once.
         lane.schedule.hurry(Instant::now());
         self.arm(&session, ctx);
@@ -435,9 +444,4 @@ impl Handler<Look> for SyncQueue {
             progress
         })
     }
-}
-
-/// A random number from 0 to 1.
-fn jitter() -> f64 {
-    getrandom::u32().map_or(0.5, |bits| f64::from(bits) / f64::from(u32::MAX))
 }

@@ -6,24 +6,50 @@ use std::time::{Duration, Instant};
 /// The first wait after a failure.
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 
+/// Waits that grow with each failure in a row, up to a longest one.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    max: Duration,
+    failures: u32,
+}
+
+impl Backoff {
+    pub(super) fn new(max: Duration) -> Self {
+        Self { max, failures: 0 }
+    }
+
+    /// How long to wait after one more failure. `jitter` (0 to 1) takes away up to half, so that clients do not come back
+    /// all at once.
+    pub(super) fn failed(&mut self, jitter: f64) -> Duration {
+        let wait = FIRST_BACKOFF.saturating_mul(1 << self.failures.min(20)).min(self.max);
+        self.failures += 1;
+        wait.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
+    }
+}
+
+/// A random number from 0 to 1.
+pub(super) fn jitter() -> f64 {
+    getrandom::u32().map_or(0.5, |bits| f64::from(bits) / f64::from(u32::MAX))
+}
+
 /// When the next batch of one share is sent.
 #[derive(Debug)]
 pub(super) struct Schedule {
     interval: Duration,
-    max_backoff: Duration,
+    failing: Backoff,
     /// When the oldest update that is not sent came in, and so when its batch is due.
     due: Option<Instant>,
     /// Not before this time: the last try failed.
     backoff: Option<Instant>,
     /// Not before this time: the server asked to wait.
     asked: Option<Instant>,
-    failures: u32,
     in_flight: bool,
 }
 
 impl Schedule {
     pub(super) fn new(interval: Duration, max_backoff: Duration) -> Self {
-        Self { interval, max_backoff, due: None, backoff: None, asked: None, failures: 0, in_flight: false }
+        let failing = Backoff::new(max_backoff);
+        Self { interval, failing, due: None, backoff: None, asked: None, in_flight: false }
     }
 
     /// Something is to be sent. The first update starts the clock; later ones join it.
@@ -63,23 +89,20 @@ impl Schedule {
         self.in_flight = false;
         self.backoff = None;
         self.asked = None;
-        self.failures = 0;
+        self.failing.failures = 0;
     }
 
-    /// The batch has to be sent again: after what the server asked for, or after a growing wait, of which `jitter` (0 to 1)
-    /// takes away up to half so that clients do not come back all at once.
+    /// The batch has to be sent again: after what the server asked for, or after a growing wait (`Backoff`).
     pub(super) fn failed(&mut self, now: Instant, retry_after: Option<Duration>, jitter: f64) {
         self.in_flight = false;
-        let backoff = FIRST_BACKOFF.saturating_mul(1 << self.failures.min(20)).min(self.max_backoff);
-        self.failures += 1;
-        self.backoff = Some(now + backoff.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0));
+        self.backoff = Some(now + self.failing.failed(jitter));
         self.asked = retry_after.map(|wait| now + wait);
         self.hurry(now);
     }
 
     /// Failures since the last success.
     pub(super) fn failures(&self) -> u32 {
-        self.failures
+        self.failing.failures
     }
 }
 

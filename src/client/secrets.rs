@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::transport::Target;
+
 const FILE: &str = "shares.json";
 
 /// The shares of a client, on disk.
@@ -29,6 +31,9 @@ pub(super) struct Share {
     pub(super) session: String,
     pub(super) id: String,
     pub(super) url: String,
+    /// The server that made it and alone can change it: what `/api/share` is appended to.
+    #[serde(default)]
+    pub(super) server: String,
     pub(super) secret: String,
     /// Milliseconds since 1970.
     pub(super) created_at: i64,
@@ -54,7 +59,7 @@ pub(super) enum State {
     Active,
     /// The server no longer knows it, or not with this secret. The session can be shared anew.
     Ended,
-    /// Its session was deleted or has a newer share; the server has to be told.
+    /// It was taken back, its session was deleted or has a newer share: the server has to be told.
     Removing,
 }
 
@@ -90,8 +95,9 @@ pub enum SecretsError {
 }
 
 impl Secrets {
-    /// Opens the shares of a directory, which is made when there is none.
-    pub(super) fn open(dir: &Path) -> Result<Self, SecretsError> {
+    /// Opens the shares of a directory. Those that an earlier version stored without their server get `api_url`, to which that
+    /// version would have sent them.
+    pub(super) fn open(dir: &Path, api_url: &str) -> Result<Self, SecretsError> {
         let path = dir.join(FILE);
         check_private(dir, 0o700)?;
         let shares = match fs::read(&path) {
@@ -106,7 +112,15 @@ impl Secrets {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(source) => return Err(SecretsError::Io { path, source }),
         };
-        Ok(Self { dir: dir.to_owned(), shares })
+        let mut secrets = Self { dir: dir.to_owned(), shares };
+        if secrets.shares.iter().any(|share| share.server.is_empty()) {
+            secrets.change(|shares| {
+                for share in shares.iter_mut().filter(|share| share.server.is_empty()) {
+                    api_url.clone_into(&mut share.server);
+                }
+            })?;
+        }
+        Ok(secrets)
     }
 
     /// The share of a session, unless it is on its way out.
@@ -134,16 +148,35 @@ impl Secrets {
         })
     }
 
-    pub(super) fn set_state(&mut self, session: &str, id: &str, state: State) -> Result<(), SecretsError> {
-        let same = |share: &Share| share.session == session && share.id == id;
-        if !self.shares.iter().any(|share| same(share) && share.state != state) {
+    /// Notes that the server does not know the session's share any more, if that is still the one of this id.
+    pub(super) fn ended(&mut self, session: &str, id: &str) -> Result<(), SecretsError> {
+        if self.current(session).is_none_or(|share| share.id != id) {
             return Ok(());
         }
         self.change(|shares| {
-            for share in shares.iter_mut().filter(|share| same(share)) {
-                share.state = state;
+            let same = |share: &&mut Share| share.session == session && share.state == State::Active;
+            for share in shares.iter_mut().filter(same) {
+                share.state = State::Ended;
             }
         })
+    }
+
+    /// Notes that a share is on its way out: in memory also when the disk does not take it, for nothing more of it may be
+    /// sent.
+    pub(super) fn removing(&mut self, session: &str) -> Result<(), SecretsError> {
+        if self.current(session).is_none() {
+            return Ok(());
+        }
+        self.change_in_memory_at_least(|shares| {
+            for share in shares.iter_mut().filter(|share| share.session == session) {
+                share.state = State::Removing;
+            }
+        })
+    }
+
+    /// Keeps a share that the disk does not take, until it is gone from the server or this process ends.
+    pub(super) fn put_in_memory_at_least(&mut self, share: Share) -> Result<(), SecretsError> {
+        self.change_in_memory_at_least(|shares| shares.push(share))
     }
 
     /// Forgets a share, which is gone from the server.
@@ -155,16 +188,49 @@ impl Secrets {
     fn change(&mut self, change: impl FnOnce(&mut Vec<Share>)) -> Result<(), SecretsError> {
         let mut shares = self.shares.clone();
         change(&mut shares);
-        write_private(&self.dir, FILE, &serde_json::to_vec_pretty(&shares).unwrap_or_default())?;
+        self.write(&shares)?;
         self.shares = shares;
         Ok(())
     }
+
+    fn change_in_memory_at_least(
+        &mut self,
+        change: impl FnOnce(&mut Vec<Share>),
+    ) -> Result<(), SecretsError> {
+        change(&mut self.shares);
+        self.write(&self.shares)
+    }
+
+    fn write(&self, shares: &[Share]) -> Result<(), SecretsError> {
+        let path = self.dir.join(FILE);
+        let bytes = serde_json::to_vec_pretty(shares)
+            .map_err(|error| SecretsError::Io { path, source: error.into() })?;
+        write_private(&self.dir, FILE, &bytes)
+    }
+}
+
+/// What tells a share from all others: another server may give out the same id.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Name {
+    session: String,
+    server: String,
+    id: String,
 }
 
 impl Share {
+    /// Its name.
+    pub(super) fn name(&self) -> Name {
+        Name { session: self.session.clone(), server: self.server.clone(), id: self.id.clone() }
+    }
+
     /// Whether two are the same share, whatever its state.
     fn is(&self, other: &Self) -> bool {
-        self.session == other.session && self.id == other.id
+        self.session == other.session && self.id == other.id && self.server == other.server
+    }
+
+    /// Where it is changed, and with what.
+    pub(super) fn target(&self) -> Target {
+        Target { server: self.server.clone(), id: self.id.clone(), secret: self.secret.clone() }
     }
 }
 

@@ -1,24 +1,23 @@
-//! The share server, as this client speaks to it: OpenCode's wire. What comes back is told by what can be done about it.
-//! No error here repeats a URL or a body: they hold ids and secrets.
+//! The share server, as this client speaks to it: OpenCode's wire. No error here repeats a URL or a body: they hold ids and
+//! secrets.
 
 use std::time::Duration;
 
-use awc::Client;
-use awc::http::{Method, StatusCode, header};
+use actix_web::web::Bytes;
+use awc::http::{Method, header};
+use awc::{Client, Connector};
 use serde::Serialize;
 
+use super::answer::{Answer, Later, Outcome};
+use super::spool::Waiting;
+use super::upload;
 use super::{ClientError, Config, CreateToken};
 use crate::protocol::{CreateRequest, Created, SyncBody, WireItem};
-
-use super::spool::Waiting;
 
 /// An answer larger than this is none of a share server's, in bytes.
 const MAX_ANSWER: usize = 64 << 10;
 
-/// The longest wait that a server can ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
-
-/// A connection to the share server.
+/// Requests to share servers.
 #[derive(Clone)]
 pub(super) struct Transport {
     client: Client,
@@ -26,32 +25,26 @@ pub(super) struct Transport {
     create_token: Option<CreateToken>,
 }
 
-/// What became of a sync or a delete.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// It is done.
-    Done,
-    /// The share is gone, or is not ours.
-    Gone,
-    /// The server will not take this, now or later.
-    Rejected(String),
-    /// It may work later.
-    Retry {
-        /// Why it did not work now.
-        reason: String,
-        /// How long the server asked to wait.
-        after: Option<Duration>,
-    },
+/// A share on the server that made it, and what lets its client change it there.
+#[derive(Clone)]
+pub(super) struct Target {
+    /// What `/api/share` is appended to.
+    pub(super) server: String,
+    pub(super) id: String,
+    pub(super) secret: String,
 }
 
 impl Transport {
     pub(super) fn new(config: &Config) -> Self {
-        let client = Client::builder().timeout(config.timeout).finish();
-        let api_url = config.api_url.trim_end_matches('/').to_owned();
-        Self { client, api_url, create_token: config.create_token.clone() }
+        let client = Client::builder()
+            .connector(Connector::new().connector(upload::connector()))
+            .timeout(config.timeout)
+            .disable_redirects()
+            .finish();
+        Self { client, api_url: config.api_url.clone(), create_token: config.create_token.clone() }
     }
 
-    /// Creates a share, which ends by itself after its lifetime if one is given.
+    /// Creates a share on the configured server, which ends by itself after its lifetime if one is given.
     pub(super) async fn create(
         &self,
         session_id: &str,
@@ -59,72 +52,79 @@ impl Transport {
     ) -> Result<Created, ClientError> {
         let expires_in = lifetime.map(|lifetime| lifetime.as_secs().max(1));
         let body = CreateRequest { session_id: session_id.to_owned(), expires_in };
-        let answer = self.send(Method::POST, "/api/share", &body).await.map_err(ClientError::Unreachable)?;
-        match answer.outcome() {
-            Outcome::Done => serde_json::from_slice(&answer.body)
-                .map_err(|_| ClientError::Unreachable("it does not answer as a share server does".into())),
-            Outcome::Retry { reason, after: Some(_) } => Err(ClientError::ServerBusy(reason)),
-            Outcome::Gone if answer.status == StatusCode::UNAUTHORIZED => Err(ClientError::Unreachable(
+        let answer = self.send(Method::POST, &self.api_url, "/api/share", &body).await;
+        let answer = answer.map_err(ClientError::Unreachable)?;
+        if answer.asks_for_token() {
+            return Err(ClientError::Unreachable(
                 "creating shares there needs a token that its operator gives out (create_token_file)".into(),
-            )),
-            _ => Err(ClientError::Unreachable(format!("it answers {}", answer.status))),
+            ));
         }
+        answer.created().map_err(|Later { reason, after }| match after {
+            Some(_) => ClientError::ServerBusy(reason),
+            None => ClientError::Unreachable(reason),
+        })
     }
 
-    /// Sends a batch.
-    pub(super) async fn sync(&self, id: &str, secret: &str, batch: &[Waiting]) -> Outcome {
+    /// Sends a batch to the share's own server.
+    pub(super) async fn sync(&self, share: &Target, batch: &[Waiting]) -> Outcome {
         let items: Vec<_> = batch.iter().map(Waiting::wire).collect();
         let data = items.iter().map(|(kind, data)| WireItem { key: None, n: None, kind, data }).collect();
-        self.attempt(Method::POST, &format!("/api/share/{id}/sync"), &SyncBody { secret, data }).await
-    }
-
-    /// Deletes a share.
-    pub(super) async fn delete(&self, id: &str, secret: &str) -> Outcome {
-        let body = serde_json::json!({"secret": secret});
-        self.attempt(Method::DELETE, &format!("/api/share/{id}"), &body).await
-    }
-
-    async fn attempt(&self, method: Method, path: &str, body: &impl Serialize) -> Outcome {
-        match self.send(method, path, body).await {
-            Ok(answer) => answer.outcome(),
-            Err(reason) => Outcome::Retry { reason, after: None },
+        let (path, body) =
+            (format!("/api/share/{}/sync", share.id), SyncBody { secret: &share.secret, data });
+        match self.send(Method::POST, &share.server, &path, &body).await {
+            Ok(answer) => answer.synced(),
+            Err(reason) => Outcome::Retry(Later { reason, after: None }),
         }
     }
 
-    /// One request, and its whole answer: a connection whose answer was read to its end is used again.
-    async fn send(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Answer, String> {
-        let mut request = self.client.request(method, format!("{}{path}", self.api_url));
-        if let (Some(CreateToken(token)), "/api/share") = (&self.create_token, path) {
+    /// Deletes a share on its own server.
+    pub(super) async fn delete(&self, share: &Target) -> Result<(), Later> {
+        let (path, body) = (format!("/api/share/{}", share.id), serde_json::json!({"secret": share.secret}));
+        let answer = self.send(Method::DELETE, &share.server, &path, &body).await;
+        answer.map_err(|reason| Later { reason, after: None })?.deleted()
+    }
+
+    /// One request, and its whole answer. A redirect is followed once, and only where a secret may go.
+    async fn send(
+        &self,
+        method: Method,
+        server: &str,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Answer, String> {
+        let body = serde_json::to_vec(body).map_err(|_| "the request cannot be written as JSON")?;
+        let (url, body) = (format!("{}{path}", server.trim_end_matches('/')), Bytes::from(body));
+        let token = self.create_token.as_ref().filter(|_| path == "/api/share");
+        let answer = self.send_once(method.clone(), &url, token, body.clone()).await?;
+        match answer.secure_redirect(&url) {
+            Some(secure) => self.send_once(method, &secure, token, body).await,
+            None => Ok(answer),
+        }
+    }
+
+    /// An answer is read to its end, so that its connection is used again.
+    async fn send_once(
+        &self,
+        method: Method,
+        url: &str,
+        token: Option<&CreateToken>,
+        body: Bytes,
+    ) -> Result<Answer, String> {
+        let mut request = self.client.request(method, url).content_type("application/json");
+        if let Some(CreateToken(token)) = token {
             request = request.bearer_auth(token);
         }
-        let mut response = request.send_json(body).await.map_err(|error| error.to_string())?;
-        let retry_after =
-            response.headers().get(header::RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
-        let body = response.body().limit(MAX_ANSWER).await.map_err(|_| "its answer was cut short")?.to_vec();
-        Ok(Answer { status: response.status(), retry_after: retry_after.map(Duration::from_secs), body })
-    }
-}
-
-struct Answer {
-    status: StatusCode,
-    retry_after: Option<Duration>,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn outcome(&self) -> Outcome {
-        let reason = format!("it answers {}", self.status);
-        match self.status {
-            status if status.is_success() => Outcome::Done,
-            StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND | StatusCode::GONE => Outcome::Gone,
-            status
-                if status.is_server_error()
-                    || status == StatusCode::REQUEST_TIMEOUT
-                    || status == StatusCode::TOO_MANY_REQUESTS =>
-            {
-                Outcome::Retry { reason, after: self.retry_after.map(|wait| wait.min(MAX_RETRY_AFTER)) }
-            }
-            _ => Outcome::Rejected(reason),
-        }
+        let mut response = request.send_body(body).await.map_err(|error| error.to_string())?;
+        let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let retry_after = text(header::RETRY_AFTER).and_then(|after| after.parse().ok());
+        let location = text(header::LOCATION).map(ToOwned::to_owned);
+        let body = response.body().limit(MAX_ANSWER).await;
+        let body = body.map_err(|_| "its answer was cut short, or is longer than a share server's")?.to_vec();
+        Ok(Answer {
+            status: response.status(),
+            retry_after: retry_after.map(Duration::from_secs),
+            location,
+            body,
+        })
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::client::{ClientError, Create, Event, Flush, List, Manager, Remove, Report, backlog};
+use crate::client::{ClientError, Create, Event, Flush, List, Manager, Remove, Removed, Report, backlog};
 use crate::error::Error;
 
 type ManagerData = web::Data<Addr<Manager>>;
@@ -64,8 +64,10 @@ pub(super) async fn share(
 /// `DELETE /v1/sessions/{sessionID}/share`
 pub(super) async fn unshare(session: web::Path<String>, manager: ManagerData) -> Result<HttpResponse, Error> {
     let remove = Remove { session_id: session_id(session)? };
-    manager.send(remove).await.map_err(|_| Error::Unavailable)??;
-    Ok(HttpResponse::Ok().json(json!({})))
+    Ok(match manager.send(remove).await.map_err(|_| Error::Unavailable)?? {
+        Removed::Gone => HttpResponse::Ok().json(json!({})),
+        Removed::UnderWay => HttpResponse::Accepted().json(json!({"state": "removing"})),
+    })
 }
 
 /// `POST /v1/sessions/{sessionID}/flush`

@@ -139,7 +139,7 @@ pub async fn start(listener: Listener, config: &config::Relay) -> Result<Running
     })
     .await?;
     let token = Token::open(&local_dir)?;
-    tracing::info!(local_dir = %local_dir.display(), server = %origin(&config.api_url), enabled = config.enabled, "relaying");
+    tracing::info!(local_dir = %local_dir.display(), server = %config::origin(&config.api_url), enabled = config.enabled, "relaying");
     let (data, token) = (web::Data::new(manager.clone()), web::Data::new(token));
     let server = HttpServer::new(move || {
         App::new()
@@ -163,12 +163,6 @@ fn create_token(file: &Path) -> Result<client::CreateToken, RelayError> {
     let read = std::fs::read_to_string(file);
     let text = read.map_err(|source| RelayError::CreateToken { file: file.to_owned(), source })?;
     Ok(text.trim().into())
-}
-
-/// Scheme and host of a URL: its path can hold a token.
-fn origin(url: &str) -> &str {
-    let host = url.find("://").map_or(0, |at| at + 3);
-    url[host..].find('/').map_or(url, |end| &url[..host + end])
 }
 
 fn routes(app: &mut web::ServiceConfig) {
