@@ -2,34 +2,14 @@
 
 import { copyButton, el, whenNear } from './dom.js'
 import { highlight } from './highlight.js'
+import { toHtml } from './markup.js'
 import { toFragment } from './sanitize.js'
 import { strings } from './strings.js'
-import { Marked } from './vendor/marked.min.js'
-
-// Tags that people write in Markdown and that do nothing. All other HTML is shown as the text that it is: an agent that
-// writes `Vec<T>` or `<div>` means these characters.
-const HARMLESS = /^<(?:br ?\/?|\/?(?:kbd|sub|sup|details|summary|ins|del|mark))>$/i
-
-const escape = (text) => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
-
-const marked = new Marked({
-  gfm: true,
-  breaks: false,
-  renderer: {
-    // Below the page's own headings: its title, and the prompts.
-    heading({ tokens, depth }) {
-      const level = Math.min(depth + 2, 6)
-      return `<h${level}>${this.parser.parseInline(tokens)}</h${level}>`
-    },
-    html: ({ text }) => text.replace(/<[^>]*>?|[^<]+/g, (piece) => (HARMLESS.test(piece) ? piece : escape(piece))),
-  },
-})
-
 /** Puts a Markdown text's elements into a node, in place of what is there. */
 export function renderMarkdown(node, text) {
   let fragment
   try {
-    fragment = toFragment(marked.parse(text))
+    fragment = toFragment(toHtml(text))
   } catch {
     // A text that the parser cannot read is still a text.
     node.textContent = text
@@ -40,6 +20,7 @@ export function renderMarkdown(node, text) {
     table.replaceWith(frame)
     frame.append(table)
   }
+  findDirections(fragment)
   for (const code of fragment.querySelectorAll('pre > code')) {
     const language = /language-([\w+#-]+)/.exec(code.className)?.[1]
     const pre = code.parentElement
@@ -51,4 +32,14 @@ export function renderMarkdown(node, text) {
     if (language) whenNear(code, () => highlight(code, language))
   }
   node.replaceChildren(fragment)
+}
+
+/**
+ * Lets each block find the direction that it is read in, by its first letter; code is read from left to right. A block
+ * finds none in what has a direction of its own, so the first paragraph of an item or a quotation has its one.
+ */
+function findDirections(fragment) {
+  for (const block of fragment.querySelectorAll('p, li, h1, h2, h3, h4, h5, h6, td, th, blockquote, summary'))
+    if (!block.matches('li > p:first-child, blockquote > p:first-child')) block.dir = 'auto'
+  for (const code of fragment.querySelectorAll('code')) code.dir = 'ltr'
 }
