@@ -1,17 +1,19 @@
 // The page put together: the session, its connection, and the views of it.
 
 import { showChanges } from './changes.js'
-import { Connection } from './connection.js'
-import { arrange, el } from './dom.js'
+import { arrange, el, guarded } from './dom.js'
+import { Environment } from './environment.js'
 import { downloadHtml } from './export.js'
 import { cost, duration, exactTime, short, timeAgo } from './format.js'
 import { Follow } from './follow.js'
 import { listen, showHelp } from './keyboard.js'
+import { Connection } from './load/connection.js'
+import { Session } from './load/session.js'
 import { Outline } from './outline.js'
 import { Search, reveal } from './search.js'
-import { Session } from './session.js'
 import { set, settings, show, sideBySide, toggle } from './settings.js'
 import { strings } from './strings.js'
+import { moment, text } from './values.js'
 import { Timeline, time } from './view/timeline.js'
 
 const id = location.pathname.split('/').filter(Boolean).at(-1)
@@ -120,15 +122,14 @@ function foldAll(open, which = '.part > details') {
 
 // What changed is gathered until the next frame of the screen: many small syncs cost one update.
 let pending
-function changed({ reset, messages, added, info }) {
+function changed({ all, messages, added, info }) {
   if (!pending) {
-    pending = { reset: false, messages: new Set(), added: 0, info: false }
+    pending = { all: false, messages: new Set(), added: 0 }
     requestAnimationFrame(update)
     // A page in the background gets no frames, and should still be current when it is looked at.
     if (document.hidden) setTimeout(update, 250)
   }
-  pending.reset ||= reset
-  pending.info ||= info
+  pending.all ||= all || info
   pending.added += added
   for (const message of messages) pending.messages.add(message)
 }
@@ -136,12 +137,11 @@ function changed({ reset, messages, added, info }) {
 let first = true
 function update() {
   if (!pending) return
-  const { reset, messages, added, info } = pending
+  const { all, messages, added } = pending
   pending = undefined
-  if (reset) timeline.reset()
-  follow.around(added, live, () => timeline.update(reset || info ? undefined : messages))
-  outline.update(session)
-  about()
+  follow.around(added, live, () => timeline.update(all ? undefined : messages))
+  guarded(() => outline.update(session))
+  guarded(about)
   if (first && timelineNode.firstChild) {
     first = false
     toHash()
@@ -152,7 +152,7 @@ let live = false
 let ends
 let state = 'loading'
 function about() {
-  const title = session.info?.title || strings.untitled
+  const title = text(session.info?.title) || strings.untitled
   if (titleNode.textContent !== title) {
     titleNode.textContent = title
     topTitle.textContent = title
@@ -160,12 +160,12 @@ function about() {
   }
   const { started, ended, tokens, cost: spent } = session.totals()
   const models = [...new Set(session.ordered().map(({ info }) => info.modelID).filter(Boolean))]
-  const names = models.map((model) => session.models.find(({ id }) => id === model)?.name ?? model)
+  const names = models.map((model) => text(session.models.find(({ id }) => id === model)?.name ?? model))
   const undone = session.undone()
   arrange(
     factsNode,
     [
-      session.info?.directory && el('span', { class: 'path', dir: 'auto' }, session.info.directory),
+      session.info?.directory && el('span', { class: 'path', dir: 'auto' }, text(session.info.directory)),
       names.length && el('span', { dir: 'auto' }, names.join(', ')),
       started && time(started),
       started && ended > started && el('span', {}, duration(ended - started)),
@@ -175,8 +175,7 @@ function about() {
       ends && el('span', {}, `${strings.ends} `, time(ends)),
     ].filter(Boolean),
   )
-  const empty = session.messages.size === 0
-  noticeNode.hidden = !(empty && state === 'live') && state !== 'deleted' && state !== 'expired'
+  noticeNode.hidden = !(session.empty && state === 'live') && state !== 'deleted' && state !== 'expired'
   if (state === 'deleted' || state === 'expired') noticeNode.replaceChildren(strings[`${state}Hint`])
   else noticeNode.replaceChildren(el('strong', {}, strings.waiting), el('br'), strings.waitingHint)
   status()
@@ -203,7 +202,8 @@ setInterval(() => {
 
 /** Goes to the part that the address names. */
 function toHash() {
-  const node = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)))
+  const name = guarded(() => decodeURIComponent(location.hash.slice(1)))
+  const node = name && document.getElementById(name)
   if (!node) return
   reveal(node)
   node.scrollIntoView({ block: 'start' })
@@ -239,27 +239,22 @@ listen({
   '?': showHelp,
 })
 
-const connection = new Connection(id, () => session)
-connection.addEventListener('frame', ({ detail }) => {
-  const change = session.apply(detail)
-  if (change.lost) connection.restart()
-  else changed(change)
-})
+const connection = new Connection(new URL(`/api/share/${id}`, location.href).href, session, new Environment())
+connection.addEventListener('change', ({ detail }) => changed(detail))
 connection.addEventListener('viewers', ({ detail }) => {
   viewersNode.textContent = strings.viewers(detail)
 })
 connection.addEventListener('state', ({ detail }) => {
-  const went = detail === 'live' && !live
   state = detail
   live = state === 'live'
   about()
-  if (went) askWhenItEnds()
+  if (live) connection.refresh()
+})
+connection.addEventListener('expiry', ({ detail }) => {
+  ends = moment(detail)
+  about()
 })
 // A sync may put the end off.
-const ASK_EVERY = 5 * 60_000
-setInterval(() => live && !document.hidden && askWhenItEnds(), ASK_EVERY)
-async function askWhenItEnds() {
-  ends = await connection.ends()
-  about()
-}
+const REFRESH_EVERY = 5 * 60_000
+setInterval(() => document.hidden || connection.refresh(), REFRESH_EVERY)
 connection.start()

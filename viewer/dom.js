@@ -1,5 +1,7 @@
 // Making elements without HTML text. Text given here is always text.
 
+import { text } from './values.js'
+
 /** `el('a', { class: 'x', href, onclick }, 'text', child)` */
 export function el(name, attributes = {}, ...children) {
   const node = document.createElement(name)
@@ -9,8 +11,21 @@ export function el(name, attributes = {}, ...children) {
     else if (key === 'dataset') Object.assign(node.dataset, value)
     else node.setAttribute(key, value === true ? '' : value)
   }
-  node.append(...children.flat().filter((child) => child !== undefined && child !== null && child !== false && child !== ''))
+  for (const child of children.flat()) {
+    if (child === undefined || child === null || child === false || child === '') continue
+    node.append(child instanceof Node ? child : text(child))
+  }
   return node
+}
+
+/** What `make` returns; when it fails, what `instead` does. So one fault does not take what stands beside it. */
+export function guarded(make, instead = () => undefined) {
+  try {
+    return make()
+  } catch (error) {
+    console.warn(error)
+    return instead(error)
+  }
 }
 
 /** Brings a node's children into an order with as few moves as there are differences. */
@@ -28,12 +43,12 @@ export function arrange(parent, nodes) {
 }
 
 /** A button that copies, and says so. */
-export function copyButton(strings, text, label = strings.copy) {
+export function copyButton(strings, words, label = strings.copy) {
   const button = el('button', { class: 'copy', type: 'button', title: label, 'aria-label': label })
   button.addEventListener('click', async (event) => {
     event.stopPropagation()
     event.preventDefault()
-    await navigator.clipboard.writeText(typeof text === 'function' ? text() : text)
+    await navigator.clipboard.writeText(typeof words === 'function' ? words() : words)
     button.classList.add('done')
     button.setAttribute('aria-label', strings.copied)
     setTimeout(() => {
@@ -58,14 +73,15 @@ function run(node) {
   const work = waiting.get(node)
   observer.unobserve(node)
   waiting.delete(node)
-  work?.()
+  // What stands in stays when the work fails.
+  guarded(() => work?.()?.catch?.(console.warn))
 }
 
 /** Does costly work on a node when it comes near the screen. Later work takes the place of earlier. */
 export function whenNear(node, work) {
   waiting.set(node, () => {
     delete node.dataset.lazy
-    work()
+    return work()
   })
   node.dataset.lazy = ''
   observer.observe(node)

@@ -1,6 +1,7 @@
 // Colours for code. The library is loaded when the first code comes into view.
 
 import { toFragment } from './sanitize.js'
+import { own, text } from './values.js'
 
 // Larger than this, colouring costs more than it helps.
 const MAX_CHARACTERS = 60_000
@@ -16,20 +17,20 @@ const BY_EXTENSION = {
 let library
 
 /** The language of a file, by its name. */
-export function languageOf(path = '') {
-  const name = path.split('/').at(-1)
+export function languageOf(path) {
+  const name = text(path).split('/').at(-1)
   if (/^dockerfile/i.test(name)) return 'dockerfile'
   if (/^makefile/i.test(name)) return 'makefile'
-  return BY_EXTENSION[name.split('.').at(-1).toLowerCase()]
+  return own(BY_EXTENSION, name.split('.').at(-1).toLowerCase())
 }
 
 /** Colours the text of a node, in place. */
 export async function highlight(node, language) {
-  const text = node.textContent
-  if (!language || text.length > MAX_CHARACTERS) return
+  const code = node.textContent
+  if (!language || code.length > MAX_CHARACTERS) return
   library ??= import('./vendor/highlight.min.js')
   const { default: hljs } = await library
-  if (!hljs.getLanguage(language) || node.textContent !== text) return
-  node.replaceChildren(toFragment(hljs.highlight(text, { language, ignoreIllegals: true }).value))
+  if (!hljs.getLanguage(language) || node.textContent !== code) return
+  node.replaceChildren(toFragment(hljs.highlight(code, { language, ignoreIllegals: true }).value))
   node.classList.add('hljs')
 }

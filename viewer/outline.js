@@ -1,7 +1,7 @@
 // The prompts as a list beside the session, and where the reader is in it.
 
 import { el } from './dom.js'
-import { promptText } from './session.js'
+import { promptText } from './load/session.js'
 import { strings } from './strings.js'
 
 export class Outline {

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use brutus_share::model::{Change, Transcript};
+use brutus_share::model::{Capacity, Change, Transcript, reading_order};
 use brutus_share::render::{Markdown, markdown};
 use libfuzzer_sys::fuzz_target;
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag};
@@ -22,15 +22,16 @@ fuzz_target!(|input: (u16, bool, Vec<(u8, &str)>)| {
         Change::from_item(KINDS[usize::from(kind % 4)], &data, "data[0]").ok()
     });
     let mut transcript = Transcript::default();
-    transcript.apply(changes.collect(), u64::MAX).expect("nothing is too large");
-    let items: Vec<_> = transcript
-        .in_reading_order()
+    transcript.apply(changes.collect(), Capacity::UNLIMITED).expect("nothing is too large");
+    let items: Vec<_> = reading_order(transcript.items())
         .into_iter()
         .map(|(key, content)| (key.clone(), content.clone()))
         .collect();
-    let whole = markdown(&items, Markdown { full: true, max_bytes: usize::MAX });
-    let short = markdown(&items, Markdown { full, max_bytes: usize::from(max_bytes) });
+    let whole = markdown(&items, &Markdown { full: true, ..Markdown::default() });
+    let short =
+        markdown(&items, &Markdown { full, max_bytes: Some(max_bytes.into()), ..Markdown::default() });
     assert!(whole.starts_with("# "));
+    only_its_own_turns(&whole);
     // What is left out is said in a line, once for each long text.
     assert!(short.len() <= whole.len() + 100 * (items.len() + 1), "{} of {}", short.len(), whole.len());
     if !items.iter().any(|(_, content)| is_prose(content)) {
@@ -62,6 +63,26 @@ fn shaped(part: u8, text: &str) -> String {
 fn is_prose(content: &RawValue) -> bool {
     let part: Value = serde_json::from_str(content.get()).unwrap_or_default();
     matches!(part["type"].as_str(), Some("text" | "reasoning"))
+}
+
+/// Whatever stands in parts, there is one title, the headings of turns carry the document's mark, and nothing is HTML.
+fn only_its_own_turns(text: &str) {
+    let mark = text.split("Headings of turns end with `").nth(1).and_then(|rest| rest.split('`').next());
+    let mark = mark.expect("the head says it");
+    let mut titles = 0;
+    for (event, range) in
+        Parser::new_ext(text, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH).into_offset_iter()
+    {
+        match event {
+            Event::Start(Tag::Heading { level: HeadingLevel::H1, .. }) => titles += 1,
+            Event::Start(Tag::Heading { level: HeadingLevel::H2 | HeadingLevel::H3, .. }) => {
+                assert!(text[range].trim_end().ends_with(mark), "{text:?}");
+            }
+            Event::Html(_) | Event::InlineHtml(_) => panic!("{event:?} in {text:?}"),
+            _ => {}
+        }
+    }
+    assert_eq!(titles, 1, "{text:?}");
 }
 
 /// Names, commands and outputs make no headings, links, pictures or HTML.

@@ -5,6 +5,7 @@ mod backup;
 mod config;
 mod data;
 mod demo;
+mod healthcheck;
 mod layers;
 mod logging;
 mod manual;
@@ -60,6 +61,8 @@ enum Command {
     Backup(backup::ToFile),
     /// Put a backup in the place of the server's data, while it does not run
     Restore(backup::FromFile),
+    /// Ask whether a server or a relay answers, and exit with 0 when it does: for containers
+    Healthcheck(healthcheck::Healthcheck),
     /// Check and show configuration
     Config(config::Config),
     /// Write man pages and shell completions to a directory
@@ -91,6 +94,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Token(command) => token::run(command),
         Command::Backup(command) => backup::back_up(command),
         Command::Restore(command) => backup::restore(command),
+        Command::Healthcheck(check) => healthcheck::run(check),
         Command::Config(command) => config::run(command),
         Command::Manual(command) => manual::write(command),
     };

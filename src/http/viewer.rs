@@ -25,6 +25,7 @@ const FALLBACK: &str = "<!--fallback-->";
 
 #[derive(RustEmbed)]
 #[folder = "viewer/"]
+#[exclude = "package.json"]
 #[exclude = "vendor/*.json"]
 #[exclude = "vendor/build*"]
 struct Files;
@@ -69,7 +70,7 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
         Format::Json => Ok(snapshot_json(&request, &snapshot)),
         Format::Markdown => {
             let full = request.query_string().split('&').any(|option| option == "full=1");
-            let text = markdown(&snapshot.items, Markdown { full, max_bytes: usize::MAX });
+            let text = markdown(snapshot.in_reading_order(), &Markdown { full, ..Markdown::default() });
             Ok(fresh(StatusCode::OK)
                 .insert_header(VARY)
                 .content_type("text/markdown; charset=utf-8")
@@ -77,7 +78,10 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
         }
         Format::Page => {
             let title = snapshot.title.as_deref().unwrap_or("Shared session");
-            let text = markdown(&snapshot.items, Markdown { full: false, max_bytes: FALLBACK_BYTES });
+            let text = markdown(
+                snapshot.in_reading_order(),
+                &Markdown { max_bytes: Some(FALLBACK_BYTES), ..Markdown::default() },
+            );
             let fallback = format!(
                 "<p>This page needs JavaScript. The session is also here as <a href=\"/s/{id}.md\">Markdown</a> and \
                  <a href=\"/s/{id}.json\">JSON</a>.</p>\n<pre class=\"fallback\">{}</pre>",
@@ -112,7 +116,7 @@ fn first_prompt(snapshot: &Snapshot) -> Option<String> {
         kind: String,
         text: Option<String>,
     }
-    let texts = snapshot.items.iter().filter(|(key, _)| key.part_id().is_some());
+    let texts = snapshot.in_reading_order().iter().filter(|(key, _)| key.part_id().is_some());
     let text = texts
         .filter_map(|(_, content)| serde_json::from_str::<Part>(content.get()).ok())
         .find(|part| part.kind == "text")?

@@ -1,305 +1,310 @@
-//! A session as Markdown.
+//! A session as Markdown, for agents and people who read it without the page.
+//!
+//! Its readers tell prompts from answers by the headings. So nothing that stands in a part can make a heading of a turn: prose is
+//! embedded (`prose`), all else stands in code or is escaped, and the headings carry a word that no item holds.
 
 use std::fmt::Write;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
+use super::item::parse;
+use super::parts::write_part;
+use super::text::{code, fence, line};
 use crate::model::{Content, Key};
 
-/// Characters of a tool's output, or of a file that it wrote, that are shown unless all is asked for.
-const OUTPUT_CHARACTERS: usize = 4000;
-
 /// How a session is written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub struct Markdown {
-    /// Whether long outputs are written whole.
+    /// Whether long texts and outputs are written whole.
     pub full: bool,
-    /// Bytes after which the text is cut, with a note; `usize::MAX` for none.
-    pub max_bytes: usize,
+    /// Bytes after which the text is cut, with a note; `None` for no end.
+    pub max_bytes: Option<usize>,
+    /// Which turns are written.
+    pub turns: Turns,
+    /// The address of the session's page, for links to its turns.
+    pub page: Option<String>,
+}
+
+/// Which turns of a session are written. They are counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Turns {
+    /// All.
+    #[default]
+    All,
+    /// One of them.
+    Only(usize),
+    /// The last ones.
+    Last(usize),
+}
+
+/// A prompt with what answers it. The first may have no prompt.
+#[derive(Default)]
+struct Turn<'a> {
+    prompt: Option<Message<'a>>,
+    answers: Vec<Message<'a>>,
+}
+
+struct Message<'a> {
+    id: &'a str,
+    info: Value,
+    parts: Vec<&'a Content>,
 }
 
 /// Writes a session's items, which are in reading order, as Markdown.
-pub fn markdown(items: &[(Key, Content)], how: Markdown) -> String {
+pub fn markdown(items: &[(Key, Content)], how: &Markdown) -> String {
+    let session = items.iter().find(|(key, _)| key.as_str() == Key::SESSION);
+    let session = session.map(|(_, content)| parse(content.get())).unwrap_or_default();
+    let (mut messages, orphans) = messages(items);
+    take_back(&mut messages, &session["revert"]);
+    let turns = turns(messages);
+    let mark = mark(items);
     let mut text = String::new();
-    let session =
-        items.iter().find(|(key, _)| key.as_str() == Key::SESSION).map(|(_, content)| parse(content));
-    let session = session.unwrap_or_default();
-    let undone = &session["revert"];
+    write_head(&mut text, &session, turns.len(), &mark, how);
+    let shown = match how.turns {
+        Turns::All => 0..turns.len(),
+        Turns::Only(turn) => turn.saturating_sub(1).min(turns.len())..turn.min(turns.len()),
+        Turns::Last(count) => turns.len().saturating_sub(count)..turns.len(),
+    };
+    if shown.is_empty() && !turns.is_empty() {
+        let _ = writeln!(text, "*There is no such turn.*\n");
+    }
+    for (number, turn) in turns.iter().enumerate().take(shown.end).skip(shown.start) {
+        if !write_turn(&mut text, number + 1, turn, &mark, how) {
+            return text;
+        }
+    }
+    if how.turns == Turns::All && !orphans.is_empty() {
+        let _ = writeln!(text, "## Parts without their message {mark}\n");
+        for part in orphans {
+            if is_cut(&mut text, how) {
+                return text;
+            }
+            write_part(&mut text, &parse(part.get()), how.full);
+        }
+    }
+    text
+}
+
+/// The messages, each with its parts, and the parts whose message is not there.
+fn messages(items: &[(Key, Content)]) -> (Vec<Message<'_>>, Vec<&Content>) {
+    let (mut messages, mut orphans) = (Vec::<Message>::new(), Vec::new());
+    for (key, content) in items {
+        if let Some(id) = key.message_id() {
+            messages.push(Message { id, info: parse(content.get()), parts: Vec::new() });
+        } else if let Some(parent) = key.parent_message_id() {
+            // In reading order a part stands behind its message.
+            match messages.last_mut().filter(|message| message.id == parent) {
+                Some(message) => message.parts.push(content),
+                None => orphans.push(content),
+            }
+        }
+    }
+    (messages, orphans)
+}
+
+/// Leaves out what an undo took back: by its place in the reading order, for ids say nothing of time.
+fn take_back(messages: &mut Vec<Message>, revert: &Value) {
+    let Some(first) = revert["messageID"].as_str() else { return };
+    let Some(place) = messages.iter().position(|message| message.id == first) else { return };
+    match revert["partID"].as_str() {
+        Some(part) => {
+            let parts = &mut messages[place].parts;
+            let kept = parts.iter().position(|content| parse(content.get())["id"] == *part);
+            parts.truncate(kept.unwrap_or(parts.len()));
+            messages.truncate(place + 1);
+        }
+        None => messages.truncate(place),
+    }
+}
+
+fn turns(messages: Vec<Message<'_>>) -> Vec<Turn<'_>> {
+    let mut turns = Vec::<Turn>::new();
+    for message in messages {
+        if message.info["role"] == "user" {
+            turns.push(Turn { prompt: Some(message), answers: Vec::new() });
+        } else {
+            let mut turn = turns.pop().unwrap_or_default();
+            turn.answers.push(message);
+            turns.push(turn);
+        }
+    }
+    turns
+}
+
+/// A word that stands in none of the items: whoever writes an item cannot know the hash of what it is a part of.
+fn mark(items: &[(Key, Content)]) -> String {
+    let mut hash = Sha256::new();
+    for (key, content) in items {
+        hash.update(key.as_str());
+        hash.update(content.get());
+    }
+    let digest = hash.finalize();
+    let hex: String = digest.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
+    let stands_there = |mark: &str| items.iter().any(|(_, content)| content.get().contains(mark));
+    let length =
+        (8..=hex.len()).step_by(8).find(|length| !stands_there(&hex[..*length])).unwrap_or(hex.len());
+    format!("[{}]", &hex[..length])
+}
+
+fn write_head(text: &mut String, session: &Value, turns: usize, mark: &str, how: &Markdown) {
     let _ = writeln!(text, "# {}\n", line(session["title"].as_str().unwrap_or("Shared session")));
     if let Some(directory) = session["directory"].as_str() {
         let _ = writeln!(text, "Directory: {}\n", code(directory));
     }
-    let mut role = String::new();
-    let mut error = Value::Null;
-    for (key, content) in items {
-        let message = key.message_id().or_else(|| key.parent_message_id());
-        if message.is_some_and(|message| is_undone(undone, message, key)) {
-            continue;
+    let started = at(&session["time"]["created"]).map(|time| format!(", started {time}")).unwrap_or_default();
+    let cost = cost(session["cost"].as_f64()).map(|cost| format!(", {cost}")).unwrap_or_default();
+    let count = if turns == 1 { "1 turn".to_owned() } else { format!("{turns} turns") };
+    let page = how.page.as_ref().map(|page| format!(" [The live page]({page}).")).unwrap_or_default();
+    let _ = writeln!(
+        text,
+        "{count}{started}{cost}.{page} Headings of turns end with `{mark}`, which no turn holds.\n"
+    );
+}
+
+/// Writes a turn; tells whether there is room for more.
+fn write_turn(text: &mut String, number: usize, turn: &Turn, mark: &str, how: &Markdown) -> bool {
+    if let Some(prompt) = &turn.prompt {
+        if is_cut(text, how) {
+            return false;
         }
-        if text.len() > how.max_bytes {
-            let _ = writeln!(text, "\n*Cut here.*");
-            return text;
-        }
-        if key.message_id().is_some() {
-            write_error(&mut text, &error);
-            let message = parse(content);
-            let newer = message["role"].as_str().unwrap_or_default();
-            // An agent answers in many messages: one heading is enough.
-            if newer == "user" || newer != role {
-                let _ = writeln!(text, "## {}\n", if newer == "user" { "Prompt" } else { "Answer" });
-            }
-            newer.clone_into(&mut role);
-            error = message["error"].clone();
-        } else if key.parent_message_id().is_some() {
-            write_part(&mut text, &parse(content), how);
+        let _ = writeln!(text, "## Prompt {number} {mark}\n");
+        let link = how.page.as_ref().map(|page| format!("[on the page]({page}#{})", fragment(prompt.id)));
+        write_facts(text, at(&prompt.info["time"]["created"]).into_iter().chain(link));
+        if !write_message(text, prompt, how) {
+            return false;
         }
     }
-    write_error(&mut text, &error);
-    text
+    if turn.answers.is_empty() {
+        return true;
+    }
+    if is_cut(text, how) {
+        return false;
+    }
+    let _ = writeln!(text, "## Answer {number} {mark}\n");
+    write_facts(text, answer_facts(&turn.answers).into_iter());
+    turn.answers.iter().all(|answer| write_message(text, answer, how))
 }
 
-/// Whether an undo took a message, or a part of it, back.
-fn is_undone(revert: &Value, message: &str, key: &Key) -> bool {
-    let Some(first) = revert["messageID"].as_str() else { return false };
-    match revert["partID"].as_str() {
-        Some(part) if message == first => key.part_id().is_some_and(|id| id >= part),
-        _ => message >= first,
+fn write_message(text: &mut String, message: &Message, how: &Markdown) -> bool {
+    for part in &message.parts {
+        if is_cut(text, how) {
+            return false;
+        }
+        write_part(text, &parse(part.get()), how.full);
+    }
+    match &message.info["error"] {
+        Value::Null => {}
+        error => write_error(text, error, how.full),
+    }
+    true
+}
+
+/// Says that the text ends here, when it is long enough.
+fn is_cut(text: &mut String, how: &Markdown) -> bool {
+    let cut = how.max_bytes.is_some_and(|max| text.len() > max);
+    if cut {
+        text.push_str("*Cut here.*\n");
+    }
+    cut
+}
+
+/// What is said of a turn under its heading.
+fn write_facts(text: &mut String, facts: impl Iterator<Item = String>) {
+    let facts = facts.collect::<Vec<_>>().join(" · ");
+    if !facts.is_empty() {
+        let _ = writeln!(text, "{facts}\n");
     }
 }
 
-fn parse(content: &Content) -> Value {
-    // Text with half a surrogate pair is not Unicode: such an item is left out of a text.
-    serde_json::from_str(content.get()).unwrap_or_default()
+/// Models, time, tokens and cost of a turn's answers.
+fn answer_facts(answers: &[Message]) -> Vec<String> {
+    let mut models = Vec::<&str>::new();
+    let (mut read, mut written, mut price) = (0, 0, None);
+    let (mut began, mut ended) = (None, None);
+    for Message { info, .. } in answers {
+        let model = info["modelID"].as_str().or_else(|| info["model"]["id"].as_str());
+        models.extend(model.filter(|model| !models.contains(model)));
+        let tokens = |name: &str| info["tokens"][name].as_u64().unwrap_or(0);
+        read += tokens("input") + info["tokens"]["cache"]["read"].as_u64().unwrap_or(0);
+        written += tokens("output") + tokens("reasoning");
+        price = info["cost"].as_f64().map(|cost| cost + price.unwrap_or(0.0)).or(price);
+        began = began.or_else(|| millis(&info["time"]["created"]));
+        ended = millis(&info["time"]["completed"]).or(ended);
+    }
+    let mut facts: Vec<_> = models.into_iter().map(line).collect();
+    if let Some(took) = began.zip(ended).and_then(|(began, ended)| ended.checked_sub(began)) {
+        facts.push(match took / 1000 {
+            seconds @ ..60 => format!("{seconds} s"),
+            seconds => format!("{} min {} s", seconds / 60, seconds % 60),
+        });
+    }
+    if read + written > 0 {
+        facts.push(format!("{read} tokens in, {written} out"));
+    }
+    facts.extend(cost(price));
+    facts
 }
 
-fn write_part(text: &mut String, part: &Value, how: Markdown) {
-    let field = |name: &str| part[name].as_str().unwrap_or_default();
-    let hidden = part["synthetic"] == true || part["ignored"] == true;
-    let _ = match field("type") {
-        "text" if !hidden && !field("text").trim().is_empty() => {
-            writeln!(text, "{}\n", field("text").trim_end())
-        }
-        "reasoning" if !field("text").trim().is_empty() => {
-            let quoted = field("text").trim().replace("\r\n", "\n").replace(['\n', '\r'], "\n> ");
-            writeln!(text, "> *Thought:* {quoted}\n")
-        }
-        "file" => writeln!(
-            text,
-            "*File: {} ({})*\n",
-            code(part["filename"].as_str().unwrap_or("unnamed")),
-            line(field("mime"))
-        ),
-        "tool" => {
-            write_tool(text, part, how);
-            Ok(())
-        }
-        "agent" => writeln!(text, "*Agent: {}*\n", line(field("name"))),
-        "subtask" => writeln!(text, "*Task: {}*\n", line(field("description"))),
-        "retry" => writeln!(text, "*Tried again: {}*\n", line(&error_text(&part["error"]))),
-        "compaction" => writeln!(text, "*The conversation was summarised to make room.*\n"),
-        _ => Ok(()),
+fn cost(dollars: Option<f64>) -> Option<String> {
+    dollars.filter(|dollars| *dollars > 0.0).map(|dollars| format!("US${dollars:.4}"))
+}
+
+/// A time in milliseconds since 1970, or as RFC 3339 has it.
+fn millis(time: &Value) -> Option<u64> {
+    let written = || {
+        let time = humantime::parse_rfc3339_weak(time.as_str()?).ok()?;
+        u64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
     };
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    // Within the bounds that are looked at.
+    let counted = time.as_f64().filter(|time| (0.0..1e15).contains(time)).map(|time| time as u64);
+    counted.or_else(written)
 }
 
-fn write_tool(text: &mut String, part: &Value, how: Markdown) {
-    let state = &part["state"];
-    let input = &state["input"];
-    let tool = part["tool"].as_str().unwrap_or("tool");
-    let about = ["command", "filePath", "pattern", "url", "description", "path"]
-        .iter()
-        .find_map(|name| input[*name].as_str())
-        .or_else(|| state["title"].as_str())
-        .unwrap_or_default();
-    let mut outcome = Vec::new();
-    if let Some(exit) = state["metadata"]["exit"].as_i64() {
-        outcome.push(format!("exit {exit}"));
-    }
-    match state["status"].as_str() {
-        Some("completed") | None => {}
-        Some(status) => outcome.push(status.to_owned()),
-    }
-    let outcome = if outcome.is_empty() { String::new() } else { format!(" ({})", outcome.join(", ")) };
-    let first = about.lines().next().unwrap_or_default();
-    let about = if first.is_empty() { String::new() } else { format!(" {}", code(first)) };
-    let _ = writeln!(text, "**{}**{about}{outcome}\n", line(tool));
-    if tool == "bash" && first.len() < input["command"].as_str().map_or(0, str::len) {
-        fence(text, "sh", input["command"].as_str().unwrap_or_default(), how);
-    }
-    let todos = state["metadata"]["todos"].as_array().or_else(|| input["todos"].as_array());
-    if let (true, Some(todos)) = (tool.starts_with("todo"), todos) {
-        for todo in todos {
-            let mark = if todo["status"] == "completed" { 'x' } else { ' ' };
-            let _ = writeln!(text, "- [{mark}] {}", line(todo["content"].as_str().unwrap_or_default()));
+fn at(time: &Value) -> Option<String> {
+    /// The last second of the year 9999, after which a date has no four digits.
+    const LAST: u64 = 253_402_300_799;
+    let seconds = millis(time)? / 1000;
+    let time = UNIX_EPOCH + Duration::from_secs(seconds.min(LAST));
+    Some(humantime::format_rfc3339_seconds(time).to_string().replace('T', " ").replace('Z', " UTC"))
+}
+
+/// An id as the fragment of an address in a link.
+fn fragment(id: &str) -> String {
+    id.bytes().fold(String::new(), |mut fragment, byte| {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.') {
+            fragment.push(byte.into());
+        } else {
+            let _ = write!(fragment, "%{byte:02X}");
         }
-        text.push('\n');
-        return;
-    }
-    let diff = state["metadata"]["diff"].as_str().or_else(|| state["metadata"]["filediff"]["patch"].as_str());
-    if let Some(diff) = diff.filter(|diff| !diff.is_empty()) {
-        fence(text, "diff", diff, how);
-    } else if tool == "write" {
-        fence(text, "", input["content"].as_str().unwrap_or_default(), how);
-    } else if let Some(output) = state["output"].as_str().filter(|output| !output.trim().is_empty()) {
-        fence(text, "", &plain(output), how);
-    }
-    if let Some(error) = state["error"].as_str() {
-        fence(text, "", error, how);
+        fragment
+    })
+}
+
+fn write_error(text: &mut String, error: &Value, full: bool) {
+    if let Some(message) = error_text(error) {
+        let _ = writeln!(text, "**Error:** {}\n", line(&message));
+    } else {
+        let _ = writeln!(text, "**Error:**\n");
+        fence(text, "json", &error.to_string(), full);
     }
 }
 
-fn write_error(text: &mut String, error: &Value) {
-    if !error.is_null() {
-        let _ = writeln!(text, "**Error:** {}\n", line(&error_text(error)));
-    }
-}
-
-fn error_text(error: &Value) -> String {
+/// What an error says, when it is of a shape that is known.
+pub(super) fn error_text(error: &Value) -> Option<String> {
     if error["name"] == "MessageAbortedError" {
-        return "stopped by the user".into();
+        return Some("stopped by the user".into());
     }
-    let message = error["data"]["message"].as_str().or_else(|| error["message"].as_str());
-    message.or_else(|| error["name"].as_str()).unwrap_or("unknown").to_owned()
-}
-
-/// A block of text as it is, cut when it is long. The fence is longer than any in it.
-fn fence(text: &mut String, language: &str, content: &str, how: Markdown) {
-    let shown = match content.char_indices().nth(OUTPUT_CHARACTERS) {
-        Some((end, _)) if !how.full => &content[..end],
-        _ => content,
-    };
-    let ticks = "`".repeat((longest_run(shown) + 1).max(3));
-    let _ = writeln!(text, "{ticks}{language}\n{}\n{ticks}\n", shown.trim_end_matches('\n'));
-    if shown.len() < content.len() {
-        let _ = writeln!(text, "*{} more bytes: add `?full=1` to see them.*\n", content.len() - shown.len());
-    }
-}
-
-/// A short text as code, whatever stands in it.
-fn code(text: &str) -> String {
-    let text = text.replace(['\n', '\r'], " ");
-    let ticks = "`".repeat(longest_run(&text) + 1);
-    let space = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
-    format!("{ticks}{space}{text}{space}{ticks}")
-}
-
-fn longest_run(text: &str) -> usize {
-    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
-}
-
-/// A text as one line that is no markup.
-fn line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\n' | '\r' => line.push(' '),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|' => {
-                line.push('\\');
-                line.push(character);
-            }
-            _ => line.push(character),
-        }
-    }
-    line
-}
-
-/// A terminal's output without what commands the terminal.
-fn plain(output: &str) -> String {
-    let mut text = String::with_capacity(output.len());
-    let mut rest = output.chars().peekable();
-    while let Some(character) = rest.next() {
-        if character != '\u{1b}' {
-            text.push(character);
-        } else if rest.next_if_eq(&'[').is_some() {
-            // A control sequence ends with its first letter or sign from `@` on.
-            while rest.next().is_some_and(|next| !('@'..='~').contains(&next)) {}
-        }
-    }
-    text
+    [&error["data"]["message"], &error["message"], &error["name"], error]
+        .into_iter()
+        .find_map(|text| text.as_str().map(ToOwned::to_owned))
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    const WHOLE: Markdown = Markdown { full: false, max_bytes: usize::MAX };
-
-    fn items(values: &[(&str, Value)]) -> Vec<(Key, Content)> {
-        let content = |value: &Value| Content::from(serde_json::value::to_raw_value(value).unwrap());
-        values.iter().map(|(key, value)| (Key::from(*key), content(value))).collect()
-    }
-
-    #[test]
-    fn a_carriage_return_is_the_end_of_a_line_too() {
-        let text = markdown(
-            &items(&[
-                ("message/m", json!({"role": "assistant"})),
-                ("part/m/p1", json!({"type": "file", "filename": "a\r\r# b", "mime": "text/plain"})),
-                ("part/m/p2", json!({"type": "reasoning", "text": "one\r\r# two\r\nthree"})),
-            ]),
-            WHOLE,
-        );
-        assert_eq!(
-            text,
-            "# Shared session\n\n## Answer\n\n*File: `a  # b` (text/plain)*\n\n> *Thought:* one\n> \n> # two\n> three\n\n"
-        );
-    }
-
-    #[test]
-    fn a_session_reads_from_top_to_bottom() {
-        let text = markdown(
-            &items(&[
-                ("session", json!({"title": "Fix *it*", "directory": "/a`b"})),
-                ("message/m1", json!({"role": "user"})),
-                ("part/m1/p", json!({"type": "text", "text": "Please"})),
-                ("message/m2", json!({"role": "assistant"})),
-                ("part/m2/p1", json!({"type": "reasoning", "text": "one\ntwo"})),
-                (
-                    "part/m2/p2",
-                    json!({"type": "tool", "tool": "bash", "state": {"status": "completed", "input": {"command": "ls"},
-                    "output": "\u{1b}[31mred\u{1b}[0m ``` x\n", "metadata": {"exit": 2}}}),
-                ),
-                (
-                    "message/m3",
-                    json!({"role": "assistant", "error": {"name": "APIError", "data": {"message": "too busy"}}}),
-                ),
-                ("part/m3/p1", json!({"type": "text", "text": "Done."})),
-            ]),
-            WHOLE,
-        );
-        assert_eq!(
-            text,
-            "# Fix \\*it\\*\n\nDirectory: ``/a`b``\n\n## Prompt\n\nPlease\n\n## Answer\n\n> *Thought:* one\n> two\n\n**bash** `ls` (exit 2)\n\n\
-             ````\nred ``` x\n````\n\nDone.\n\n**Error:** too busy\n\n"
-        );
-    }
-
-    #[test]
-    fn long_outputs_are_cut_unless_all_is_asked_for_and_undone_messages_are_left_out() {
-        let output = "é".repeat(5000);
-        let tool = json!({"type": "tool", "tool": "read", "state": {"status": "completed", "input": {}, "output": output}});
-        let session = items(&[
-            ("session", json!({"title": "t", "revert": {"messageID": "m2"}})),
-            ("message/m1", json!({"role": "assistant"})),
-            ("part/m1/p", tool),
-            ("message/m2", json!({"role": "user"})),
-            ("part/m2/p", json!({"type": "text", "text": "undone"})),
-        ]);
-        let cut = markdown(&session, WHOLE);
-        assert!(cut.contains("*2000 more bytes: add `?full=1` to see them.*") && !cut.contains("undone"));
-        assert!(markdown(&session, Markdown { full: true, ..WHOLE }).contains(&output));
-        assert!(markdown(&session, Markdown { max_bytes: 10, ..WHOLE }).ends_with("*Cut here.*\n"));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn any_text_is_written_and_no_fence_is_broken_out_of(output in "[`~a\n\u{1b}\\[mé]{0,60}", title in ".{0,20}") {
-            let tool = json!({"type": "tool", "tool": "read", "state": {"status": "completed", "input": {}, "output": output}});
-            let text = markdown(&items(&[("session", json!({"title": title})), ("message/m", json!({"role": "assistant"})), ("part/m/p", tool)]), WHOLE);
-            let fences = text.lines().filter(|line| line.len() >= 3 && line.bytes().all(|byte| byte == b'`')).map(str::len);
-            let longest = fences.max().unwrap_or(0);
-            proptest::prop_assert!(longest == 0 || longest > longest_run(&plain(&output)));
-        }
-    }
-}
+#[path = "markdown_tests.rs"]
+mod tests;

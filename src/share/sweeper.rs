@@ -17,9 +17,9 @@ use super::actor::ShareConfig;
 use super::hub::Directory;
 use super::messages::Removed;
 use crate::clock::{PassedTime, now_ms};
-use crate::config::{Lifetimes, LiveLimits};
+use crate::config::LiveLimits;
 use crate::metrics::METRICS;
-use crate::model::Life;
+use crate::model::{Life, Lifetimes};
 use crate::store::{Store, StoreError};
 
 /// How often deleted shares are looked for: so long a viewer may go on watching what its operator has deleted.
@@ -159,7 +159,7 @@ impl Sweeper {
             damaged.extend(page.damaged);
             self.look();
             let Some(passed) = &self.passed else { break };
-            let (now, lifetimes) = (passed.wall(), self.limits.get().lifetimes);
+            let (now, lifetimes) = (passed.wall(), self.limits.get().lifetimes());
             let over = page.heads.iter().filter(|head| is_over(&head.life, &lifetimes, passed));
             for (num, updated_at) in over.map(|head| (head.num, head.life.updated_at)).collect::<Vec<_>>() {
                 match self.store.mark_expired(num, updated_at, now).await {

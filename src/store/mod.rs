@@ -17,7 +17,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use tokio::sync::Semaphore;
 
 pub use operator::{Contents, Filter, Kind, Operator, OperatorError, ShareRecord, Sort, Stats};
-pub use queries::{Deletions, Heads, NewShare, ShareHead, StoredShare, Write};
+pub use queries::{Deletions, Heads, NewShare, ShareHead, StoredHead, StoredShare, Write};
 pub use restore::{Backup, DeletedSince, RestoreError, Restored, check, restore};
 pub use room::{NoRoom, Sizes};
 pub use tokens::{CreateToken, NewToken};
@@ -153,6 +153,12 @@ impl Store {
             self.writer.submit(0, move |connection| queries::mark_purged(connection, num, at)).await?;
         self.room.grown(i64::try_from(freed).map_or(i64::MIN, i64::saturating_neg));
         Ok(())
+    }
+
+    /// Reads a share's record.
+    pub async fn head(&self, id: &ShareId) -> Result<Option<StoredHead>, StoreError> {
+        let id = id.clone();
+        self.readers.read(move |connection| queries::head(connection, &id)).await
     }
 
     async fn purge_step(&self, num: i64) -> Result<PurgeStep, StoreError> {

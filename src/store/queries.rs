@@ -31,6 +31,7 @@ pub struct NewShare {
 }
 
 /// What a batch changed in one share.
+#[derive(Debug, Clone)]
 pub struct Write {
     /// The share.
     pub num: i64,
@@ -60,8 +61,25 @@ pub struct StoredShare {
     pub life: Life,
     /// Whether it was deleted.
     pub deleted: bool,
-    /// Its items and tombstones; none when it was deleted or its time is over.
+    /// Its items and tombstones, in the order in which they first came; none when it was deleted or its time is over.
     pub rows: Vec<Row>,
+}
+
+/// A share's record, without its content.
+#[derive(Debug, Clone)]
+pub struct StoredHead {
+    /// Its number in the database.
+    pub num: i64,
+    /// Its id.
+    pub id: ShareId,
+    /// What is kept of its secret.
+    pub secret_hash: SecretHash,
+    /// Bytes of its items.
+    pub size: u64,
+    /// What says when it ends.
+    pub life: Life,
+    /// Whether it was deleted.
+    pub deleted: bool,
 }
 
 /// A share that is not deleted, without its content.
@@ -328,6 +346,37 @@ fn sum(connection: &mut SqliteConnection, of: &str) -> QueryResult<u64> {
     Ok(unsigned(total.unwrap_or(0)))
 }
 
+/// A share's record.
+pub(super) fn head(connection: &mut SqliteConnection, id: &ShareId) -> QueryResult<Option<StoredHead>> {
+    type Head = (i64, Vec<u8>, i64, i64, i64, i64, Option<i64>, Option<i64>);
+    let head: Option<Head> = shares::table
+        .filter(shares::id.eq(id.as_str()))
+        .select((
+            shares::num,
+            shares::secret_hash,
+            shares::seq,
+            shares::size,
+            shares::created_at,
+            shares::updated_at,
+            shares::deleted_at,
+            shares::expires_at,
+        ))
+        .first(connection)
+        .optional()?;
+    let Some((num, secret_hash, seq, size, created_at, updated_at, deleted_at, expires_at)) = head else {
+        return Ok(None);
+    };
+    Ok(Some(StoredHead {
+        num,
+        id: id.clone(),
+        secret_hash: SecretHash::from_bytes(&secret_hash)
+            .ok_or_else(|| damaged("a secret's hash has a wrong length"))?,
+        size: unsigned(size),
+        life: Life { created_at, updated_at, synced: seq > 0, expires_at },
+        deleted: deleted_at.is_some(),
+    }))
+}
+
 /// The time that has passed for sure.
 pub(super) fn passed_time(connection: &mut SqliteConnection) -> QueryResult<Option<i64>> {
     passed_time::table.find(1).select(passed_time::at).first(connection).optional()
@@ -369,6 +418,7 @@ pub(super) fn load(
     if deleted_at.is_none() && !ended(life) {
         rows = share_data::table
             .filter(share_data::share_num.eq(num))
+            .order(share_data::id)
             .select((share_data::key, share_data::content, share_data::seq))
             .load(connection)?;
     }

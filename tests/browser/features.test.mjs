@@ -40,7 +40,7 @@ test('every kind of part is shown by its meaning', async () => {
   const share = await shareOf([
     text('Some **words** and\n\n```rust\nfn main() {}\n```'),
     { type: 'reasoning', text: 'First line\nsecond line', time: { start: 1, end: 2001 } },
-    tool('bash', { command: 'make', description: 'Builds' }, { output: '\x1b[32mgreen\x1b[0m\nprogress 1\rprogress 2\n', metadata: { exit: 2 } }),
+    tool('bash', { command: 'make', description: 'Builds' }, { output: '\x1b[1;32mgreen\x1b[0m\nprogress 1\rprogress 2\n', metadata: { exit: 2 } }),
     tool('edit', { filePath: '/p/src/a.rs' }, { metadata: { diff: DIFF } }),
     tool('write', { filePath: '/p/b.py', content: 'print(1)\n' }),
     tool('apply_patch', { patchText: 'x' }, { metadata: { files: [{ patch: DIFF }] } }),
@@ -70,7 +70,8 @@ test('every kind of part is shown by its meaning', async () => {
   const bash = shown('[data-tool=bash]').first()
   assert.match(await bash.locator('.tool-meta').textContent(), /exit 2.*1\.2 s/)
   await bash.locator('summary').click()
-  assert.equal(await bash.locator('.ansi-green-fg').textContent(), 'green')
+  assert.equal(await bash.locator('.ansi-green-fg.ansi-bold').textContent(), 'green')
+  assert.equal(await bash.locator('.output [style]').count(), 0)
   assert.match(await bash.locator('.output code').textContent(), /\nprogress 2/)
   assert.doesNotMatch(await bash.locator('.output code').textContent(), /progress 1/)
 
@@ -240,5 +241,5 @@ test('without JavaScript the page holds the session', async () => {
   const share = await shareRecorded(server)
   const page = await openPage(browser, { javaScriptEnabled: false })
   await page.goto(share.url)
-  assert.match(await page.locator('body').innerText(), /## Prompt\s+Write a greeting script and test it/)
+  assert.match(await page.locator('body').innerText(), /## Prompt 1 [\s\S]*Write a greeting script and test it/)
 })

@@ -3,7 +3,20 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { answer, live, openPage, openShare, prompt, recordedBatches, session, setUp, shareRecorded, text } from '../lib/browser.mjs'
+import {
+  answer,
+  live,
+  openPage,
+  openShare,
+  prompt,
+  recordedBatches,
+  session,
+  setUp,
+  shareRecorded,
+  text,
+} from '../lib/browser.mjs'
+import { shareLarge } from '../lib/large.mjs'
+import { Proxy } from '../lib/proxy.mjs'
 import { Server, Share } from '../lib/server.mjs'
 
 const { browser, server } = await setUp()
@@ -15,9 +28,13 @@ test('the recorded session shows: title, prompts, answers, tools, image, errors'
   assert.equal(await page.locator('h1').textContent(), 'Greeting script session')
   assert.equal(await page.locator('.turn').count(), 3)
   assert.deepEqual(await page.locator('.outline a').allTextContents(), [
-    'Write a greeting script and test it', 'Now add a README and have it reviewed', 'What is in this image? Then run the build.',
+    'Write a greeting script and test it',
+    'Now add a README and have it reviewed',
+    'What is in this image? Then run the build.',
   ])
-  const parts = (await recordedBatches()).flat().filter(({ type, data }) => type === 'part' && ['text', 'tool', 'reasoning'].includes(data.type))
+  const parts = (await recordedBatches())
+    .flat()
+    .filter(({ type, data }) => type === 'part' && ['text', 'tool', 'reasoning'].includes(data.type))
   for (const { data } of parts) {
     const shown = page.locator(`[id="${data.id}"]`)
     if (data.messageID === parts[0].data.messageID && data.type === 'text') continue
@@ -77,6 +94,74 @@ test('a server that stops and starts again is found again, and nothing is missin
   }
 })
 
+test('a proxy that answers 404 for a while ends nothing: the page reconnects by itself', async () => {
+  const share = await server.share()
+  await share.sync(session(), ...prompt('Before'), ...answer([text('old answer')]))
+  const proxy = await Proxy.start(server.url)
+  try {
+    const page = await openPage(browser)
+    await page.goto(`${proxy.url}/s/${share.id}`)
+    await live(page)
+    let lies = 0
+    const enough = new Promise((resolve) => {
+      proxy.answer = () => {
+        if ((lies += 1) > 1) resolve()
+        return { status: 404, type: 'text/plain', body: '404 page not found' }
+      }
+    })
+    proxy.cut()
+    await page.locator('.state[data-state=reconnecting]').getByText('Reconnecting').waitFor()
+    await share.sync(...prompt('Meanwhile'))
+    await enough
+    assert.equal(await page.locator('.state').getAttribute('data-state'), 'reconnecting')
+    assert.ok(await page.getByText('old answer').isVisible())
+    proxy.answer = () => undefined
+    await live(page)
+    await page.locator('.prompt-text').getByText('Meanwhile').waitFor()
+    assert.deepEqual(page.record.errors, [])
+  } finally {
+    await proxy.close()
+  }
+})
+
+test('a page that comes to the front or online while it loads has one socket, and loads nothing twice', async () => {
+  const share = await shareLarge(server, 400, 4 << 20)
+  const message = { type: 'message', data: { id: 'msg_9', role: 'assistant', time: { created: 2e12 } } }
+  const streamed = (words) => ({ type: 'part', data: { id: 'prt_9', messageID: 'msg_9', type: 'text', text: words } })
+  await share.sync(message, streamed('One'))
+  const proxy = await Proxy.start(server.url)
+  try {
+    const page = await openPage(browser)
+    let pages = 0
+    proxy.answer = async ({ path }) => {
+      if (path.includes('/items') && (pages += 1) === 3) {
+        await page.evaluate(() => {
+          for (const [name, target] of [
+            ['online', window],
+            ['visibilitychange', document],
+            ['online', window],
+          ])
+            target.dispatchEvent(new Event(name))
+        })
+      }
+    }
+    await page.goto(`${proxy.url}/s/${share.id}`)
+    await live(page)
+    const loaded = pages
+    assert.ok(loaded >= 4, `${loaded} pages`)
+    let words = 'One'
+    for (let at = 0; at < 10; at++) await share.sync(streamed((words += ` word ${at}`)))
+    await page.waitForFunction(
+      (words) => document.querySelector('[id=prt_9] .markdown')?.textContent.trim() === words,
+      words,
+    )
+    const { json } = await server.request('GET', `/api/share/${share.id}`)
+    assert.deepEqual([pages - loaded, proxy.count(/\/poll/), proxy.open, json.viewers], [0, 1, 1, 1])
+  } finally {
+    await proxy.close()
+  }
+})
+
 test('a page that was offline is current again by itself', async () => {
   const share = await server.share()
   await share.sync(session(), ...prompt('one'))
@@ -94,7 +179,11 @@ test('a page that was offline is current again by itself', async () => {
 test('a streamed answer comes as what is added and shows whole', async () => {
   const share = await server.share()
   const streamed = (words) => ({ type: 'part', data: { id: 'prt_9', messageID: 'msg_9', type: 'text', text: words } })
-  await share.sync(session(), { type: 'message', data: { id: 'msg_9', role: 'assistant', time: { created: 9 } } }, streamed('One, é, 🙂'))
+  await share.sync(
+    session(),
+    { type: 'message', data: { id: 'msg_9', role: 'assistant', time: { created: 9 } } },
+    streamed('One, é, 🙂'),
+  )
   const page = await openPage(browser)
   const frames = []
   page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => frames.push(JSON.parse(payload))))
@@ -104,7 +193,10 @@ test('a streamed answer comes as what is added and shows whole', async () => {
   for (const more of [' two', ', 🙃 three', ' **four**']) {
     whole += more
     await share.sync(streamed(whole))
-    await page.waitForFunction((last) => document.querySelector('.part-text')?.textContent.includes(last), more.replaceAll('*', '').trim())
+    await page.waitForFunction(
+      (last) => document.querySelector('.part-text')?.textContent.includes(last),
+      more.replaceAll('*', '').trim(),
+    )
   }
   assert.equal((await page.locator('.part-text .markdown').textContent()).trim(), whole.replaceAll('*', ''))
   assert.equal(await page.locator('.part-text strong').textContent(), 'four')
@@ -131,7 +223,10 @@ test('a share that ends says when, and that it has', async () => {
     const share = await brief.share()
     await share.sync(session(), ...prompt('for a while'))
     const page = await openShare(browser, share)
-    await page.locator('.facts').getByText(/Ends in (60|59) min|Ends in 1 hr/).waitFor()
+    await page
+      .locator('.facts')
+      .getByText(/Ends in (60|59) min|Ends in 1 hr/)
+      .waitFor()
     const { json } = await brief.request('POST', '/api/share', { sessionID: 's', expiresIn: 3 })
     const short = new Share(brief, json)
     await short.sync(session(), ...prompt('for three seconds'))

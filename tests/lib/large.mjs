@@ -1,6 +1,6 @@
 // A long session, made up: prompts, answers, shells, edits and reads, the same for the same size.
 
-import { answer, prompt, session, text, tool } from './browser.mjs'
+import { answer, prompt, session, text, tool } from './items.mjs'
 
 const WORDS = 'the session goes on and on with words that say little but look like prose to whoever scrolls past them'.split(' ')
 

@@ -1,14 +1,13 @@
 // A viewer without a page: keeps what a share's WebSocket shows it.
 
-import { once, EventEmitter } from 'node:events'
+import { once } from 'node:events'
 
 import { WebSocket } from 'ws'
 
-import { PATIENCE } from './process.mjs'
+import { Changing } from './changing.mjs'
 
-export class Viewer extends EventEmitter {
+export class Viewer extends Changing {
   items = new Map()
-  changes = 0
   more = true
 
   /** Connects to a share of a server. */
@@ -18,7 +17,7 @@ export class Viewer extends EventEmitter {
     viewer.socket.on('message', (text) => viewer.#take(JSON.parse(text)))
     viewer.socket.on('close', (code) => {
       viewer.closeCode = code
-      viewer.#changed()
+      viewer.changed()
     })
     await once(viewer.socket, 'open')
     return viewer
@@ -36,25 +35,7 @@ export class Viewer extends EventEmitter {
     } else if (frame.type === 'closed') {
       this.closed = frame.reason
     }
-    this.#changed()
-  }
-
-  #changed() {
-    this.changes += 1
-    this.emit('change')
-  }
-
-  /** Waits, by events, until the viewer is in a state. `done` may take its time: a change meanwhile is not missed. */
-  async until(what, done) {
-    const signal = AbortSignal.timeout(PATIENCE)
-    for (;;) {
-      const seen = this.changes
-      if (await done(this)) return
-      if (seen !== this.changes) continue
-      await once(this, 'change', { signal }).catch(() => {
-        throw new Error(`never: ${what}`)
-      })
-    }
+    this.changed()
   }
 
   close() {

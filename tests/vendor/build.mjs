@@ -20,7 +20,6 @@ const LIBRARIES = [
   { file: 'marked.min.js', name: 'marked', source: `export { Marked } from 'marked'` },
   { file: 'purify.min.js', name: 'dompurify', source: `export { default } from 'dompurify'` },
   { file: 'diff.min.js', name: 'diff', source: `export { diffWordsWithSpace, parsePatch, structuredPatch } from 'diff'` },
-  { file: 'ansi_up.min.js', name: 'ansi_up', source: `export { AnsiUp } from 'ansi_up'` },
   {
     file: 'highlight.min.js',
     name: 'highlight.js',

@@ -1,24 +1,34 @@
-// What parts of all kinds are made of: their frame with its link, lines that open, and files.
+// What parts of all kinds are made of: their frame with its link, lines that open, long texts, and files. And what
+// stands in for a part that cannot be shown.
 
-import { el } from '../dom.js'
-import { bytes } from '../format.js'
+import { copyButton, el, guarded } from '../dom.js'
+import { bytes, count } from '../format.js'
 import { safeImage, safeLink } from '../sanitize.js'
 import { opened } from '../settings.js'
 import { strings } from '../strings.js'
+import { isRecord, json, record, text } from '../values.js'
 
 // Of a long output the start stands in.
 const STAND_IN_CHARACTERS = 20_000
 
+// Lines of a long text that are shown at first.
+const FIRST_LINES = 60
+const FIRST_CHARACTERS = 12_000
+
 /** The frame of a part: its kind, its link, its content. */
 export function frame(part, kind, ...content) {
-  const anchor = el('a', { class: 'anchor', href: `#${part.id}`, title: strings.copyLink, 'aria-label': strings.copyLink }, '#')
+  const anchor = el(
+    'a',
+    { class: 'anchor', href: `#${part.id}`, title: strings.copyLink, 'aria-label': strings.copyLink },
+    '#',
+  )
   anchor.addEventListener('click', () => navigator.clipboard?.writeText(new URL(`#${part.id}`, location.href).href))
   return el('div', { class: `part part-${kind}`, id: part.id, dataset: { kind } }, anchor, ...content)
 }
 
 /**
- * A part that opens: a line, and what is under it. The body is made when it is first opened; until then its text stands in,
- * so that find-in-page finds it, and browsers that open what they find do.
+ * A part that opens: a line, and what is under it. The body is made when it is first opened; until then its text
+ * stands in, so that find-in-page finds it, and browsers that open what they find do.
  */
 export function folded(part, kind, summary, body, plain, open = opened(kind)) {
   const inner = el('div', { class: 'body' }, open ? '' : plain.slice(0, STAND_IN_CHARACTERS))
@@ -27,7 +37,8 @@ export function folded(part, kind, summary, body, plain, open = opened(kind)) {
   const make = () => {
     if (made) return
     made = true
-    inner.replaceChildren(...[body()].flat().filter(Boolean))
+    const content = guarded(body, () => output(json(part)))
+    inner.replaceChildren(...[content].flat().filter(Boolean))
   }
   details.addEventListener('toggle', () => details.open && make())
   details.make = make
@@ -36,18 +47,75 @@ export function folded(part, kind, summary, body, plain, open = opened(kind)) {
   return { node: frame(part, kind, details), details }
 }
 
-/** A file that is in the session: a picture, or a chip that says what it is. */
+/** A text that may be long: its start, and a button for the rest. */
+export function output(content, render = (node, shown) => (node.textContent = shown)) {
+  const code = el('code', { dir: 'auto' })
+  const box = el('div', { class: 'code output' }, el('pre', { tabindex: '0' }, code), copyButton(strings, content))
+  const lines = content.split('\n')
+  const start = lines.slice(0, FIRST_LINES).join('\n').slice(0, FIRST_CHARACTERS)
+  render(code, start)
+  if (start.length < content.length) {
+    const button = el('button', { class: 'more', type: 'button' }, strings.showAll(count(lines.length)))
+    button.addEventListener('click', () => {
+      render(code, content)
+      button.remove()
+    })
+    box.append(button)
+  }
+  return box
+}
+
+/**
+ * What stands in for a part that this page does not know, or cannot show: its type, its name, and its JSON on request.
+ */
+export function rawView(part) {
+  const whole = json(part)
+  const name = [part.tool, part.name, part.filename].find((name) => typeof name === 'string')
+  const { node } = folded(
+    part,
+    'raw',
+    [
+      el('span', { class: 'tool-name', dir: 'auto' }, text(part.type) || strings.part),
+      el('span', { class: 'tool-what', dir: 'auto' }, name),
+      el('span', { class: 'tool-meta' }, strings.raw),
+    ],
+    () => output(whole),
+    whole,
+  )
+  return { node, text: () => whole }
+}
+
+/**
+ * A file that is in the session: a picture, or a chip that says what it is. What is no file at all is shown as it is.
+ */
 export function fileBody(part) {
-  const name = part.filename ?? part.source?.path ?? part.mime
-  const source = part.mime?.startsWith('image/') && safeImage(part.url)
+  if (!isRecord(part)) return output(json(part))
+  const url = typeof part.url === 'string' ? part.url : ''
+  const kind = text(part.mime)
+  const name = text(part.filename ?? record(part.source).path ?? part.mime)
+  const source = kind.startsWith('image/') && safeImage(url)
   if (source) {
     const image = el('img', { src: source, alt: name, loading: 'lazy', decoding: 'async' })
-    return el('button', { class: 'picture', type: 'button', 'aria-label': `${strings.image}: ${name}`, onclick: () => lightbox(source, name) }, image)
+    return el(
+      'button',
+      {
+        class: 'picture',
+        type: 'button',
+        'aria-label': `${strings.image}: ${name}`,
+        onclick: () => lightbox(source, name),
+      },
+      image,
+    )
   }
-  const inline = /^data:[^,]*,/.test(part.url ?? '')
-  const label = [el('span', { class: 'chip-name', dir: 'auto' }, name), el('span', { class: 'chip-kind' }, part.mime ?? '', inline ? `, ${bytes((part.url.length * 3) / 4)}` : '')]
-  const link = safeLink(part.url)
-  return link ? el('a', { class: 'chip', href: link, target: '_blank', rel: 'noopener noreferrer nofollow' }, ...label) : el('span', { class: 'chip' }, ...label)
+  const inline = /^data:[^,]*,/.test(url)
+  const label = [
+    el('span', { class: 'chip-name', dir: 'auto' }, name),
+    el('span', { class: 'chip-kind' }, kind, inline ? `, ${bytes((url.length * 3) / 4)}` : ''),
+  ]
+  const link = safeLink(url)
+  return link
+    ? el('a', { class: 'chip', href: link, target: '_blank', rel: 'noopener noreferrer nofollow' }, ...label)
+    : el('span', { class: 'chip' }, ...label)
 }
 
 function lightbox(source, name) {

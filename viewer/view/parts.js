@@ -1,81 +1,130 @@
-// One part of a message as an element, by its kind. Each view has an `update(part)`, so that a text that grows is the same
-// element all along.
+// One part of a message as an element, by its kind. Each view has an `update(part)`, so that a text that grows is the
+// same element all along.
 
-import { copyButton, el, whenNear } from '../dom.js'
+import { copyButton, el, guarded, whenNear } from '../dom.js'
 import { duration } from '../format.js'
+import { times } from '../load/session.js'
 import { renderMarkdown } from '../markdown.js'
 import { strings } from '../strings.js'
-import { fileBody, folded, frame } from './frame.js'
+import { isRecord, own, plainText, text } from '../values.js'
+import { fileBody, folded, frame, rawView } from './frame.js'
 import { toolView } from './tools.js'
 
 /** What a part is shown as: its view, or nothing where it says nothing to a reader. */
 export function partView(part) {
-  const make = VIEWS[part.type]
-  return make?.(part)
+  if (SILENT.has(part.type)) return undefined
+  const make = own(VIEWS, part.type) ?? rawView
+  return guarded(
+    () => make(part),
+    () => rawView(part),
+  )
 }
 
-const VIEWS = { text, reasoning, tool: toolView, file, patch, agent, retry, compaction, subtask }
+const VIEWS = { text: words, reasoning, tool: toolView, file, patch, agent, retry, compaction, subtask }
 
-function text(part) {
-  if (part.synthetic || part.ignored || !part.text?.trim()) return undefined
+// Marks that OpenCode keeps for itself.
+const SILENT = new Set(['step-start', 'step-finish', 'snapshot'])
+
+/** The text of a part: nothing when it is empty, `raw` when it is there and no text. */
+function textOf({ text }) {
+  const words = plainText(text)
+  return { words: words?.trim() ? words : undefined, raw: words === undefined && text !== undefined && text !== null }
+}
+
+function words(part) {
+  if (part.synthetic || part.ignored) return undefined
+  const first = textOf(part)
+  if (first.raw) return rawView(part)
+  if (!first.words) return undefined
   const body = el('div', { class: 'markdown' })
-  const node = frame(part, 'text', body, copyButton(strings, () => shown))
+  const node = frame(
+    part,
+    'text',
+    body,
+    copyButton(strings, () => shown),
+  )
   let shown
+  let drawn = false
+  // Takes a newer version, when that is a text too.
   const update = (newer) => {
-    if (newer.text === shown) return
-    const first = shown === undefined
-    shown = newer.text
+    const { words } = textOf(newer)
+    if (!words || newer.synthetic || newer.ignored) return false
+    if (words === shown) return true
+    shown = words
     // Far from the screen the plain text stands in, so that nothing jumps and find-in-page finds it.
-    if (first) body.textContent = shown
-    whenNear(body, () => renderMarkdown(body, shown))
+    if (!drawn) body.textContent = shown
+    whenNear(body, () => {
+      drawn = true
+      renderMarkdown(body, shown)
+    })
+    return true
   }
   update(part)
   return { node, update, text: () => shown }
 }
 
 function reasoning(part) {
-  if (!part.text?.trim()) return undefined
-  const took = part.time?.end ? duration(part.time.end - part.time.start) : ''
-  const line = part.text.trim().split('\n')[0].replace(/[*_`#]/g, '')
+  const { words, raw } = textOf(part)
+  if (raw) return rawView(part)
+  if (!words) return undefined
+  const { start, end } = times(part)
+  const took = end ? duration(end - start) : ''
+  const line = words
+    .trim()
+    .split('\n')[0]
+    .replace(/[*_`#]/g, '')
   const { node } = folded(
     part,
     'reasoning',
-    [el('span', { class: 'tool-name' }, strings.reasoning), el('span', { class: 'tool-what' }, line), el('span', { class: 'tool-meta' }, took)],
+    [
+      el('span', { class: 'tool-name' }, strings.reasoning),
+      el('span', { class: 'tool-what' }, line),
+      el('span', { class: 'tool-meta' }, took),
+    ],
     () => {
       const body = el('div', { class: 'markdown' })
-      renderMarkdown(body, part.text)
+      renderMarkdown(body, words)
       return body
     },
-    part.text,
+    words,
   )
-  return { node, text: () => part.text }
+  return { node, text: () => words }
 }
 
 function file(part) {
-  return { node: frame(part, 'file', fileBody(part)), text: () => part.filename ?? '' }
+  return { node: frame(part, 'file', fileBody(part)), text: () => text(part.filename) }
 }
 
 function patch(part) {
-  const files = part.files ?? []
+  if (part.files !== undefined && !Array.isArray(part.files)) return rawView(part)
+  const files = (part.files ?? []).map(text)
   if (!files.length) return undefined
   const { node } = folded(
     part,
     'patch',
     [el('span', { class: 'tool-name' }, strings.patchOf(files.length))],
-    () => el('ul', { class: 'plain' }, files.map((file) => el('li', {}, el('code', { dir: 'auto' }, String(file))))),
+    () =>
+      el(
+        'ul',
+        { class: 'plain' },
+        files.map((file) => el('li', {}, el('code', { dir: 'auto' }, file))),
+      ),
     files.join('\n'),
   )
   return { node, text: () => files.join('\n') }
 }
 
-const note = (part, kind, ...words) => ({ node: frame(part, kind, el('p', { class: 'note' }, ...words)), text: () => words.join(' ') })
+const note = (part, kind, ...words) => ({
+  node: frame(part, kind, el('p', { class: 'note' }, ...words)),
+  text: () => words.join(' '),
+})
 
 function agent(part) {
-  return note(part, 'agent', strings.agentSwitch(part.name))
+  return note(part, 'agent', strings.agentSwitch(text(part.name)))
 }
 
 function retry(part) {
-  return note(part, 'error', strings.retry(part.attempt), ': ', errorText(part.error))
+  return note(part, 'error', strings.retry(text(part.attempt)), ': ', errorText(part.error))
 }
 
 function compaction(part) {
@@ -83,14 +132,14 @@ function compaction(part) {
 }
 
 function subtask(part) {
-  return note(part, 'subtask', `${strings.subtask}: `, part.description ?? '', ' — ', part.prompt ?? '')
+  return note(part, 'subtask', `${strings.subtask}: `, text(part.description), ' — ', text(part.prompt))
 }
 
 /** What an error says, in one text. */
 export function errorText(error) {
-  if (!error) return ''
+  if (!isRecord(error)) return text(error)
   if (error.name === 'MessageAbortedError') return strings.aborted
-  const data = error.data ?? {}
-  const status = data.statusCode ? ` (${data.statusCode})` : ''
-  return `${data.message ?? error.message ?? error.name ?? strings.error}${status}`
+  const data = isRecord(error.data) ? error.data : {}
+  const status = data.statusCode ? ` (${text(data.statusCode)})` : ''
+  return `${text(data.message ?? error.message ?? error.name ?? error)}${status}`
 }

@@ -1,10 +1,11 @@
 // The session as one scroll: a section for each turn. A change touches the elements of its own turn alone.
 
-import { arrange, copyButton, el, finishWithin } from '../dom.js'
+import { arrange, copyButton, el, finishWithin, guarded } from '../dom.js'
 import { cost, duration, exactTime, short, timeAgo } from '../format.js'
-import { promptText, tokenCount } from '../session.js'
+import { promptText, times, tokenCount } from '../load/session.js'
 import { strings } from '../strings.js'
-import { fileBody, frame } from './frame.js'
+import { json, moment, number, record, text } from '../values.js'
+import { fileBody, frame, output } from './frame.js'
 import { errorText, partView } from './parts.js'
 import { EDITING, LOOKING } from './tools.js'
 
@@ -15,11 +16,6 @@ export class Timeline {
   constructor(root, session) {
     this.root = root
     this.session = session
-  }
-
-  reset() {
-    this.#turns.clear()
-    this.root.replaceChildren()
   }
 
   /** Brings the page up to date for the messages that changed; all of them when none are named. */
@@ -34,7 +30,11 @@ export class Timeline {
         this.#turns.set(turn.id, view)
       }
       const ids = [turn.id, ...turn.answers.map(({ id }) => id)]
-      if (isNew || !changed || ids.length !== view.messages || ids.some((id) => changed.has(id))) view.update(turn, this.session)
+      if (isNew || !changed || ids.join() !== view.messages || ids.some((id) => changed.has(id)))
+        guarded(
+          () => view.update(turn, this.session),
+          () => view.updateRaw(turn, this.session),
+        )
       nodes.push(view.node)
     }
     const shown = new Set(turns.map(({ id }) => id))
@@ -49,26 +49,41 @@ export class Timeline {
 
   /** Makes everything that waits to come into view, for print and export. */
   finish() {
-    for (const details of this.root.querySelectorAll('details')) details.make?.()
+    for (const details of this.root.querySelectorAll('details')) guarded(() => details.make?.())
     finishWithin(this.root)
   }
 }
 
 class TurnView {
-  messages = 0
+  // The ids of its messages, as they were last shown.
+  messages = ''
   #parts = new Map()
   #groups = new Map()
 
+  /** One without an id holds parts whose messages are not there. */
   constructor(id) {
+    this.id = id
     this.promptNode = el('div', { class: 'prompt' })
     this.answer = el('div', { class: 'answer' })
     this.foot = el('footer', { class: 'turn-foot' })
     this.node = el('section', { class: 'turn', id, tabindex: '-1' }, this.promptNode, this.answer, this.foot)
+    if (id === undefined) this.node.prepend(el('p', { class: 'note' }, strings.stray))
+  }
+
+  /** When nothing else works: all that the turn holds, as it is. */
+  updateRaw({ prompt, answers }, session) {
+    const messages = [prompt, ...answers].filter(Boolean)
+    this.answer.replaceChildren(...messages.map((message) => output(json([message.info, ...session.partsOf(message)]))))
   }
 
   update({ prompt, answers }, session) {
-    this.messages = 1 + answers.length
-    this.#prompt(prompt, session)
+    this.messages = [this.id, ...answers.map(({ id }) => id)].join()
+    this.promptNode.hidden = !prompt
+    if (prompt)
+      guarded(
+        () => this.#prompt(prompt, session),
+        () => this.promptNode.replaceChildren(output(json(session.partsOf(prompt)))),
+      )
     const seen = new Set()
     const blocks = []
     let run = []
@@ -82,11 +97,12 @@ class TurnView {
       for (const part of session.partsOf(message)) {
         // Where the edits themselves are shown, a list of the files that they changed says nothing more.
         if (part.type === 'patch' && edits) continue
-        const view = this.#view(part)
-        seen.add(part.id)
+        const id = `${message.id}/${part.id}`
+        const view = this.#view(id, part)
+        seen.add(id)
         if (!view) continue
-        if (part.type === 'tool' && LOOKING.has(part.tool) && part.state?.status !== 'error') {
-          run.push({ part, view })
+        if (part.type === 'tool' && LOOKING.has(part.tool) && record(part.state).status !== 'error') {
+          run.push({ id, part, view })
           continue
         }
         flush()
@@ -101,75 +117,119 @@ class TurnView {
     flush()
     for (const id of this.#parts.keys()) if (!seen.has(id)) this.#parts.delete(id)
     arrange(this.answer, blocks)
-    this.#footer(answers)
+    guarded(
+      () => this.#footer(answers),
+      () => this.foot.replaceChildren(),
+    )
   }
 
   /** The element of a part; the one it had before, where it is the same part. */
-  #view(part) {
-    const known = this.#parts.get(part.id)
+  #view(id, part) {
+    const known = this.#parts.get(id)
     if (known?.part === part) return known.view
-    if (known?.view?.update && known.part.type === part.type) {
-      known.view.update(part)
+    if (known?.part.type === part.type && guarded(() => known.view?.update?.(part))) {
       known.part = part
       return known.view
     }
     const view = partView(part)
     if (view && known?.view) keepOpen(known.view.node, view.node)
-    this.#parts.set(part.id, { part, view })
+    this.#parts.set(id, { part, view })
     return view
   }
 
   #prompt(message, session) {
-    this.promptNode.hidden = !message
-    if (!message) return
     const parts = session.partsOf(message)
     const key = JSON.stringify([message.info.time, parts])
     if (this.promptKey === key) return
     this.promptKey = key
-    const text = promptText(parts)
-    this.promptText = text
-    const { created } = message.info.time ?? {}
+    const words = promptText(parts)
+    this.promptText = words
     const files = parts.filter(({ type }) => type === 'file')
-    const words = el('div', { class: 'prompt-text', dir: 'auto' }, text)
+    const others = parts.filter(({ type }) => type !== 'text' && type !== 'file').map((part) => partView(part)?.node)
     this.promptNode.replaceChildren(
       el(
         'header',
         {},
         el('h2', {}, strings.you),
-        created ? time(created) : '',
-        el('a', { class: 'anchor', href: `#${message.id}`, title: strings.copyLink, 'aria-label': strings.copyLink, onclick: () => navigator.clipboard?.writeText(new URL(`#${message.id}`, location.href).href) }, '#'),
-        text ? copyButton(strings, text) : '',
+        time(record(message.info.time).created),
+        el(
+          'a',
+          {
+            class: 'anchor',
+            href: `#${message.id}`,
+            title: strings.copyLink,
+            'aria-label': strings.copyLink,
+            onclick: () => navigator.clipboard?.writeText(new URL(`#${message.id}`, location.href).href),
+          },
+          '#',
+        ),
+        words ? copyButton(strings, words) : '',
       ),
-      words,
-      files.length ? el('div', { class: 'files' }, files.map((file) => el('div', { id: file.id }, fileBody(file)))) : '',
+      el('div', { class: 'prompt-text', dir: 'auto' }, words),
+      files.length
+        ? el(
+            'div',
+            { class: 'files' },
+            files.map((file) =>
+              el(
+                'div',
+                { id: file.id },
+                guarded(
+                  () => fileBody(file),
+                  () => output(json(file)),
+                ),
+              ),
+            ),
+          )
+        : '',
+      ...others.filter(Boolean),
     )
   }
 
   #group(run) {
     // Keyed by its first part, so that it stays open while it grows.
-    const id = run[0].part.id
+    const { id } = run[0]
     let group = this.#groups.get(id)
     if (!group) {
       const label = el('span', { class: 'tool-what' })
       const inner = el('div', { class: 'group' })
-      const details = el('details', { class: 'fold' }, el('summary', {}, el('span', { class: 'dot completed' }), label), inner)
+      const details = el(
+        'details',
+        { class: 'fold' },
+        el('summary', {}, el('span', { class: 'dot completed' }), label),
+        inner,
+      )
       group = { node: el('div', { class: 'part part-tool', dataset: { kind: 'tool' } }, details), label, inner }
       this.#groups.set(id, group)
     }
-    const reads = new Set(run.filter(({ part }) => part.tool === 'read').map(({ part }) => part.state?.input?.filePath)).size
+    const reads = new Set(
+      run.filter(({ part }) => part.tool === 'read').map(({ part }) => text(record(record(part.state).input).filePath)),
+    ).size
     group.label.textContent = strings.lookedAt(reads, run.filter(({ part }) => part.tool !== 'read').length)
-    arrange(group.inner, run.map(({ view }) => view.node))
+    arrange(
+      group.inner,
+      run.map(({ view }) => view.node),
+    )
     return group.node
   }
 
   #error(message) {
     const id = `error ${message.id}`
-    const text = errorText(message.info.error)
+    const words = errorText(message.info.error)
     const known = this.#parts.get(id)
-    if (known?.text === text) return known.view.node
+    if (known?.words === words) return known.view.node
     const aborted = message.info.error.name === 'MessageAbortedError'
-    const node = frame({ id: `error-${message.id}` }, 'error', el('p', { class: aborted ? 'note' : 'error-text', role: 'note' }, aborted ? '' : el('strong', {}, `${strings.error}: `), text))
-    this.#parts.set(id, { part: undefined, text, view: { node, text: () => text } })
+    const node = frame(
+      { id: `error-${message.id}` },
+      'error',
+      el(
+        'p',
+        { class: aborted ? 'note' : 'error-text', role: 'note' },
+        aborted ? '' : el('strong', {}, `${strings.error}: `),
+        words,
+      ),
+    )
+    this.#parts.set(id, { part: undefined, words, view: { node, text: () => words } })
     return node
   }
 
@@ -177,23 +237,42 @@ class TurnView {
     const infos = answers.map(({ info }) => info)
     const last = infos.at(-1)
     if (!last) return this.foot.replaceChildren()
-    const started = infos[0].time?.created
-    const ended = last.time?.completed
+    const started = times(infos[0]).created
+    const ended = times(last).completed
     const tokens = infos.reduce((sum, info) => sum + tokenCount(info.tokens), 0)
-    const spent = infos.reduce((sum, info) => sum + (info.cost ?? 0), 0)
-    const words = [last.modelID, started && ended && duration(ended - started), tokens && strings.tokens(short(tokens)), cost(spent)]
-    this.foot.replaceChildren(...words.filter(Boolean).map((word) => el('span', {}, word)), ended || !started ? '' : el('span', { class: 'busy' }, strings.running))
+    const spent = infos.reduce((sum, info) => sum + (number(info.cost) ?? 0), 0)
+    const words = [
+      text(last.modelID),
+      started && ended && duration(ended - started),
+      tokens && strings.tokens(short(tokens)),
+      cost(spent),
+    ]
+    this.foot.replaceChildren(
+      ...words.filter(Boolean).map((word) => el('span', {}, word)),
+      ended || !started ? '' : el('span', { class: 'busy' }, strings.running),
+    )
   }
 
   searchable() {
     const prompt = this.promptText ? [{ node: this.promptNode, text: this.promptText }] : []
-    return [...prompt, ...[...this.#parts.values()].filter(({ view }) => view?.text).map(({ view }) => ({ node: view.node, text: view.text() }))]
+    return [
+      ...prompt,
+      ...[...this.#parts.values()]
+        .filter(({ view }) => view?.text)
+        .map(({ view }) => ({ node: view.node, text: view.text() })),
+    ]
   }
 }
 
-/** A time that is said relatively, and exactly on hover. */
-export function time(ms) {
-  return el('time', { datetime: new Date(ms).toISOString(), title: exactTime(ms), dataset: { ms: String(ms) } }, timeAgo(ms))
+/** A time that is said relatively, and exactly on hover. Nothing when it is no time. */
+export function time(value) {
+  const ms = moment(value)
+  if (ms === undefined) return undefined
+  return el(
+    'time',
+    { datetime: new Date(ms).toISOString(), title: exactTime(ms), dataset: { ms: String(ms) } },
+    timeAgo(ms),
+  )
 }
 
 function keepOpen(older, newer) {

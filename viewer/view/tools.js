@@ -1,18 +1,16 @@
 // A tool's call: one line that says what it did and how it went, and under it what went in and came out.
 
-import { renderAnsi } from '../ansi.js'
-import { copyButton, el, whenNear } from '../dom.js'
-import { count, duration } from '../format.js'
+import { AnsiReader } from '../ansi.js'
+import { copyButton, el, guarded, whenNear } from '../dom.js'
+import { duration } from '../format.js'
 import { highlight, languageOf } from '../highlight.js'
+import { times } from '../load/session.js'
 import { renderMarkdown } from '../markdown.js'
 import { safeLink } from '../sanitize.js'
 import { strings } from '../strings.js'
+import { isRecord, json, list, own, record, text } from '../values.js'
 import { diffView, lineCounts } from './diff.js'
-import { fileBody, folded } from './frame.js'
-
-// Lines of an output that are shown at first.
-const FIRST_LINES = 60
-const FIRST_CHARACTERS = 12_000
+import { fileBody, folded, output } from './frame.js'
 
 /** Tools that only look. Runs of them are shown as one line. */
 export const LOOKING = new Set(['read', 'grep', 'glob', 'list', 'ls'])
@@ -20,28 +18,46 @@ export const LOOKING = new Set(['read', 'grep', 'glob', 'list', 'ls'])
 /** Tools that change files. */
 export const EDITING = new Set(['edit', 'multiedit', 'write', 'apply_patch', 'patch'])
 
+const STATUSES = new Set(['pending', 'running', 'completed', 'error'])
+
 export function toolView(part) {
-  const { tool, state = {} } = part
-  const input = state.input ?? {}
+  const tool = text(part.tool)
+  const state = record(part.state)
   const kind = EDITING.has(tool) ? 'edit' : 'tool'
-  const name = strings.tools[tool] ?? tool
-  const failed = state.status === 'error'
+  const status = STATUSES.has(state.status) ? state.status : ''
   const summary = [
-    el('span', { class: `dot ${state.status ?? ''}`, title: state.status }),
-    el('span', { class: 'tool-name', dir: 'auto' }, name),
-    el('span', { class: 'tool-what', dir: 'auto' }, what(tool, input, state)),
-    el('span', { class: 'tool-meta' }, meta(tool, state)),
+    el('span', { class: `dot ${status}`, title: text(state.status) }),
+    el('span', { class: 'tool-name', dir: 'auto' }, nameOf(tool)),
+    el(
+      'span',
+      { class: 'tool-what', dir: 'auto' },
+      guarded(() => what(tool, record(state.input), state)),
+    ),
+    el(
+      'span',
+      { class: 'tool-meta' },
+      guarded(() => meta(tool, state)),
+    ),
   ]
-  const plain = searchable(tool, input, state)
-  const { node, details } = folded(part, kind, summary, () => body(tool, input, state), plain, kind === 'edit' || failed || undefined)
+  const plain = searchable(tool, state)
+  const { node, details } = folded(
+    part,
+    kind,
+    summary,
+    () => body(tool, state),
+    plain,
+    kind === 'edit' || status === 'error' || undefined,
+  )
   node.dataset.tool = tool
-  node.dataset.status = state.status ?? ''
+  node.dataset.status = status
   if (tool === 'todowrite' || tool === 'question') {
     details.open = true
     details.make()
   }
   return { node, text: () => plain }
 }
+
+const nameOf = (tool) => own(strings.tools, tool) ?? (tool || strings.tool)
 
 /** What a call was about, in a few words. */
 function what(tool, input, state) {
@@ -54,17 +70,17 @@ function what(tool, input, state) {
     case 'multiedit':
     case 'write':
     case 'list':
-      return el('code', {}, shortPath(path ?? state.title ?? ''))
+      return el('code', {}, shortPath(text(path ?? state.title)))
     case 'grep':
     case 'glob':
-      return el('code', {}, `${input.pattern ?? ''}${input.include ? ` in ${input.include}` : ''}`)
+      return el('code', {}, `${text(input.pattern)}${input.include ? ` in ${text(input.include)}` : ''}`)
     case 'webfetch':
-      return input.url ?? ''
+      return text(input.url)
     case 'task':
-      return `${input.description ?? ''}${input.subagent_type ? ` (${input.subagent_type})` : ''}`
+      return `${text(input.description)}${input.subagent_type ? ` (${text(input.subagent_type)})` : ''}`
     case 'todowrite': {
-      const todos = todosOf(input, state)
-      return `${todos.filter(({ status }) => status === 'completed').length} / ${todos.length}`
+      const todos = todosOf(input, state) ?? []
+      return `${todos.filter((todo) => todo?.status === 'completed').length} / ${todos.length}`
     }
     default:
       return firstLine(state.title || Object.values(input).find((value) => typeof value === 'string') || '')
@@ -73,141 +89,186 @@ function what(tool, input, state) {
 
 function meta(tool, state) {
   const words = []
-  if (tool === 'bash' && state.metadata?.exit !== undefined && state.metadata.exit !== null) {
-    words.push(el('span', { class: state.metadata.exit === 0 ? 'good' : 'bad' }, strings.exit(state.metadata.exit)))
+  const metadata = record(state.metadata)
+  if (tool === 'bash' && metadata.exit !== undefined && metadata.exit !== null) {
+    words.push(el('span', { class: metadata.exit === 0 ? 'good' : 'bad' }, strings.exit(text(metadata.exit))))
   }
-  const diff = state.metadata?.diff ?? state.metadata?.filediff?.patch
+  const diff = patchOf(metadata)
   if (diff) {
     const { added, removed } = lineCounts(diff)
     words.push(el('span', { class: 'good' }, `+${added}`), el('span', { class: 'bad' }, `−${removed}`))
   }
+  const { start, end } = times(state)
   if (state.status === 'error') words.push(el('span', { class: 'bad' }, strings.failed))
   if (state.status === 'running' || state.status === 'pending') {
-    words.push(el('span', { class: 'busy', dataset: { since: state.time?.start ?? '' } }, strings[state.status]))
-  } else if (state.time?.end) {
-    words.push(duration(state.time.end - state.time.start))
+    words.push(el('span', { class: 'busy', dataset: { since: String(start ?? '') } }, strings[state.status]))
+  } else if (end) {
+    words.push(duration(end - start))
   }
   return words.flatMap((word, at) => (at ? [' ', word] : [word]))
 }
 
-function body(tool, input, state) {
-  const parts = [(BODIES[tool] ?? unknown)(input, state)].flat()
-  if (state.status === 'error') parts.push(el('pre', { class: 'error-text', dir: 'auto' }, state.error ?? ''))
-  for (const file of state.attachments ?? []) parts.push(fileBody(file))
-  if (state.metadata?.truncated) parts.push(el('p', { class: 'note' }, strings.truncated))
+/** The difference that an edit made, or nothing. */
+function patchOf(metadata) {
+  const patch = metadata.diff ?? record(metadata.filediff).patch
+  return typeof patch === 'string' ? patch : undefined
+}
+
+/** What went in and came out. A call whose input is not as its tool's should be is shown as one of a tool unknown. */
+function body(tool, state) {
+  const input = state.input ?? {}
+  const make = isRecord(input) ? own(BODIES, tool) : undefined
+  const parts = [guarded(() => make?.(input, state)) ?? unknown(state)].flat()
+  if (state.status === 'error' || state.error)
+    parts.push(el('pre', { class: 'error-text', dir: 'auto' }, text(state.error)))
+  const { attachments } = state
+  if (Array.isArray(attachments))
+    parts.push(
+      ...attachments.map((file) =>
+        guarded(
+          () => fileBody(file),
+          () => output(json(file)),
+        ),
+      ),
+    )
+  else if (attachments) parts.push(output(json(attachments)))
+  if (record(state.metadata).truncated) parts.push(el('p', { class: 'note' }, strings.truncated))
   return parts
 }
 
 const BODIES = {
   bash(input, state) {
-    const shown = state.output ?? state.metadata?.output ?? ''
+    const shown = text(state.output ?? record(state.metadata).output)
+    const command = text(input.command)
     return [
-      el('div', { class: 'code command' }, el('pre', { tabindex: '0' }, el('code', {}, `$ ${input.command ?? ''}`)), copyButton(strings, input.command ?? '')),
+      el(
+        'div',
+        { class: 'code command' },
+        el('pre', { tabindex: '0' }, el('code', {}, `$ ${command}`)),
+        copyButton(strings, command),
+      ),
       shown && output(shown, renderAnsi),
     ]
   },
   read(input, state) {
-    return state.output && output(state.output, (node, text) => {
-      node.textContent = text
-    })
+    const shown = text(state.output)
+    return [shown && output(shown)]
   },
   edit: edits,
   multiedit: edits,
   apply_patch: edits,
   patch: edits,
   write(input, state) {
-    if (state.metadata?.diff || state.metadata?.filediff) return edits(input, state)
-    return input.content !== undefined && source(input.content, input.filePath)
+    const { diff, filediff } = record(state.metadata)
+    if (diff || filediff || input.content === undefined) return edits(input, state)
+    return source(text(input.content), text(input.filePath))
   },
   todowrite(input, state) {
-    return el(
-      'ul',
-      { class: 'todos' },
-      todosOf(input, state).map(({ content, status }) => el('li', { class: status ?? 'pending' }, el('span', { class: 'visually-hidden' }, `${status}: `), content)),
-    )
+    const entries = todosOf(input, state)?.map((todo) => {
+      const { content, status } = isRecord(todo) ? todo : { content: json(todo) }
+      const state = text(status) || 'pending'
+      return el('li', { class: state }, el('span', { class: 'visually-hidden' }, `${state}: `), text(content))
+    })
+    return entries && el('ul', { class: 'todos' }, entries)
   },
   task(input, state) {
     const parts = []
-    if (input.prompt) parts.push(markdown(input.prompt, 'task-prompt'))
-    if (state.output) parts.push(markdown(state.output.replace(/<\/?task[^>]*>/g, '').trim()))
-    return parts
+    if (input.prompt) parts.push(markdown(text(input.prompt), 'task-prompt'))
+    if (state.output)
+      parts.push(
+        markdown(
+          text(state.output)
+            .replace(/<\/?task[^>]*>/g, '')
+            .trim(),
+        ),
+      )
+    return parts.length ? parts : undefined
   },
   question(input, state) {
-    const answers = state.metadata?.answers ?? []
-    return (input.questions ?? [input]).map((question, at) =>
-      el('div', { class: 'question' }, el('p', {}, question.question ?? ''), el('p', { class: 'reply' }, [answers[at]].flat().filter(Boolean).join(', ') || '…')),
+    const questions = input.questions ?? [input]
+    if (!Array.isArray(questions) || !questions.every((question) => typeof question?.question === 'string'))
+      return undefined
+    const answers = list(record(state.metadata).answers)
+    return questions.map(({ question }, at) =>
+      el(
+        'div',
+        { class: 'question' },
+        el('p', {}, question),
+        el('p', { class: 'reply' }, [answers[at]].flat().map(text).filter(Boolean).join(', ') || '…'),
+      ),
     )
   },
   webfetch(input, state) {
-    const link = safeLink(input.url)
-    return [link && el('p', {}, el('a', { href: link, target: '_blank', rel: 'noopener noreferrer nofollow' }, input.url)), state.output && output(state.output)]
+    const link = safeLink(text(input.url))
+    if (!link) return undefined
+    return [
+      el('p', {}, el('a', { href: link, target: '_blank', rel: 'noopener noreferrer nofollow' }, link)),
+      state.output && output(text(state.output)),
+    ]
   },
 }
 
-function unknown(input, state) {
+function unknown(state) {
   const parts = []
-  if (Object.keys(input).length) parts.push(el('p', { class: 'label' }, strings.input), output(JSON.stringify(input, null, 2)))
-  if (state.output) parts.push(el('p', { class: 'label' }, strings.output), output(typeof state.output === 'string' ? state.output : JSON.stringify(state.output, null, 2), renderAnsi))
+  const { input } = state
+  if (isRecord(input) ? Object.keys(input).length : input)
+    parts.push(el('p', { class: 'label' }, strings.input), output(json(input)))
+  if (state.output) parts.push(el('p', { class: 'label' }, strings.output), output(text(state.output), renderAnsi))
   return parts
 }
 
 /** The changes of one file, or of several. */
 function edits(input, state) {
-  const files = state.metadata?.files
-  const patches = Array.isArray(files) ? files.map((file) => file.patch ?? file.diff).filter(Boolean) : []
-  if (!patches.length) patches.push(state.metadata?.diff ?? state.metadata?.filediff?.patch)
-  const diffs = patches.filter((patch) => typeof patch === 'string' && patch).map((patch) => diffView(patch, input.filePath))
+  const metadata = record(state.metadata)
+  const patches = list(metadata.files).map((file) => record(file).patch ?? record(file).diff)
+  if (!patches.some(Boolean)) patches.push(patchOf(metadata))
+  const diffs = patches
+    .filter((patch) => typeof patch === 'string' && patch)
+    .map((patch) => diffView(patch, text(input.filePath)))
   if (diffs.length) return diffs
-  return input.patchText ? output(input.patchText) : unknown(input, state)
+  return input.patchText ? output(text(input.patchText)) : undefined
+}
+
+/** Puts a terminal's output into a node. */
+function renderAnsi(node, output) {
+  const shown = document.createDocumentFragment()
+  for (const { text, classes } of new AnsiReader().read(output))
+    shown.append(classes ? el('span', { class: classes }, text) : text)
+  node.replaceChildren(shown)
 }
 
 /** Source text, coloured when it comes into view. */
-function source(text, path) {
-  return output(text, (node, shown) => {
+function source(content, path) {
+  return output(content, (node, shown) => {
     node.textContent = shown
     const language = languageOf(path)
     if (language) whenNear(node, () => highlight(node, language))
   })
 }
 
-function markdown(text, className = '') {
+function markdown(words, className = '') {
   const node = el('div', { class: `markdown ${className}` })
-  renderMarkdown(node, text)
+  renderMarkdown(node, words)
   return node
 }
 
-/** A text that may be long: its start, and a button for the rest. */
-function output(text, render = (node, shown) => (node.textContent = shown)) {
-  const code = el('code', { dir: 'auto' })
-  const box = el('div', { class: 'code output' }, el('pre', { tabindex: '0' }, code), copyButton(strings, text))
-  const lines = text.split('\n')
-  const start = lines.slice(0, FIRST_LINES).join('\n').slice(0, FIRST_CHARACTERS)
-  render(code, start)
-  if (start.length < text.length) {
-    const button = el('button', { class: 'more', type: 'button' }, strings.showAll(count(lines.length)))
-    button.addEventListener('click', () => {
-      render(code, text)
-      button.remove()
-    })
-    box.append(button)
-  }
-  return box
-}
-
+/** The list that a call wrote; nothing when it is no list. */
 function todosOf(input, state) {
-  const todos = state.metadata?.todos ?? input.todos
-  return Array.isArray(todos) ? todos : []
+  const todos = record(state.metadata).todos ?? input.todos
+  return Array.isArray(todos) ? todos : undefined
 }
 
-const firstLine = (text) => String(text ?? '').trim().split('\n')[0].slice(0, 200)
+const firstLine = (value) => text(value).trim().split('\n')[0].slice(0, 200)
 
 /** The last parts of a path, which tell the most. */
 export function shortPath(path) {
-  const names = String(path).split('/')
-  return names.length > 4 ? `…/${names.slice(-3).join('/')}` : String(path)
+  const names = path.split('/')
+  return names.length > 4 ? `…/${names.slice(-3).join('/')}` : path
 }
 
-function searchable(tool, input, state) {
-  const values = Object.values(input).filter((value) => typeof value === 'string')
-  return [strings.tools[tool] ?? tool, ...values, state.output ?? '', state.error ?? ''].filter((text) => typeof text === 'string').join('\n')
+function searchable(tool, state) {
+  const values = isRecord(state.input)
+    ? Object.values(state.input).filter((value) => typeof value === 'string')
+    : [text(state.input)]
+  return [nameOf(tool), ...values, text(state.output), text(state.error)].join('\n')
 }

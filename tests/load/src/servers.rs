@@ -50,6 +50,9 @@ pub struct Programs {
     /// The brutus-share program
     #[arg(long, default_value = "target/release/brutus-share")]
     pub program: PathBuf,
+    /// An earlier build of it, to be measured in turns with it
+    #[arg(long)]
+    pub before: Option<PathBuf>,
     /// The directory of the scripts that start the others
     #[arg(long, default_value = "tests/load/peers")]
     pub peers: PathBuf,
@@ -100,6 +103,11 @@ impl Programs {
         if let Some(library) = &self.preload {
             command.env("LD_PRELOAD", library);
         }
+    }
+
+    /// The same programs, but the earlier build of brutus-share in place of it, when there is one.
+    pub fn earlier(&self) -> Option<Self> {
+        Some(Self { program: self.before.clone()?, ..self.clone() })
     }
 
     /// The same programs on a slow disk.

@@ -34,6 +34,8 @@ pub struct Options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Column {
     Server(Kind),
+    /// An earlier build of brutus-share.
+    Before,
     Sqlite,
 }
 
@@ -41,6 +43,7 @@ impl Column {
     fn name(self) -> &'static str {
         match self {
             Self::Server(kind) => kind.name(),
+            Self::Before => "before",
             Self::Sqlite => "SQLite alone",
         }
     }
@@ -178,8 +181,9 @@ fn rows() -> Vec<Row> {
 pub fn run(programs: &Programs, options: &Options) {
     let wanted = |column: &Column| match column {
         Column::Server(kind) => options.servers.is_empty() || options.servers.contains(kind),
-        Column::Sqlite => true,
+        Column::Before | Column::Sqlite => true,
     };
+    let earlier = programs.earlier();
     let rows: Vec<_> = rows()
         .into_iter()
         .filter(|row| {
@@ -189,8 +193,15 @@ pub fn run(programs: &Programs, options: &Options) {
     let mut measured = BTreeMap::<(usize, &str, Column), Vec<f64>>::new();
     for round in 0..options.rounds {
         for (nth, row) in rows.iter().enumerate() {
-            for column in row.columns.iter().copied().filter(wanted) {
-                match (row.measure)(programs, column, options.seconds) {
+            let columns = row.columns.iter().copied().filter(wanted);
+            let turns = columns.flat_map(|column| {
+                let ours = column == Column::Server(Kind::Ours);
+                let before =
+                    earlier.as_ref().filter(|_| ours).map(|earlier| (Column::Before, column, earlier));
+                std::iter::once((column, column, programs)).chain(before)
+            });
+            for (column, measured_as, programs) in turns {
+                match (row.measure)(programs, measured_as, options.seconds) {
                     Ok(values) => {
                         eprintln!("{round} {}: {} {values:?}", row.name, column.name());
                         for (detail, value) in values {

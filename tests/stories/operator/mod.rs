@@ -5,6 +5,7 @@ mod backup;
 mod config;
 mod disk;
 mod expiry;
+mod healthcheck;
 mod metrics;
 mod openapi;
 mod proxies;

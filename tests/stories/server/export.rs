@@ -25,7 +25,8 @@ async fn a_session_can_be_taken_along() {
     assert_eq!((status, kind.as_str()), (200, "text/markdown; charset=utf-8"));
     assert!(markdown.starts_with("# Greeting script session\n"));
     for words in [
-        "## Prompt\n\nWrite a greeting script and test it",
+        "## Prompt 1 [",
+        "\n\nWrite a greeting script and test it",
         "**edit** `/home/dev/greeter/greeter.py`",
         "```diff",
         "(exit 3)",

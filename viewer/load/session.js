@@ -1,0 +1,277 @@
+// The session as this page knows it: items out of frames, put in order. Knows no page and no network.
+
+import { isRecord, list, moment, number, record, text } from '../values.js'
+import { messagesLeft, partOrder, partsLeft, readingOrder, standing } from './order.js'
+
+/** The items of one epoch, as they were stored at a position. */
+class Items {
+  epoch = ''
+  seq = 0
+  // Whether this is a state that was stored: the last frame said that there is no more. While it says that there is,
+  // items that have changed since are left out of what came, so an append may be to a version that is not here.
+  whole = false
+  info = undefined
+  models = []
+  diffs = undefined
+  messages = new Map()
+  order = undefined
+
+  /** Takes in a frame of this epoch, all of it or nothing: `false` when it does not fit what is held. */
+  take({ from, seq, items, removed, more }, change) {
+    if (seq < this.seq) return false
+    // An append was made from the state of a position, and fits no other.
+    const isBase = this.whole && (from === undefined || from === this.seq)
+    const whole = []
+    for (const { key, data, append, n } of items) {
+      const item = append ? isBase && this.#appended(key, append) : { key, data, n }
+      if (!item) return false
+      whole.push(item)
+    }
+    for (const item of whole) this.#put(item, change)
+    for (const key of removed) this.#remove(key, change)
+    this.seq = seq
+    this.whole = !more
+    return true
+  }
+
+  /** An item with what was added to it; nothing when it is not the one that this was added to. */
+  #appended(key, { path, at, text }) {
+    const [kind, id, part] = split(key)
+    const message = this.messages.get(id)
+    const data = kind === 'part' ? message?.parts.get(part)?.data : kind === 'message' ? message?.info : undefined
+    const field = path.slice(1)
+    if (!data || !Object.hasOwn(data, field)) return undefined
+    const before = data[field]
+    if (typeof before !== 'string' || before.length !== at) return undefined
+    return { key, data: { ...data, [field]: before + text } }
+  }
+
+  #put({ key, data, n }, change) {
+    const [kind, id, part] = split(key)
+    if (kind === 'session') {
+      this.info = record(data)
+      change.info = true
+    } else if (kind === 'message') {
+      const message = this.#message(id)
+      this.#place(message, { n: n ?? message.n, ...standing(data) }, message.info)
+      message.info = record(data)
+      change.messages.add(id)
+    } else if (kind === 'part') {
+      const message = this.#message(id)
+      const known = message.parts.get(part)
+      if (!known) change.added += 1
+      message.parts.set(part, { id: part, n: n ?? known?.n ?? 0, data: record(data) })
+      message.sorted = undefined
+      change.messages.add(id)
+    } else if (kind === 'session_diff') {
+      this.diffs = list(data)
+      change.info = true
+    } else if (kind === 'model') {
+      this.models = list(data).filter(isRecord)
+      change.info = true
+    }
+  }
+
+  /** Notes what says where a message stands. The order is made anew when that is something else than before. */
+  #place(message, { n, created, answers }, wasThere) {
+    if (!wasThere || message.n !== n || message.created !== created || message.answers !== answers)
+      this.order = undefined
+    Object.assign(message, { n, created, answers })
+  }
+
+  #remove(key, change) {
+    const [kind, id, part] = split(key)
+    const message = this.messages.get(id)
+    if (kind === 'message' && message) {
+      message.info = undefined
+      if (!message.parts.size) this.messages.delete(id)
+      this.order = undefined
+      change.messages.add(id)
+    } else if (kind === 'part' && message) {
+      message.parts.delete(part)
+      message.sorted = undefined
+      if (!message.info && !message.parts.size) this.messages.delete(id)
+      change.messages.add(id)
+    } else if (kind === 'session_diff') {
+      this.diffs = undefined
+      change.info = true
+    }
+  }
+
+  #message(id) {
+    let message = this.messages.get(id)
+    if (!message) {
+      message = { id, n: 0, info: undefined, parts: new Map(), sorted: undefined }
+      this.messages.set(id, message)
+    }
+    return message
+  }
+
+  /** The messages that are there, in reading order. */
+  get ordered() {
+    this.order ??= readingOrder([...this.messages.values()].filter(({ info }) => info))
+    return this.order
+  }
+
+  /** Messages that have parts and are not there themselves. While more is to come they may come yet. */
+  get stray() {
+    if (!this.whole) return []
+    return partOrder([...this.messages.values()].filter(({ info }) => !info)).map((one) => ({ ...one, info: {} }))
+  }
+}
+
+export class Session {
+  #shown = new Items()
+  // What is loaded anew. It takes the place of what is shown once all of it is there.
+  #coming
+
+  /** The position to go on from, `{ epoch, seq }`; nothing when all has to come. */
+  get position() {
+    const { epoch, seq } = this.#coming ?? this.#shown
+    return epoch ? { epoch, seq } : undefined
+  }
+
+  /** The session's own item. */
+  get info() {
+    return this.#shown.info
+  }
+
+  get models() {
+    return this.#shown.models
+  }
+
+  /** What the session says that it changed in its files; nothing when it does not say. */
+  get diffs() {
+    return this.#shown.diffs
+  }
+
+  /** Whether there is nothing in it. */
+  get empty() {
+    return this.#shown.messages.size === 0
+  }
+
+  /**
+   * Takes a frame in. Tells which messages are different now, or that all may be (`all`), and how many parts are new.
+   * `lost` says that the frame does not fit what is held: everything has to be loaded anew then, and is shown as it
+   * is until that is done.
+   */
+  apply(frame) {
+    const change = { all: false, info: false, messages: new Set(), added: 0, lost: false }
+    let items = this.#coming ?? this.#shown
+    if (items.epoch !== frame.epoch) {
+      if (items.epoch) items = this.#coming = new Items()
+      items.epoch = frame.epoch
+    }
+    if (!items.take(frame, change)) {
+      this.#coming = new Items()
+      return { ...change, lost: true }
+    }
+    if (items === this.#shown) return change
+    if (frame.more) return { ...change, info: false, messages: new Set(), added: 0 }
+    const added = partsBeyond(items, this.#shown)
+    this.#shown = items
+    this.#coming = undefined
+    return { ...change, all: true, info: true, added }
+  }
+
+  /** The messages that are shown, in reading order, without those that an undo took back. */
+  ordered() {
+    const { ordered } = this.#shown
+    return ordered.slice(0, messagesLeft(this.info?.revert, ordered))
+  }
+
+  /** How many messages an undo has hidden. */
+  undone() {
+    const { ordered } = this.#shown
+    return ordered.length - messagesLeft(this.info?.revert, ordered)
+  }
+
+  /** A message's parts in reading order, without those that an undo took back. */
+  partsOf(message) {
+    message.sorted ??= partOrder([...message.parts.values()])
+    const count = partsLeft(this.info?.revert, message.id, message.sorted)
+    return message.sorted.slice(0, count).map(({ data }) => data)
+  }
+
+  /** Messages that are not there themselves, though parts of them are. */
+  stray() {
+    return this.#shown.stray
+  }
+
+  /**
+   * The session as turns: a prompt, and the answers until the next one. Parts without their message are a last turn
+   * without an id.
+   */
+  turns() {
+    const turns = []
+    for (const message of this.ordered()) {
+      const isPrompt = message.info.role === 'user'
+      if (isPrompt) turns.push({ id: message.id, prompt: message, answers: [] })
+      else if (turns.length) turns.at(-1).answers.push(message)
+      else turns.push({ id: message.id, prompt: undefined, answers: [message] })
+    }
+    const stray = this.stray()
+    if (stray.length) turns.push({ id: undefined, prompt: undefined, answers: stray })
+    return turns
+  }
+
+  /** What the session cost so far: from its own total, or from its answers. */
+  totals() {
+    const { created: started, updated: ended } = times(this.info)
+    const totals = { cost: 0, tokens: 0, started, ended }
+    for (const { info } of this.ordered()) {
+      if (info.role !== 'assistant') continue
+      totals.cost += number(info.cost) ?? 0
+      totals.tokens += tokenCount(info.tokens)
+      const { created, completed } = times(info)
+      totals.ended = Math.max(totals.ended ?? 0, completed ?? created ?? 0)
+    }
+    totals.cost = Math.max(totals.cost, number(this.info?.cost) ?? 0)
+    return totals
+  }
+}
+
+/** The times of a session, a message or a part, in milliseconds since 1970, those that it has. */
+export function times(item) {
+  const { created, updated, completed, start, end } = record(item?.time)
+  return {
+    created: moment(created),
+    updated: moment(updated),
+    completed: moment(completed),
+    start: moment(start),
+    end: moment(end),
+  }
+}
+
+/** All tokens of an answer, read and written. */
+export function tokenCount(tokens) {
+  const { total, input, output, reasoning, cache } = record(tokens)
+  const { read, write } = record(cache)
+  return number(total) ?? [input, output, reasoning, read, write].reduce((sum, count) => sum + (number(count) ?? 0), 0)
+}
+
+/** The text of a prompt, without what its client added. */
+export function promptText(parts) {
+  return parts
+    .filter(({ type, synthetic, ignored }) => type === 'text' && !synthetic && !ignored)
+    .map((part) => text(part.text))
+    .join('\n\n')
+}
+
+function partsBeyond(newer, older) {
+  let count = 0
+  for (const [id, { parts }] of newer.messages) {
+    const known = older.messages.get(id)?.parts
+    for (const part of parts.keys()) if (!known?.has(part)) count += 1
+  }
+  return count
+}
+
+function split(key) {
+  const first = key.indexOf('/')
+  if (first < 0) return [key]
+  const kind = key.slice(0, first)
+  if (kind !== 'part') return [kind, key.slice(first + 1)]
+  const second = key.indexOf('/', first + 1)
+  return [kind, key.slice(first + 1, second), key.slice(second + 1)]
+}
