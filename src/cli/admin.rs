@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use super::data::Data;
 use super::person::{age, until};
 use crate::clock::now_ms;
 use crate::config::{duration, size};
-use crate::store::{Filter, Operator, ShareRecord, Sort};
+use crate::store::{Filter, ShareRecord, Sort};
 
 /// `admin`
 #[derive(Debug, Args)]
@@ -52,11 +52,22 @@ enum Command {
     Vacuum,
 }
 
+/// By what shares are sorted.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Order {
+    /// When they were created
+    Created,
+    /// When they last changed
+    Updated,
+    /// What they take
+    Size,
+}
+
 #[derive(Debug, Args)]
 struct List {
     /// The order, the newest or largest first
     #[arg(long, value_enum, default_value = "updated")]
-    sort: Sort,
+    sort: Order,
     /// The other way round
     #[arg(long)]
     reverse: bool,
@@ -88,7 +99,7 @@ struct List {
 
 /// Runs a command.
 pub(super) fn run(admin: &Admin) -> Result<(), Box<dyn Error>> {
-    let mut operator = Operator::open(&admin.data.dir()?)?;
+    let mut operator = admin.data.open()?;
     match &admin.command {
         Command::List(list) => {
             let shares = operator.list(&list.filter(now_ms()))?;
@@ -179,7 +190,11 @@ impl List {
     fn filter(&self, now: i64) -> Filter {
         let ago = |time: Duration| now.saturating_sub(i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
         Filter {
-            sort: self.sort,
+            sort: match self.sort {
+                Order::Created => Sort::Created,
+                Order::Updated => Sort::Updated,
+                Order::Size => Sort::Size,
+            },
             reverse: self.reverse,
             limit: (self.limit > 0).then_some(i64::from(self.limit)),
             deleted: self.deleted,

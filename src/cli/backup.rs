@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::data::Data;
 use super::person::age;
-use crate::store::{self, Backup, Operator};
+use crate::store::{self, Backup};
 
 /// `backup FILE`
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ pub(super) struct FromFile {
 
 /// `backup FILE`
 pub(super) fn back_up(to: &ToFile) -> Result<(), Box<dyn Error>> {
-    Operator::open(&to.data.dir()?)?.back_up(&to.file)?;
+    to.data.open()?.back_up(&to.file)?;
     println!("{}", described(&store::check(&to.file)?));
     Ok(())
 }

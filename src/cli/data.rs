@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::{Command, read};
 use crate::config::default_dir;
+use crate::store::{Operator, OperatorError};
 
 /// Where the data is.
 #[derive(Debug, Args)]
@@ -28,6 +29,17 @@ pub(super) struct Data {
 }
 
 impl Data {
+    /// The data, beside a server that runs or without one.
+    pub(super) fn open(&self) -> Result<Operator, Box<dyn Error>> {
+        Operator::open(&self.dir()?).map_err(|error| match error {
+            OperatorError::NoDatabase(_) => format!(
+                "{error}; name the server's data directory with --data-dir, or its file with --config"
+            )
+            .into(),
+            error => error.into(),
+        })
+    }
+
     /// The data directory.
     pub(super) fn dir(&self) -> Result<PathBuf, Box<dyn Error>> {
         match (&self.data_dir, &self.config) {

@@ -12,7 +12,7 @@ use super::person::age;
 use crate::clock::now_ms;
 use crate::config::{Rate, duration};
 use crate::model::Secret;
-use crate::store::{NewToken, Operator};
+use crate::store::NewToken;
 
 /// `token`
 #[derive(Debug, Args)]
@@ -55,7 +55,7 @@ enum Command {
 
 /// Runs a command.
 pub(super) fn run(token: &Token) -> Result<(), Box<dyn Error>> {
-    let mut operator = Operator::open(&token.data.dir()?)?;
+    let mut operator = token.data.open()?;
     let now = now_ms();
     match &token.command {
         Command::Add { name, create_limit, max_shares, expires_in } => {

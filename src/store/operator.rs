@@ -42,7 +42,7 @@ pub enum OperatorError {
     #[error(transparent)]
     Startup(#[from] StartupError),
     /// There is no database in the data directory.
-    #[error("{}: there is no database here; name the server's data directory with --data-dir, or its file with --config", .0.display())]
+    #[error("{}: there is no database here", .0.display())]
     NoDatabase(PathBuf),
     /// No share has such an id.
     #[error("no share has this id")]
@@ -92,7 +92,7 @@ pub struct ShareRecord {
 }
 
 /// By what shares are sorted, the largest or newest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sort {
     /// When they were created.
     Created,
@@ -318,7 +318,7 @@ impl Operator {
         let pages = sql::<Integer>("(SELECT freelist_count FROM pragma_freelist_count)");
         let page_size = sql::<Integer>("(SELECT page_size FROM pragma_page_size)");
         let (free_pages, page_size): (i32, i32) = diesel::select((pages, page_size)).first(connection)?;
-        let content = queries::total_size(connection)?;
+        let content = queries::content_size(connection)?;
         let stats = Stats {
             shares: alive().select(count_star()).first(connection)?,
             never_synced: alive().filter(shares::seq.eq(0)).select(count_star()).first(connection)?,

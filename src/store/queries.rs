@@ -331,10 +331,18 @@ pub(super) fn deletions(connection: &mut SqliteConnection, after: i64, limit: i6
     Ok(Deletions { shares: rows.into_iter().filter_map(|(_, id)| id.parse().ok()).collect(), last })
 }
 
-/// Bytes that all shares take, deleted ones included.
+/// Bytes that all shares take, as a limit on them counts: their items, and the rows of deleted shares too.
 pub(super) fn total_size(connection: &mut SqliteConnection) -> QueryResult<u64> {
-    let bytes = sql::<Nullable<BigInt>>(&format!("sum({SHARE_OVERHEAD} + octet_length(session_id) + size)"));
-    let total: Option<i64> = shares::table.select(bytes).first(connection)?;
+    sum(connection, &format!("sum({SHARE_OVERHEAD} + octet_length(session_id) + size)"))
+}
+
+/// Bytes of the items of all shares.
+pub(super) fn content_size(connection: &mut SqliteConnection) -> QueryResult<u64> {
+    sum(connection, "sum(size)")
+}
+
+fn sum(connection: &mut SqliteConnection, of: &str) -> QueryResult<u64> {
+    let total: Option<i64> = shares::table.select(sql::<Nullable<BigInt>>(of)).first(connection)?;
     Ok(unsigned(total.unwrap_or(0)))
 }
 

@@ -84,13 +84,11 @@ async fn a_share_without_syncs_for_a_while_goes_also_when_the_server_was_away() 
     until("nothing stays", async || stats(&server) == (1, 0)).await;
 }
 
-/// How many shares are deleted, and how many bytes shares have that are not purged.
+/// How many shares are deleted, and how many bytes of items there are.
 fn stats(server: &TestServer) -> (i64, i64) {
-    let count = |sql: &str| sqlite(&server.data_dir().join("share.db"), sql).parse().expect("a number");
-    (
-        count("SELECT count(*) FROM shares WHERE deleted_at IS NOT NULL"),
-        count("SELECT coalesce(sum(size), 0) FROM shares WHERE purged_at IS NULL"),
-    )
+    let stats = operate(&server.data_dir(), &["admin", "stats", "--json"]).expect("statistics");
+    let stats: Value = serde_json::from_str(&stats).expect("JSON");
+    (stats["deleted"].as_i64().expect("a number"), stats["content"].as_i64().expect("a number"))
 }
 
 #[actix_web::test]

@@ -118,3 +118,30 @@ async fn a_viewer_never_sees_what_a_crash_takes_back() {
         assert!(!seen.is_empty() && stored >= seen.as_str(), "seen {seen}, stored {stored}");
     }
 }
+
+#[actix_web::test]
+async fn after_a_restart_shares_are_loaded_a_few_at_a_time() {
+    let mut server = TestServer::start(&[]);
+    let mut paths = Vec::new();
+    for _ in 0..150 {
+        let share = server.share().await;
+        share.sync(&[part("m", "p", &"x".repeat(200_000))]).await;
+        paths.push(share.path("/data"));
+    }
+    server.crash_and_restart();
+    server.get("/healthz").await;
+    let (_, before) = server.descriptors_and_threads();
+    let mut most = before;
+    let loads = futures_util::future::join_all(paths.iter().map(|path| server.get(path)));
+    let mut loads = std::pin::pin!(loads);
+    let answers = loop {
+        // A look at the threads after each step of the loads.
+        match futures_util::poll!(&mut loads) {
+            std::task::Poll::Ready(answers) => break answers,
+            std::task::Poll::Pending => most = most.max(server.descriptors_and_threads().1),
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(answers.iter().all(|(status, _)| *status == 200));
+    assert!(most < before + 30, "{most} threads, {before} before");
+}

@@ -74,27 +74,6 @@ async fn delete(share: &TestShare<'_>) {
     .await;
 }
 
-/// While a program reads, a delete is not said to be done. `while_it_reads` is done before the program ends.
-async fn delete_beside(
-    reader: LongReader,
-    share: &TestShare<'_>,
-    canary: &str,
-    while_it_reads: impl AsyncFnOnce(),
-) {
-    let end = async {
-        until("the reader is in the way", async || share.server.log().contains("a reader keeps deleted"))
-            .await;
-        while_it_reads().await;
-        assert!(share.server.holds(canary), "the reader is in the way");
-        reader.end();
-    };
-    let deleted = async {
-        delete(share).await;
-        assert!(!share.server.holds(canary), "it was said to be gone");
-    };
-    futures_util::join!(deleted, end);
-}
-
 #[actix_web::test]
 async fn a_delete_is_not_said_to_be_done_while_a_reader_keeps_the_bytes() {
     let server = TestServer::start(&[]);
@@ -102,13 +81,17 @@ async fn a_delete_is_not_said_to_be_done_while_a_reader_keeps_the_bytes() {
     let mut viewer = share.view().await;
     let reader = LongReader::start(&server.data_dir());
     share.sync(&[session("canary 9e2d")]).await;
-    delete_beside(reader, &share, "canary 9e2d", async || {
-        // It has ended for everybody, and the others go on.
-        viewer.until_closed().await;
-        assert_eq!(server.get(&share.path("")).await.0, 404);
-        other.sync(&[session("goes on")]).await;
-    })
-    .await;
+    let body = serde_json::json!({"secret": share.secret}).to_string();
+    let answer = server.request(awc::http::Method::DELETE, &share.path(""), body).await;
+    assert_eq!(answer, (202, serde_json::json!({"state": "deleting"})));
+    assert!(server.holds("canary 9e2d"), "the reader is in the way");
+    // It has ended for everybody, and the others go on.
+    viewer.until_closed().await;
+    assert_eq!(server.get(&share.path("")).await.0, 404);
+    other.sync(&[session("goes on")]).await;
+    reader.end();
+    delete(&share).await;
+    assert!(!server.holds("canary 9e2d"));
     assert_eq!(other.data().await.len(), 1);
 }
 
@@ -155,6 +138,15 @@ async fn a_delete_that_a_crash_cut_short_is_not_said_to_be_done_before_it_is() {
     let reader = LongReader::start(&server.data_dir());
     server.restart();
     let share = TestShare { server: &server, id, secret, url: String::new() };
-    delete_beside(reader, &share, canary, async || {}).await;
+    let end = async {
+        until("the reader is in the way", async || server.log().contains("a reader keeps deleted")).await;
+        assert!(server.holds(canary), "the reader is in the way");
+        reader.end();
+    };
+    let deleted = async {
+        delete(&share).await;
+        assert!(!server.holds(canary), "it was said to be gone");
+    };
+    futures_util::join!(deleted, end);
     assert_eq!(share.delete("wrong").await, 401);
 }
