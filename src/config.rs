@@ -34,6 +34,11 @@ pub struct Serve {
     #[arg(long, env = "BRUTUS_SHARE_PUBLIC_URL", value_name = "URL", value_parser = base_url)]
     pub public_url: Option<String>,
 
+    /// Accept an `http://` URL to another machine, over which secrets and sessions go in clear
+    #[arg(long, env = "BRUTUS_SHARE_INSECURE_HTTP", value_name = "BOOL", default_value_t = false, default_missing_value = "true",
+          num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set)]
+    pub insecure_http: bool,
+
     /// The limits.
     #[command(flatten)]
     pub limits: Limits,
@@ -310,6 +315,11 @@ pub struct Relay {
     #[arg(long, env = "BRUTUS_SHARE_API_URL", value_name = "URL", default_value = "http://127.0.0.1:8090", value_parser = base_url)]
     pub api_url: String,
 
+    /// Accept an `http://` URL to another machine, over which secrets and sessions go in clear
+    #[arg(long, env = "BRUTUS_SHARE_INSECURE_HTTP", value_name = "BOOL", default_value_t = false, default_missing_value = "true",
+          num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set)]
+    pub insecure_http: bool,
+
     /// File with the token that the share server's operator gave out, where creating shares needs one
     #[arg(long, env = "BRUTUS_SHARE_CREATE_TOKEN_FILE", value_name = "FILE")]
     pub create_token_file: Option<PathBuf>,
@@ -474,6 +484,39 @@ fn base_url(text: &str) -> Result<String, String> {
     }
 }
 
+/// A URL at which secrets would go over the network in clear.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{option} is http:// to another machine, and secrets and sessions would go over the network in clear: use https://, or \
+     accept that with --insecure-http"
+)]
+pub struct InsecureHttp {
+    option: &'static str,
+}
+
+/// Whether what is sent to a URL goes over the network in clear, where that is accepted.
+///
+/// # Errors
+/// When it does and that is not accepted.
+pub fn check_http(option: &'static str, url: &str, accepted: bool) -> Result<bool, InsecureHttp> {
+    let in_clear = is_in_clear(url);
+    if in_clear && !accepted { Err(InsecureHttp { option }) } else { Ok(in_clear) }
+}
+
+/// Whether a URL is `http` to a host that is not this machine.
+fn is_in_clear(url: &str) -> bool {
+    let origin = origin(url);
+    let Some(host) = origin.strip_prefix("http://") else { return false };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    let name = name.to_ascii_lowercase();
+    let is_local = name == "localhost" || name.ends_with(".localhost");
+    !is_local && !address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// Scheme, host and port of a URL: its path can hold a token, and what stands before the host a password.
 pub fn origin(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
@@ -497,6 +540,20 @@ mod tests {
         assert!(size("0").is_err() && size("much").is_err());
         assert_eq!(base_url("https://share.example/").as_deref(), Ok("https://share.example"));
         assert!(base_url("share.example").is_err() && base_url("http://").is_err());
+        for (url, in_clear) in [
+            ("http://198.51.100.7", true),
+            ("http://share.example:8090/x", true),
+            ("http://127.0.0.1.evil.example", true),
+            ("http://127.0.0.1@evil.example/", true),
+            ("http://0.0.0.0:8090", true),
+            ("http://127.0.0.1:8090", false),
+            ("http://[::1]:8090/base", false),
+            ("http://LocalHost", false),
+            ("https://share.example", false),
+        ] {
+            assert_eq!(check_http("api_url", url, true).unwrap(), in_clear, "{url}");
+            assert_eq!(check_http("api_url", url, false).is_err(), in_clear, "{url}");
+        }
         assert_eq!(origin("https://user:pw@share.example:1/t/token?x"), "https://share.example:1");
         assert!("0.0.0.0:1".parse::<RelayAddress>().is_err());
         assert_eq!("unix:/a".parse(), Ok(RelayAddress::Unix("/a".into())));

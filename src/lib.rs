@@ -20,7 +20,7 @@
 //! | [`render`] | a session as Markdown: pure |
 //! | [`client`] | the sharing client: queue, spool, secrets |
 //! | [`relay`] | the client's local HTTP door |
-//! | [`config`], [`error`], [`metrics`], [`memory`], [`cli`] | options, refusals, counters, the budget of memory, commands |
+//! | [`config`], [`error`], [`metrics`], [`memory`], [`text`], [`cli`] | options, refusals, counters, the budget of memory, text of strangers, commands |
 
 pub mod cli;
 pub mod client;
@@ -38,3 +38,4 @@ pub mod serve;
 pub mod share;
 pub mod sqlite;
 pub mod store;
+pub mod text;

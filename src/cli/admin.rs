@@ -13,6 +13,7 @@ use super::person::{age, until};
 use crate::clock::now_ms;
 use crate::config::{duration, size};
 use crate::store::{Filter, ShareRecord, Sort};
+use crate::text::plain;
 
 /// `admin`
 #[derive(Debug, Args)]
@@ -118,7 +119,7 @@ pub(super) fn run(admin: &Admin) -> Result<(), Box<dyn Error>> {
                     age(share.created_at),
                     age(share.updated_at),
                     bytes(share.size),
-                    line(&share.session_id)
+                    plain(&share.session_id)
                 );
             }
         }
@@ -133,15 +134,15 @@ pub(super) fn run(admin: &Admin) -> Result<(), Box<dyn Error>> {
                 return print_json(&all);
             }
             println!("id       {}", share.id);
-            println!("session  {}", line(&share.session_id));
-            println!("title    {}", contents.title.as_deref().map_or("-".into(), line));
+            println!("session  {}", plain(&share.session_id));
+            println!("title    {}", contents.title.as_deref().map_or("-".into(), plain));
             println!("created  {} ago", age(share.created_at));
             println!("changed  {} ago", age(share.updated_at));
             println!("ends     {}", share.expires_at.map_or("-".into(), |at| format!("in {}", until(at))));
             println!("token    {}", contents.token.as_deref().unwrap_or("-"));
             println!("size     {}", bytes(share.size));
             for kind in &contents.items {
-                println!("         {} × {}, {}", kind.count, line(&kind.kind), bytes(kind.bytes));
+                println!("         {} × {}, {}", kind.count, plain(&kind.kind), bytes(kind.bytes));
             }
             if let Some(at) = share.deleted_at {
                 println!("deleted  {} ago", age(at));
@@ -220,9 +221,4 @@ fn short(share: &ShareRecord) -> &str {
 
 fn bytes(size: i64) -> String {
     ByteSize(u64::try_from(size).unwrap_or(0)).to_string()
-}
-
-/// What a stranger wrote, on one line and without what commands a terminal.
-fn line(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use clap::{Args, Parser};
 use serde_json::{Value, json};
 
-use super::relay_client::{RelayClient, RelayOptions};
 use crate::config::{self, RelayAddress};
+use crate::relay::client::{RelayClient, RelayOptions};
 use crate::relay::{self, Listener};
 use crate::serve::{self, Listeners};
 

@@ -12,8 +12,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use super::person::until;
-use super::relay_client::{ListedShare, RelayCallError, RelayClient, RelayOptions};
+use super::person::{is_under_way, until};
+use crate::relay::client::{ListedShare, RelayCallError, RelayClient, RelayOptions};
+use crate::text::plain;
 
 pub(super) fn run(options: &RelayOptions) -> Result<(), Box<dyn Error>> {
     let options = options.clone();
@@ -79,7 +80,13 @@ impl Tools {
         name = "share_session",
         description = "Create a shareable link for a coding session. Whoever has the link can watch the session live in a \
                        browser: prompts, answers, tool calls and diffs, so far and from now on. Use it only when the user asks \
-                       to share. Sharing a session that is shared already returns the same link. Tell the user the link."
+                       to share. Sharing a session that is shared already returns the same link. Tell the user the link.",
+        annotations(
+            read_only_hint = false,
+            destructive_hint = false,
+            idempotent_hint = true,
+            open_world_hint = true
+        )
     )]
     async fn share_session(
         &self,
@@ -87,7 +94,7 @@ impl Tools {
     ) -> Result<CallToolResult, ErrorData> {
         let answer = self.ask(Question::Share { session: session_id, expires_in }).await;
         Ok(result(answer.map(|answer| {
-            let url = answer["url"].as_str().unwrap_or_default();
+            let url = plain(answer["url"].as_str().unwrap_or_default());
             match answer["expiresAt"].as_i64() {
                 Some(end) => format!("Session shared: {url} (the link ends in {})", until(end)),
                 None => format!("Session shared: {url}"),
@@ -99,15 +106,30 @@ impl Tools {
         name = "unshare_session",
         description = "Stop sharing a coding session and delete everything that was shared from the server. The link stops \
                        working for everyone. Use it only when the user asks for it. It cannot be undone; sharing again gives \
-                       a new link."
+                       a new link.",
+        annotations(
+            read_only_hint = false,
+            destructive_hint = true,
+            idempotent_hint = true,
+            open_world_hint = true
+        )
     )]
     async fn unshare_session(
         &self,
         Parameters(SessionInput { session_id }): Parameters<SessionInput>,
     ) -> Result<CallToolResult, ErrorData> {
         let answer = self.ask(Question::Unshare(session_id.clone())).await;
-        Ok(result(answer.map(|_| {
-            format!("Session {session_id} is no longer shared; its content was deleted from the server.")
+        let session = plain(&session_id);
+        Ok(result(answer.map(|answer| {
+            if is_under_way(&answer) {
+                format!(
+                    "Session {session} is being unshared, and is NOT confirmed as deleted yet: nothing more of it is sent, and \
+                     the relay asks the share server to delete it until that answers. The link may still work until then. Tell \
+                     the user; list_shares shows it as `removing`."
+                )
+            } else {
+                format!("Session {session} is no longer shared; its content was deleted from the server.")
+            }
         })))
     }
 
@@ -115,7 +137,7 @@ impl Tools {
         name = "list_shares",
         description = "List the coding sessions that are shared from this machine, with their links and whether they are up \
                        to date on the server.",
-        annotations(read_only_hint = true)
+        annotations(read_only_hint = true, open_world_hint = false)
     )]
     async fn list_shares(&self) -> Result<CallToolResult, ErrorData> {
         Ok(result(self.ask(Question::List).await.map(|answer| {
@@ -126,7 +148,10 @@ impl Tools {
             let line = |share: &ListedShare| {
                 format!(
                     "{}: {} ({}, {} items waiting)",
-                    share.session_id, share.url, share.state, share.pending
+                    plain(&share.session_id),
+                    plain(&share.url),
+                    plain(&share.state),
+                    share.pending
                 )
             };
             shares.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -139,9 +164,9 @@ impl Tools {
         self.questions.send((question, reply)).await.map_err(|_| gone)?;
         answer.await.map_err(|_| gone)?.map_err(|error| match error {
             RelayCallError::Refused { code, message } if code == "not_shared" => {
-                format!("{message}: call list_shares to see which sessions are")
+                format!("{}: call list_shares to see which sessions are", plain(&message))
             }
-            error => error.to_string(),
+            error => plain(&error.to_string()),
         })
     }
 }

@@ -12,7 +12,6 @@ mod manual;
 mod mcp;
 mod person;
 mod relay;
-mod relay_client;
 mod serve;
 mod token;
 
@@ -20,7 +19,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{FromArgMatches, Parser, Subcommand};
-use relay_client::RelayCallError;
+
+use crate::relay::client::{RelayCallError, RelayOptions};
 
 /// Live, private-by-default sharing of coding-agent sessions.
 #[derive(Debug, Parser)]
@@ -28,7 +28,8 @@ use relay_client::RelayCallError;
 #[command(
     after_help = "Every option of a daemon can also be set by its environment name or in the file given with --config: flags \
                   stand over the environment, the environment over the file.\n\n\
-                  Exit codes: 0 done, 1 failed, 2 wrong use, 3 no relay answers, 4 the session is not shared."
+                  Exit codes: 0 done, 1 failed, 2 wrong use, 3 no relay answers, 4 the session is not shared, \
+                  6 asked for and not confirmed yet."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -50,7 +51,7 @@ enum Command {
     /// Say whether the relay runs, and what waits to be sent
     Status(person::Options),
     /// Run an MCP server on stdio: the tools by which an agent shares, unshares and lists
-    Mcp(relay_client::RelayOptions),
+    Mcp(RelayOptions),
     /// Show a live page: a server and a relay with throw-away data, and a conversation played into them
     Demo(demo::Options),
     /// Find and remove shares, as the server's operator: beside a server that runs, too
@@ -67,6 +68,18 @@ enum Command {
     Config(config::Config),
     /// Write man pages and shell completions to a directory
     Manual(manual::Manual),
+}
+
+/// Refuses a URL at which secrets would go over the network in clear, unless that is accepted: then it is warned of.
+fn check_http(option: &'static str, url: &str, accepted: bool) -> Result<(), crate::config::InsecureHttp> {
+    crate::config::check_http(option, url, accepted).inspect(|in_clear| {
+        if *in_clear {
+            tracing::warn!(
+                "{option} is http:// to another machine: secrets and sessions go over the network in clear"
+            );
+        }
+    })?;
+    Ok(())
 }
 
 fn read(args: &[OsString]) -> Result<Cli, clap::Error> {
@@ -101,7 +114,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", crate::text::plain(&error.to_string()));
             ExitCode::from(error.downcast_ref().map_or(1, RelayCallError::exit_code))
         }
     }

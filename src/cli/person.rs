@@ -5,9 +5,10 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
-use super::relay_client::{ListedShare, RelayCallError, RelayClient, RelayOptions};
 use crate::clock::now_ms;
 use crate::config::duration;
+use crate::relay::client::{ListedShare, RelayCallError, RelayClient, RelayOptions};
+use crate::text::plain;
 
 /// What every command here takes.
 #[derive(Debug, Args)]
@@ -49,20 +50,29 @@ pub(super) fn share(Share { one, expires_in }: &Share) -> Result<(), RelayCallEr
         &one.options,
         async |relay| relay.share(&one.session, expires_in).await,
         |answer| {
-            println!("{}", answer["url"].as_str().unwrap_or_default());
+            println!("{}", plain(answer["url"].as_str().unwrap_or_default()));
         },
-    )
+    )?;
+    Ok(())
 }
 
 /// `unshare SESSION`
 pub(super) fn unshare(command: &OneSession) -> Result<(), RelayCallError> {
-    ask(
+    let answer = ask(
         &command.options,
         async |relay| relay.unshare(&command.session).await,
-        |_| {
-            println!("{} is no longer shared", command.session);
+        |answer| {
+            if !is_under_way(answer) {
+                println!("{} is no longer shared", plain(&command.session));
+            }
         },
-    )
+    )?;
+    if is_under_way(&answer) { Err(RelayCallError::UnderWay) } else { Ok(()) }
+}
+
+/// Whether an unshare is stored and not confirmed by the share server yet.
+pub(super) fn is_under_way(answer: &Value) -> bool {
+    answer["state"] == "removing"
 }
 
 /// `list`
@@ -76,19 +86,20 @@ pub(super) fn list(options: &Options) -> Result<(), RelayCallError> {
                 println!("Nothing is shared.");
                 return;
             }
-            let width = shares.iter().map(|share| share.session_id.len()).max().unwrap_or(0);
+            let width = shares.iter().map(|share| share.session_id.chars().count()).max().unwrap_or(0);
             for share in shares {
                 let end = share.expires_at.map_or(String::new(), |end| format!("  ends in {}", until(end)));
                 println!(
                     "{:width$}  {:9}  {:>4}  {}{end}",
-                    share.session_id,
-                    share.state,
+                    plain(&share.session_id),
+                    plain(&share.state),
                     age(share.created_at),
-                    share.url
+                    plain(&share.url)
                 );
             }
         },
-    )
+    )?;
+    Ok(())
 }
 
 /// `status`
@@ -107,23 +118,30 @@ pub(super) fn status(options: &Options) -> Result<(), RelayCallError> {
                 let last = share
                     .last_sync
                     .map_or("nothing sent yet".into(), |at| format!("last sent {} ago", age(at)));
-                println!("{}: {}, {} waiting, {last}", share.session_id, share.state, share.pending);
+                println!(
+                    "{}: {}, {} waiting, {last}",
+                    plain(&share.session_id),
+                    plain(&share.state),
+                    share.pending
+                );
                 if share.set_aside > 0 {
                     println!("  {} items were given up: the server will not take them", share.set_aside);
                 }
                 if let Some(error) = share.last_error {
-                    println!("  {error}");
+                    println!("  {}", plain(&error));
                 }
             }
         },
-    )
+    )?;
+    Ok(())
 }
 
+/// Asks the relay, prints its answer, as JSON where that is wished for, and gives it.
 fn ask(
     options: &Options,
     question: impl AsyncFnOnce(&RelayClient) -> Result<Value, RelayCallError>,
-    print: impl FnOnce(&Value),
-) -> Result<(), RelayCallError> {
+    say: impl FnOnce(&Value),
+) -> Result<Value, RelayCallError> {
     let answer = actix_web::rt::System::new().block_on(async {
         let relay = RelayClient::new(&options.relay)?;
         question(&relay).await
@@ -131,9 +149,9 @@ fn ask(
     if options.json {
         println!("{answer:#}");
     } else {
-        print(&answer);
+        say(&answer);
     }
-    Ok(())
+    Ok(answer)
 }
 
 fn shares(answer: &Value) -> Vec<ListedShare> {

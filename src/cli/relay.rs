@@ -8,6 +8,7 @@ use crate::{config, serve};
 
 pub(super) fn run(config: &config::Relay) -> Result<(), Box<dyn Error>> {
     super::logging::Logging::start(&config.log)?;
+    super::check_http("api_url", &config.api_url, config.insecure_http)?;
     let listener = Listener::bind(&config.listen)?;
     let url = listener.url()?;
     actix_web::rt::System::new().block_on(async {

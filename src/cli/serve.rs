@@ -16,6 +16,9 @@ pub(super) fn run(
     reread: impl Fn() -> Result<config::Serve, String> + 'static,
 ) -> Result<(), Box<dyn Error>> {
     let logging = Logging::start(&config.log)?;
+    if let Some(public_url) = &config.public_url {
+        super::check_http("public_url", public_url, config.insecure_http)?;
+    }
     let mut http = systemd::listeners().map_err(|error| format!("cannot use systemd's socket: {error}"))?;
     if http.is_empty() {
         http.push(bind(config.listen)?);

@@ -1,7 +1,9 @@
 //! The queue of what is to be sent: a lane for each shared session, one batch under way in each. Contents wait in the spool;
 //! here is when they go, and what became of them.
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix::fut::wrap_future;
@@ -33,6 +35,8 @@ pub(super) struct SyncQueue {
 
 struct Lane {
     number: u64,
+    /// Whether changes may still be put into the spool: until the lane is dropped.
+    open: Rc<Cell<bool>>,
     /// `None` while the share is being created.
     share: Option<Target>,
     schedule: Schedule,
@@ -149,6 +153,7 @@ impl SyncQueue {
                 *opened += 1;
                 *opened
             },
+            open: Rc::new(Cell::new(true)),
             share: None,
             schedule: Schedule::new(config.interval, config.max_backoff),
             timer: None,
@@ -266,6 +271,7 @@ impl SyncQueue {
 
     fn drop_lane(&mut self, session: &str, ctx: &mut Context<Self>) {
         if let Some(lane) = self.lanes.remove(session) {
+            lane.open.set(false);
             // A batch that is under way ends with its connection.
             for running in [lane.timer, lane.sending].into_iter().flatten() {
                 ctx.cancel_future(running);
@@ -349,7 +355,9 @@ impl Handler<Enqueue> for SyncQueue {
             self.seq
         });
         let (spool, last) = (self.spool.clone(), self.seq);
-        self.lane(&session).given = last;
+        let lane = self.lane(&session);
+        lane.given = last;
+        let open = lane.open.clone();
         let bytes = items.iter().map(|item| item.bytes() as u64).sum::<u64>();
         self.spooled += bytes;
         let (estimate, max) = (self.spooled, self.config.max_spool);
@@ -364,6 +372,10 @@ impl Handler<Enqueue> for SyncQueue {
             let spooled = spool.amounts().await?.iter().map(|(_, amount)| amount.bytes).sum::<u64>();
             if spooled + bytes > max {
                 return Err(ClientError::SpoolFull);
+            }
+            if !open.get() {
+                // What was dropped meanwhile stays dropped.
+                return Err(ClientError::NotShared);
             }
             spool.put(name, items).await?;
             Ok(Some(spooled + bytes))
@@ -387,8 +399,10 @@ impl Handler<Enqueue> for SyncQueue {
                     queue.arm(&session, ctx);
                 }
             }
-            stored?;
-            Ok(count)
+            match stored {
+                Err(ClientError::NotShared) => Ok(0),
+                stored => stored.map(|_| count),
+            }
         }))
     }
 }

@@ -84,6 +84,12 @@ pub enum SecretsError {
         /// The mode that it should have.
         wanted: u32,
     },
+    /// There is no token in the file.
+    #[error("{path}: the token's file is empty: remove it, and the relay makes a new one when it starts", path = .path.display())]
+    Empty {
+        /// The path.
+        path: PathBuf,
+    },
     /// The file is not what this program wrote.
     #[error("{path}: not a list of shares ({reason}): restore it or move it away", path = .path.display())]
     Damaged {

@@ -156,20 +156,38 @@ pub fn waiting(changes: Vec<Change>, mut next_seq: impl FnMut() -> i64) -> Vec<W
             Change::Put(key, content) => items.push(Waiting { key, content: Some(content), seq: next_seq() }),
             Change::Remove(key) => items.push(Waiting { key, content: None, seq: next_seq() }),
             Change::MergeModels(models) => {
-                let models: Vec<Value> = serde_json::from_str(models.get()).unwrap_or_default();
+                // A list, as `Change` has checked it.
+                let models: Vec<&RawValue> = serde_json::from_str(models.get()).unwrap_or_default();
                 for model in models {
-                    let name = |field: &str| model[field].as_str().unwrap_or_default().replace('/', "%2F");
-                    let key = Key::from(format!("model/{}/{}", name("providerID"), name("id")));
-                    items.push(Waiting {
-                        key,
-                        content: Some(content_of(&Value::from(vec![model]))),
-                        seq: next_seq(),
-                    });
+                    let key = model_key(model);
+                    items.push(Waiting { key, content: Some(list_of(model)), seq: next_seq() });
                 }
             }
         }
     }
     items
+}
+
+/// What a model waits under. Its content stays raw, for text that is not valid Unicode (half of a surrogate pair) is to arrive
+/// as it is.
+fn model_key(model: &RawValue) -> Key {
+    #[derive(Default, serde::Deserialize)]
+    struct Names<'a> {
+        #[serde(borrow, rename = "providerID")]
+        provider: Option<&'a RawValue>,
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
+    }
+    let Names { provider, id } = serde_json::from_str(model.get()).unwrap_or_default();
+    let name = |raw: Option<&RawValue>| {
+        let raw = raw.map_or("", RawValue::get);
+        serde_json::from_str::<String>(raw).unwrap_or_else(|_| raw.to_owned()).replace('/', "%2F")
+    };
+    Key::from(format!("model/{}/{}", name(provider), name(id)))
+}
+
+fn list_of(model: &RawValue) -> Content {
+    RawValue::from_string(format!("[{}]", model.get())).unwrap_or_else(|_| RawValue::NULL.to_owned()).into()
 }
 
 fn content_of(value: &Value) -> Content {
@@ -179,15 +197,16 @@ fn content_of(value: &Value) -> Content {
 
 fn put(connection: &mut SqliteConnection, session: &str, item: &Waiting) -> QueryResult<()> {
     if let (Some(message), None) = (item.key.message_id(), &item.content) {
-        // Its parts go with it; those that come later are accepted later.
+        // Its parts go with it, but for those that were accepted later.
         let (from, to) = (format!("part/{message}/"), format!("part/{message}0"));
         let parts = spool::table
             .filter(spool::session_id.eq(session))
             .filter(spool::key.ge(from))
-            .filter(spool::key.lt(to));
+            .filter(spool::key.lt(to))
+            .filter(spool::seq.lt(item.seq));
         diesel::delete(parts).execute(connection)?;
     }
-    diesel::insert_into(spool::table)
+    let upsert = diesel::insert_into(spool::table)
         .values((
             spool::session_id.eq(session),
             spool::key.eq(item.key.as_str()),
@@ -201,7 +220,9 @@ fn put(connection: &mut SqliteConnection, session: &str, item: &Waiting) -> Quer
             spool::content.eq(excluded(spool::content)),
             spool::seq.eq(excluded(spool::seq)),
             spool::bytes.eq(excluded(spool::bytes)),
-        ))
+        ));
+    // Jobs need not come in the order in which the changes were accepted.
+    diesel::query_dsl::methods::FilterDsl::filter(upsert, excluded(spool::seq).gt(spool::seq))
         .execute(connection)?;
     Ok(())
 }
@@ -333,11 +354,34 @@ mod tests {
         assert_eq!(
             sent,
             [
-                ("model", r#"[{"id":"c","providerID":"p"}]"#),
-                ("model", r#"[{"id":"a/b","name":"newer","providerID":"p"}]"#),
+                ("model", r#"[{"providerID":"p","id":"c"}]"#),
+                ("model", r#"[{"providerID":"p","id":"a/b","name":"newer"}]"#),
                 ("message.removed", r#"{"id":"m"}"#),
                 ("part.removed", r#"{"id":"p/2","messageID":"m"}"#),
             ]
         );
+    }
+
+    #[actix_web::test]
+    async fn a_job_that_comes_late_does_not_put_older_over_newer() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let spool = Spool::open(&dir.path().join("local")).unwrap();
+        let newer = r#"{"messageID":"m","id":"p","text":"newer"}"#;
+        put_all(&spool, &[("part", newer)], &mut 7).await;
+        put_all(&spool, &[("part", r#"{"messageID":"m","id":"p","text":"older"}"#)], &mut 3).await;
+        put_all(&spool, &[("message.removed", r#"{"id":"m"}"#)], &mut 5).await;
+        let items = spool.next("s".into(), usize::MAX, 1000).await.unwrap().items;
+        let contents: Vec<_> = items.iter().filter_map(|item| item.content.as_ref()).collect();
+        assert_eq!(contents.iter().map(|content| content.get()).collect::<Vec<_>>(), [newer]);
+    }
+
+    #[test]
+    fn a_model_with_half_a_surrogate_pair_waits_as_it_is() {
+        let list = r#"[{"id":"m","providerID":"p","name":"cut \ud83d"},{"id":"\ud83d","providerID":"p"}]"#;
+        let items = waiting(changes(&[("model", list)]), || 1);
+        let contents: Vec<_> = items.iter().filter_map(|item| item.content.as_ref()).collect();
+        assert_eq!(contents.len(), 2);
+        assert_eq!(contents[0].get(), r#"[{"id":"m","providerID":"p","name":"cut \ud83d"}]"#);
+        assert_ne!(items[0].key, items[1].key);
     }
 }

@@ -110,16 +110,21 @@ impl Transport {
         token: Option<&CreateToken>,
         body: Bytes,
     ) -> Result<Answer, String> {
-        let mut request = self.client.request(method, url).content_type("application/json");
+        let mut request = self.client.request(method, url).content_type("application/json").no_decompress();
         if let Some(CreateToken(token)) = token {
             request = request.bearer_auth(token);
         }
         let mut response = request.send_body(body).await.map_err(|error| error.to_string())?;
         let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let retry_after = text(header::RETRY_AFTER).and_then(|after| after.parse().ok());
+        let length = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
         let location = text(header::LOCATION).map(ToOwned::to_owned);
         let body = response.body().limit(MAX_ANSWER).await;
         let body = body.map_err(|_| "its answer was cut short, or is longer than a share server's")?.to_vec();
+        // awc takes the end of the connection for the end of the body.
+        if length.is_some_and(|length| length != body.len()) {
+            return Err("its answer was cut short".into());
+        }
         Ok(Answer {
             status: response.status(),
             retry_after: retry_after.map(Duration::from_secs),

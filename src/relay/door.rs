@@ -38,8 +38,12 @@ impl Token {
     pub fn read(dir: &Path) -> Result<Self, SecretsError> {
         let path = dir.join(TOKEN_FILE);
         check_private(&path, 0o600)?;
-        let token = std::fs::read_to_string(&path).map_err(|source| SecretsError::Io { path, source })?;
-        Ok(Self(token.trim().to_owned()))
+        let token = std::fs::read_to_string(&path);
+        let token = token.map_err(|source| SecretsError::Io { path: path.clone(), source })?;
+        match token.trim() {
+            "" => Err(SecretsError::Empty { path }),
+            token => Ok(Self(token.to_owned())),
+        }
     }
 
     /// The token itself.
@@ -48,8 +52,7 @@ impl Token {
     }
 
     fn matches(&self, claimed: &str) -> bool {
-        // An empty file lets nobody in.
-        !self.0.is_empty() && bool::from(self.0.as_bytes().ct_eq(claimed.as_bytes()))
+        bool::from(self.0.as_bytes().ct_eq(claimed.as_bytes()))
     }
 }
 

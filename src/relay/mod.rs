@@ -1,6 +1,7 @@
 //! The relay: the sharing client behind a local HTTP door, for an agent that is not written in Rust. Every route stands on
 //! this page.
 
+pub(crate) mod client;
 mod door;
 mod handlers;
 
@@ -15,7 +16,7 @@ use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 
-use crate::client::{self, Manager, SecretsError, StartError};
+use crate::client::{self as sharing, Manager, SecretsError, StartError};
 use crate::config::{self, RelayAddress};
 use crate::error::{Error, resource};
 
@@ -127,7 +128,7 @@ fn bind_unix(path: &Path) -> std::io::Result<UnixListener> {
 pub async fn start(listener: Listener, config: &config::Relay) -> Result<Running, RelayError> {
     let local_dir = config.local.path()?;
     let create_token = config.create_token_file.as_deref().map(create_token).transpose()?;
-    let manager = Manager::open(client::Config {
+    let manager = Manager::open(sharing::Config {
         enabled: config.enabled,
         interval: config.interval,
         max_batch: usize::try_from(config.max_batch).unwrap_or(usize::MAX),
@@ -135,7 +136,7 @@ pub async fn start(listener: Listener, config: &config::Relay) -> Result<Running
         max_backoff: config.max_backoff,
         timeout: config.timeout,
         create_token,
-        ..client::Config::new(&config.api_url, &local_dir)
+        ..sharing::Config::new(&config.api_url, &local_dir)
     })
     .await?;
     let token = Token::open(&local_dir)?;
@@ -159,7 +160,7 @@ pub async fn start(listener: Listener, config: &config::Relay) -> Result<Running
     Ok(Running { server: server.run(), manager, stop_timeout: config.stop_timeout, socket })
 }
 
-fn create_token(file: &Path) -> Result<client::CreateToken, RelayError> {
+fn create_token(file: &Path) -> Result<sharing::CreateToken, RelayError> {
     let read = std::fs::read_to_string(file);
     let text = read.map_err(|source| RelayError::CreateToken { file: file.to_owned(), source })?;
     Ok(text.trim().into())
@@ -191,7 +192,7 @@ impl Running {
             handle.stop(true).await;
         });
         self.server.await?;
-        let _ = self.manager.send(client::Stop { within: self.stop_timeout }).await;
+        let _ = self.manager.send(sharing::Stop { within: self.stop_timeout }).await;
         if let Some(path) = self.socket {
             let _ = std::fs::remove_file(path);
         }

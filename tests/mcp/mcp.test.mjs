@@ -44,6 +44,10 @@ test('the tools are listed with what a model needs to use them rightly', async (
     assert.equal(inputSchema.type, 'object')
   }
   const share = tools.find(({ name }) => name === 'share_session')
+  const hints = Object.fromEntries(tools.map(({ name, annotations }) => [name, annotations]))
+  assert.equal(hints.list_shares.readOnlyHint, true)
+  assert.equal(hints.share_session.destructiveHint, false)
+  assert.deepEqual([hints.unshare_session.destructiveHint, hints.unshare_session.openWorldHint], [true, true])
   assert.deepEqual(share.inputSchema.required, ['sessionID'])
   assert.match(share.inputSchema.properties.sessionID.description, /id of the session/)
 })

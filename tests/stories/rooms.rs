@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::harness::TestServer;
 
 /// What a room must never name.
-const FORBIDDEN: [(&str, &[&str]); 11] = [
+const FORBIDDEN: [(&str, &[&str]); 12] = [
     (
         "protocol",
         &[
@@ -69,6 +69,7 @@ const FORBIDDEN: [(&str, &[&str]); 11] = [
     ("client", &["crate::store", "crate::share", "crate::http", "crate::serve", "crate::relay"]),
     ("relay", &["crate::store", "crate::share", "crate::http", "crate::serve"]),
     ("memory.rs", &["crate::", "actix"]),
+    ("text.rs", &["crate::", "actix"]),
     (
         "config.rs",
         &[

@@ -1,6 +1,7 @@
 //! Processes, a sharing client and a viewer, for the stories.
 
 pub mod fake;
+pub mod hostile;
 pub mod proxy;
 pub mod relay;
 

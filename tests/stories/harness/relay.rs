@@ -65,6 +65,12 @@ impl TestRelay {
         *self = Self::spawn(self.api_url.clone(), self.dir.clone(), std::mem::take(&mut self.args));
     }
 
+    /// Like `restart`, with another server for new shares.
+    pub fn restart_on(&mut self, api_url: &str) {
+        api_url.clone_into(&mut self.api_url);
+        self.restart();
+    }
+
     pub async fn request(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
         let request = client()
             .request(method, format!("{}{path}", self.url))

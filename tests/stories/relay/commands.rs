@@ -85,8 +85,70 @@ async fn what_is_wrong_is_said_with_what_to_do() {
     let (code, _, error) = run(&relay, &["list"]);
     assert!(code == 3 && error.contains("start one with `brutus-share relay`"), "{error}");
     let output = program().args(["list", "--local-dir", "/nowhere"]).output().expect("runs");
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&output.stderr).contains("has a relay been started"));
+
+    std::fs::write(relay.local_dir().join("token"), "\n").expect("emptied");
+    let (code, _, error) = run(&relay, &["list"]);
+    assert!(code == 1 && error.contains("token's file is empty"), "{error}");
+    let output = program()
+        .args(["relay", "--listen", "127.0.0.1:0", "--local-dir"])
+        .arg(relay.local_dir())
+        .output()
+        .expect("runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("token's file is empty"));
+}
+
+#[actix_web::test]
+async fn an_unshare_that_is_not_confirmed_is_said_to_be_under_way() {
+    let mut server = TestServer::start(&[]);
+    let relay = TestRelay::start(&server.url, &[]);
+    relay.share("ses_1", &[]).await;
+    server.kill();
+    let (code, said, error) = run(&relay, &["unshare", "ses_1"]);
+    assert!(code == 6 && said.is_empty() && error.contains("not confirmed"), "{said}{error}");
+    let (code, said, _) = run(&relay, &["unshare", "ses_1", "--json"]);
+    assert_eq!(code, 6);
+    assert_eq!(serde_json::from_str::<Value>(&said).expect("JSON"), json!({"state": "removing"}));
+    assert!(run(&relay, &["list"]).1.contains("removing"));
+}
+
+#[actix_web::test]
+async fn what_an_agent_calls_its_session_does_not_command_a_terminal() {
+    let server = TestServer::start(&[]);
+    let relay = TestRelay::start(&server.url, &[]);
+    relay.share("ses%1B]0;pwned%07%E2%80%AEtxt", &[]).await;
+    for command in ["list", "status"] {
+        let (_, said, _) = run(&relay, &[command]);
+        assert!(said.contains("ses ]0;pwned  txt"), "{said:?}");
+    }
+}
+
+#[test]
+fn secrets_do_not_go_over_the_network_in_clear_unless_that_is_accepted() {
+    use crate::harness::TestProcess;
+
+    let dir = tempfile::TempDir::new().expect("a directory");
+    for (daemon, url, dir_option) in
+        [("relay", "--api-url", "--local-dir"), ("serve", "--public-url", "--data-dir")]
+    {
+        let command = |args: &[&str]| {
+            let mut command = program();
+            command.args([daemon, "--listen", "127.0.0.1:0", url, "http://198.51.100.7", dir_option]);
+            command.arg(dir.path().join(daemon)).args(args);
+            command
+        };
+        let refused = command(&[]).output().expect("runs");
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(1) && said.contains("--insecure-http"), "{daemon}: {said}");
+        let mut by_environment = command(&[]);
+        by_environment.env("BRUTUS_SHARE_INSECURE_HTTP", "true");
+        for mut accepted in [command(&["--insecure-http"]), by_environment] {
+            let process = TestProcess::start(&mut accepted);
+            assert!(process.log().contains("in clear"), "{daemon}: {}", process.log());
+        }
+    }
 }
 
 #[actix_web::test]

@@ -1,5 +1,6 @@
 //! The relay beside an agent, and the commands over it.
 
+mod answers;
 mod commands;
 mod door;
 mod faults;

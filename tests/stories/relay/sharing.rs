@@ -69,10 +69,11 @@ async fn a_hundred_updates_of_five_parts_make_at_most_two_requests() {
     assert_eq!(relay.flush("ses_1").await.0, 200);
     let syncs = fake.syncs();
     assert!(syncs.len() <= 2, "{}", syncs.len());
-    let texts: Vec<_> =
-        syncs.iter().flat_map(|sync| sync.body["data"].as_array().expect("data").clone()).collect();
-    let texts: Vec<_> = texts.iter().map(|item| item["data"]["text"].as_str().expect("text")).collect();
-    assert_eq!(texts, ["95", "96", "97", "98", "99"]);
+    // On a slow machine the interval passes before all is reported: the newest versions count.
+    let items = syncs.iter().flat_map(|sync| sync.body["data"].as_array().expect("data"));
+    let newest: std::collections::BTreeMap<_, _> =
+        items.map(|item| (item["data"]["id"].as_str(), item["data"]["text"].as_str())).collect();
+    assert_eq!(newest.into_values().flatten().collect::<Vec<_>>(), ["95", "96", "97", "98", "99"]);
 }
 
 #[actix_web::test]

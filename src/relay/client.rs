@@ -1,4 +1,4 @@
-//! The relay, as the commands and the MCP server speak to it.
+//! The relay, as local programs speak to it: the commands, the MCP server and the demo.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -13,16 +13,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::UnixStream;
 
+use super::Token;
 use crate::client::SecretsError;
 use crate::config::{LocalDir, NoHome};
-use crate::relay::Token;
 
 /// Creating a share waits for the server; everything else is local.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Where the relay is, and where its token stands.
 #[derive(Debug, Clone, Args)]
-pub(super) struct RelayOptions {
+pub(crate) struct RelayOptions {
     /// The relay: `http://ADDRESS:PORT` or `unix:PATH`
     #[arg(long, env = "BRUTUS_SHARE_RELAY", value_name = "URL", default_value = "http://127.0.0.1:8091")]
     relay: String,
@@ -33,7 +33,7 @@ pub(super) struct RelayOptions {
 
 /// A relay that can be asked.
 #[derive(Clone)]
-pub(super) struct RelayClient {
+pub(crate) struct RelayClient {
     client: Client,
     base: String,
     token: String,
@@ -41,7 +41,7 @@ pub(super) struct RelayClient {
 
 /// Why a relay did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum RelayCallError {
+pub(crate) enum RelayCallError {
     /// There is no relay where it was looked for.
     #[error("no relay answers at {relay} ({reason}): start one with `brutus-share relay`")]
     NotRunning { relay: String, reason: String },
@@ -51,6 +51,12 @@ pub(super) enum RelayCallError {
     /// No place for the token is known.
     #[error(transparent)]
     NoHome(#[from] NoHome),
+    /// An unshare is stored, and the share server has not confirmed it yet.
+    #[error(
+        "nothing more of the session is sent, but its share server has not confirmed yet that the share is deleted: the relay \
+         asks it until it has, and `brutus-share list` shows the share as `removing` until then"
+    )]
+    UnderWay,
     /// The relay refuses.
     #[error("{message}")]
     Refused { code: String, message: String },
@@ -58,9 +64,14 @@ pub(super) enum RelayCallError {
 
 impl RelayCallError {
     /// What the process ends with.
-    pub(super) fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::NotRunning { .. } => 3,
+            // No relay has ever been there.
+            Self::Token(SecretsError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                3
+            }
+            Self::UnderWay => 6,
             Self::Refused { code, .. } if code == "not_shared" => 4,
             _ => 1,
         }
@@ -70,21 +81,21 @@ impl RelayCallError {
 /// A share, as the relay lists it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ListedShare {
+pub(crate) struct ListedShare {
     #[serde(rename = "sessionID")]
-    pub(super) session_id: String,
-    pub(super) url: String,
-    pub(super) created_at: i64,
-    pub(super) expires_at: Option<i64>,
-    pub(super) pending: u64,
-    pub(super) last_sync: Option<i64>,
-    pub(super) state: String,
-    pub(super) last_error: Option<String>,
-    pub(super) set_aside: u64,
+    pub(crate) session_id: String,
+    pub(crate) url: String,
+    pub(crate) created_at: i64,
+    pub(crate) expires_at: Option<i64>,
+    pub(crate) pending: u64,
+    pub(crate) last_sync: Option<i64>,
+    pub(crate) state: String,
+    pub(crate) last_error: Option<String>,
+    pub(crate) set_aside: u64,
 }
 
 impl RelayClient {
-    pub(super) fn new(options: &RelayOptions) -> Result<Self, RelayCallError> {
+    pub(crate) fn new(options: &RelayOptions) -> Result<Self, RelayCallError> {
         let token = Token::read(&options.local.path()?)?.expose().to_owned();
         let (client, base) = match options.relay.strip_prefix("unix:") {
             Some(path) => (unix_client(path.into()), "http://localhost".to_owned()),
@@ -96,7 +107,7 @@ impl RelayClient {
     }
 
     /// Shares a session, for some seconds or as long as the server likes; gives its URL.
-    pub(super) async fn share(
+    pub(crate) async fn share(
         &self,
         session: &str,
         expires_in: Option<u64>,
@@ -105,17 +116,17 @@ impl RelayClient {
         self.ask_with(Method::POST, &format!("/v1/sessions/{}/share", escape(session)), Some(&body)).await
     }
 
-    pub(super) async fn unshare(&self, session: &str) -> Result<Value, RelayCallError> {
+    pub(crate) async fn unshare(&self, session: &str) -> Result<Value, RelayCallError> {
         self.ask(Method::DELETE, &format!("/v1/sessions/{}/share", escape(session))).await
     }
 
     /// Reports an event, as an agent does.
-    pub(super) async fn report(&self, event: &Value) -> Result<Value, RelayCallError> {
+    pub(crate) async fn report(&self, event: &Value) -> Result<Value, RelayCallError> {
         self.ask_with(Method::POST, "/v1/events", Some(event)).await
     }
 
     /// All shares, as JSON.
-    pub(super) async fn list(&self) -> Result<Value, RelayCallError> {
+    pub(crate) async fn list(&self) -> Result<Value, RelayCallError> {
         self.ask(Method::GET, "/v1/shares").await
     }
 
