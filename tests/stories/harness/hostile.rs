@@ -55,7 +55,7 @@ impl HostileServer {
 
 fn answer(mut client: TcpStream, seen: &Mutex<Vec<Seen>>, in_the_way: &Mutex<Vec<(Kind, String)>>) {
     let mut request = Vec::new();
-    let mut piece = vec![0; 65536];
+    let mut piece = [0; 16384];
     let head_end = loop {
         let Ok(read @ 1..) = client.read(&mut piece) else { return };
         request.extend_from_slice(&piece[..read]);
