@@ -160,6 +160,11 @@ impl TestServer {
         *self = Self::spawn(&self.address.clone(), self.data.clone(), std::mem::take(&mut self.args), &[]);
     }
 
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Open files and threads of the process.
     pub fn descriptors_and_threads(&self) -> (usize, usize) {
         let count = |what| {
