@@ -9,9 +9,11 @@ mod harness;
 
 mod crowds;
 mod disk;
+mod histories;
 mod model;
 mod peers;
 mod signals;
+mod watcher;
 
 /// The seeds of this run, `few` of them unless more are asked for.
 fn seeds(few: u64) -> Vec<u64> {

@@ -178,6 +178,11 @@ impl TestServer {
             .any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
     }
 
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Open files and threads of the process.
     pub fn descriptors_and_threads(&self) -> (usize, usize) {
         let count = |what| {

@@ -45,6 +45,11 @@ impl TestRelay {
         std::fs::read_to_string(self.local_dir().join("token")).expect("a token")
     }
 
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     pub fn log(&self) -> String {
         self.process.log()
     }

@@ -1,0 +1,157 @@
+//! The relay's doors.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::meter::Meter;
+use crate::peer::{Answer, ask, get};
+use crate::table::{Door, Process, Relayed, Sizes, door, measure};
+use crate::writing::{BYTES, Batch, ITEMS, list, part, text_part};
+
+fn post(relayed: &Relayed, path: &str, body: &str) -> Answer {
+    let token = format!("authorization: Bearer {}\r\n", relayed.relay.token());
+    ask(relayed.address(), "POST", path, &token, body.as_bytes())
+}
+
+/// A session that nobody used yet.
+fn session() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("ses_{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Shares a session with a backlog, and waits until the server has it.
+fn share(relayed: &Relayed, session: &str, backlog: &str) {
+    let shared =
+        post(relayed, &format!("/v1/sessions/{session}/share"), &format!(r#"{{"data":[{backlog}]}}"#));
+    assert_eq!(shared.status, 200, "{}", String::from_utf8_lossy(&shared.body));
+    flush(relayed, session);
+}
+
+fn flush(relayed: &Relayed, session: &str) {
+    assert_eq!(post(relayed, &format!("/v1/sessions/{session}/flush"), "").status, 200);
+}
+
+/// Events of a session `SESSION`, which is shared or not; the size counts events, or bytes where it says so.
+type Events = (&'static str, Sizes, bool, fn(usize) -> String);
+
+const EVENTS: &[Events] = &[
+    ("n events", ITEMS, true, |n| {
+        list(n, |i| {
+            format!(
+                r#"{{"type":"part.updated","sessionID":"SESSION","data":{{"messageID":"m","id":"p{i:x}"}}}}"#
+            )
+        })
+    }),
+    ("n events of one part", ITEMS, true, |n| {
+        list(n, |i| {
+            format!(
+                r#"{{"type":"part.updated","sessionID":"SESSION","data":{{"messageID":"m","id":"p","n":{i}}}}}"#
+            )
+        })
+    }),
+    ("an event of n bytes", BYTES, true, |n| {
+        let text = "x".repeat(n);
+        format!(
+            r#"{{"type":"part.updated","sessionID":"SESSION","data":{{"messageID":"m","id":"p","text":"{text}"}}}}"#
+        )
+    }),
+    ("n removals", ITEMS, true, |n| {
+        list(n, |i| format!(r#"{{"type":"message.removed","sessionID":"SESSION","data":{{"id":"m{i:x}"}}}}"#))
+    }),
+    ("n parts of a message, and n removals of it", ITEMS, true, |n| {
+        let parts = list(n, |i| {
+            format!(
+                r#"{{"type":"part.updated","sessionID":"SESSION","data":{{"messageID":"m","id":"p{i:x}"}}}}"#
+            )
+        });
+        let removed =
+            list(n, |_| r#"{"type":"message.removed","sessionID":"SESSION","data":{"id":"m"}}"#.into());
+        format!("{parts},{removed}")
+    }),
+    ("n events of a session that is not shared", ITEMS, false, |n| {
+        list(n, |i| {
+            format!(
+                r#"{{"type":"part.updated","sessionID":"SESSION","data":{{"messageID":"m","id":"p{i:x}"}}}}"#
+            )
+        })
+    }),
+    ("n events of no use", ITEMS, true, |n| {
+        list(n, |i| format!(r#"{{"type":"lsp.updated","properties":{{"n":{i}}}}}"#))
+    }),
+];
+
+fn events() -> Vec<Door<Relayed>> {
+    let events = EVENTS.iter().map(|&(name, sizes, shared, events)| {
+        door(format!("relay: {name}"), sizes, move |relayed, n| {
+            let events = events(n);
+            Box::new(move |meter| {
+                let session = session();
+                if shared {
+                    share(relayed, &session, "");
+                }
+                let body = format!("[{}]", events.replace("SESSION", &session));
+                meter.begin();
+                let answer = post(relayed, "/v1/events", &body);
+                assert_eq!(answer.status, 202, "{}", String::from_utf8_lossy(&answer.body));
+                if shared {
+                    flush(relayed, &session);
+                }
+            })
+        })
+    });
+    events.into_iter().collect()
+}
+
+/// Items of a backlog.
+const BACKLOGS: &[Batch] = &[
+    ("n items", ITEMS, |n| list(n, |i| text_part("m", &format!("p{i:x}"), "A few words."))),
+    ("an item of n bytes", BYTES, |n| text_part("m", "p", &"x".repeat(n))),
+    ("a list of n models", ITEMS, |n| {
+        let models = list(n, |i| format!(r#"{{"providerID":"p","id":"{i:x}"}}"#));
+        format!(r#"{{"type":"model","data":[{models}]}}"#)
+    }),
+    ("n lists of a model each", ITEMS, |n| {
+        list(n, |i| format!(r#"{{"type":"model","data":[{{"providerID":"p","id":"{i:x}"}}]}}"#))
+    }),
+];
+
+fn shares() -> Vec<Door<Relayed>> {
+    let backlogs = BACKLOGS.iter().map(|&(name, sizes, items)| {
+        door(format!("relay: share with {name}"), sizes, move |relayed, n| {
+            let items = items(n);
+            Box::new(move |_| share(relayed, &session(), &items))
+        })
+    });
+    let twice = door("relay: share again with n items", ITEMS, |relayed: &Relayed, n| {
+        let items = list(n, |i| part("m", &format!("p{i:x}"), ""));
+        let session = session();
+        share(relayed, &session, &items);
+        Box::new(move |_| share(relayed, &session, &items))
+    });
+    let listed = door("relay: list of n shares", (5, 20), |relayed: &Relayed, n| {
+        Box::new(move |meter: &mut Meter| {
+            let sessions: Vec<_> = (0..n).map(|_| session()).collect();
+            for session in &sessions {
+                share(relayed, session, "");
+            }
+            let token = format!("authorization: Bearer {}\r\n", relayed.relay.token());
+            meter.begin();
+            (0..50).for_each(|_| assert_eq!(get(relayed.address(), "/v1/shares", &token).status, 200));
+            meter.stop();
+            for session in sessions {
+                let path = format!("/v1/sessions/{session}/share");
+                assert_eq!(ask(relayed.address(), "DELETE", &path, &token, b"").status, 200);
+            }
+        })
+    });
+    backlogs.into_iter().chain([twice, listed]).collect()
+}
+
+#[test]
+fn events_for_the_relay() {
+    measure(events());
+}
+
+#[test]
+fn shares_of_the_relay() {
+    measure(shares());
+}
