@@ -33,6 +33,9 @@ const MODEL_FIELDS: [&str; 6] = ["id", "providerID", "name", "family", "cost", "
 /// Models of one share. The list is one item, which every merge writes anew.
 const MAX_MODELS: usize = 1000;
 
+/// Bytes of that list.
+const MAX_MODEL_BYTES: usize = 1 << 20;
+
 impl Change {
     /// Reads one `{type, data}`. `place` says where it stood, for the refusal: `data[3]`.
     pub fn from_item(kind: &str, data: &RawValue, place: &str) -> Result<Self, Malformed> {
@@ -69,8 +72,13 @@ pub(super) fn merge_models<'a>(
             }
         }
     }
-    let newest = &models[models.len().saturating_sub(MAX_MODELS)..];
-    serde_json::value::to_raw_value(newest).map(Arc::from)
+    let mut bytes = 0;
+    let newest = models.iter().rev().take(MAX_MODELS).take_while(|model| {
+        bytes += model.get().len();
+        bytes <= MAX_MODEL_BYTES
+    });
+    let newest = newest.count();
+    serde_json::value::to_raw_value(&models[models.len() - newest..]).map(Arc::from)
 }
 
 #[derive(Deserialize, PartialEq, Eq, Hash)]

@@ -233,7 +233,7 @@ impl Transcript {
     }
 
     /// Everything newer than `after`, or as much of it as `max_bytes` allows, but at least one item. A viewer that has
-    /// nothing yet (`after` 0) need not hear what was removed.
+    /// nothing yet (`after` 0) need not hear what was removed; going past it counts all the same.
     pub fn since(&self, after: u64, max_bytes: usize) -> Window<'_> {
         let mut window = Window { items: Vec::new(), removed: Vec::new(), seq: self.seq, more: false };
         let mut bytes = 0;
@@ -249,7 +249,7 @@ impl Transcript {
             last = seq;
             match &item.content {
                 Some(content) => window.items.push((key, content, item.arrival)),
-                None if after == 0 => continue,
+                None if after == 0 => {}
                 None => window.removed.push(key),
             }
             bytes += cost;

@@ -219,7 +219,7 @@ impl Actor for Share {
                     share.state = state;
                     share.held = Some(held);
                 }
-                Err(error) => share.state = ShareState::Broken(error),
+                Err(error) => share.state = ShareState::Broken(error, 0),
             }
             share.account();
             if !matches!(share.state, ShareState::Open(_)) {

@@ -124,10 +124,10 @@ impl Actor for Crowd {
         ctx.run_interval(self.crowds.tick, Self::wake_all);
     }
 
-    fn stopped(&mut self, _: &mut Self::Context) {
+    fn stopped(&mut self, ctx: &mut Self::Context) {
         let mut crowds = self.crowds.crowds.borrow_mut();
-        // There may be a newer one.
-        if crowds.get(&self.share_id).is_some_and(|crowd| !crowd.connected()) {
+        // There may be a newer one: by its address it is known which one has stopped.
+        if crowds.get(&self.share_id) == Some(&ctx.address()) {
             crowds.remove(&self.share_id);
         }
     }

@@ -70,8 +70,9 @@ pub(super) enum ShareState {
     Deleted(DeletedShare),
     /// There is none.
     Missing,
-    /// It cannot be loaded, or a write of it failed.
-    Broken(Error),
+    /// It cannot be loaded, or a write of it failed; so many that were under way then have yet to end. Who loads it meanwhile would
+    /// not see them, and give their numbers to other changes.
+    Broken(Error, usize),
 }
 
 /// A share that is deleted for everybody.
@@ -156,7 +157,7 @@ impl ShareState {
             Self::Open(share) => Ok(share),
             Self::Over(_) | Self::Deleted(_) | Self::Missing => Err(Error::NoSuchShare),
             Self::Loading => Err(Error::Unavailable),
-            Self::Broken(error) => Err(error.clone()),
+            Self::Broken(error, _) => Err(error.clone()),
         }
     }
 
@@ -214,7 +215,7 @@ impl ShareState {
             Self::Deleted(share) => &share.secret,
             Self::Missing => return answer(reply, Err(Error::NoSuchShare)),
             Self::Loading => return answer(reply, Err(Error::Unavailable)),
-            Self::Broken(error) => return answer(reply, Err(error.clone())),
+            Self::Broken(error, _) => return answer(reply, Err(error.clone())),
         };
         if !own.matches(secret) {
             return answer(reply, Err(Error::WrongSecret));
@@ -231,7 +232,7 @@ impl ShareState {
                 effects.push(Effect::MarkDeleted);
             }
             Self::Deleted(share) => share.erase(vec![reply], effects),
-            Self::Loading | Self::Missing | Self::Broken(_) => {}
+            Self::Loading | Self::Missing | Self::Broken(..) => {}
         }
     }
 
@@ -244,6 +245,12 @@ impl ShareState {
         around: &Surroundings,
         effects: &mut Vec<Effect>,
     ) {
+        if let Self::Broken(_, writes) = self {
+            *writes = writes.saturating_sub(1);
+            if *writes == 0 {
+                effects.push(Effect::Stop);
+            }
+        }
         let Self::Open(share) = self else { return };
         match result {
             Ok(()) => share.committed(seq, around, effects),
@@ -295,7 +302,8 @@ impl ShareState {
             Self::Loading => true,
             Self::Open(share) => share.deleting || !share.writes.is_empty(),
             Self::Deleted(share) => matches!(share.erasing, Erasing::UnderWay(_)),
-            Self::Over(_) | Self::Missing | Self::Broken(_) => false,
+            Self::Broken(_, writes) => *writes > 0,
+            Self::Over(_) | Self::Missing => false,
         }
     }
 
@@ -328,7 +336,12 @@ impl ShareState {
 
     /// The transcript is ahead of the disk for good: everyone who waits is told, viewers are sent to come back.
     fn give_up(&mut self, error: &Error, effects: &mut Vec<Effect>) {
-        let before = std::mem::replace(self, Self::Broken(Error::Unavailable));
+        // The one that failed has ended.
+        let under_way = match self {
+            Self::Open(share) => share.writes.iter().filter(|write| !write.written).count().saturating_sub(1),
+            _ => 0,
+        };
+        let before = std::mem::replace(self, Self::Broken(Error::Unavailable, under_way));
         if let Self::Open(mut share) = before {
             share.refuse(error);
             for reply in share.waiting_deletes.drain(..) {
@@ -336,7 +349,9 @@ impl ShareState {
             }
             effects.push(Effect::Dismiss(Goodbye { last_words: None, code: close_code::RESTART }));
         }
-        effects.push(Effect::Stop);
+        if under_way == 0 {
+            effects.push(Effect::Stop);
+        }
     }
 }
 

@@ -194,8 +194,6 @@ impl World {
             }
             Step::Fail => {
                 if let Some(write) = self.queue.pop_front() {
-                    // What comes behind a failed write fails with it: its share is no more.
-                    self.queue.clear();
                     self.drive(|state, around, effects| {
                         state.written(write.seq, Err(StoreError::Unavailable), around, effects);
                     });
