@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -25,6 +26,7 @@ pub struct HostileServer {
     pub url: String,
     seen: Arc<Mutex<Vec<Seen>>>,
     in_the_way: InTheWay,
+    early: Arc<AtomicBool>,
 }
 
 impl HostileServer {
@@ -32,11 +34,12 @@ impl HostileServer {
         let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let (seen, in_the_way) = (Arc::new(Mutex::new(Vec::new())), InTheWay::default());
-        let server = Self { url, seen: seen.clone(), in_the_way: in_the_way.clone() };
+        let early = Arc::new(AtomicBool::new(false));
+        let server = Self { url, seen: seen.clone(), in_the_way: in_the_way.clone(), early: early.clone() };
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let (seen, in_the_way) = (seen.clone(), in_the_way.clone());
-                thread::spawn(move || answer(client, &seen, &in_the_way));
+                let (seen, in_the_way, early) = (seen.clone(), in_the_way.clone(), early.clone());
+                thread::spawn(move || answer(client, &seen, &in_the_way, &early));
             }
         });
         server
@@ -48,12 +51,22 @@ impl HostileServer {
         *self.in_the_way.lock().unwrap() = answers.collect();
     }
 
+    /// From now on what stands in the way answers a request by its head, and closes with the body unread.
+    pub fn answer_early(&self) {
+        self.early.store(true, Ordering::SeqCst);
+    }
+
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 }
 
-fn answer(mut client: TcpStream, seen: &Mutex<Vec<Seen>>, in_the_way: &Mutex<Vec<(Kind, String)>>) {
+fn answer(
+    mut client: TcpStream,
+    seen: &Mutex<Vec<Seen>>,
+    in_the_way: &Mutex<Vec<(Kind, String)>>,
+    early: &AtomicBool,
+) {
     let mut request = Vec::new();
     let mut piece = [0; 16384];
     let head_end = loop {
@@ -64,6 +77,19 @@ fn answer(mut client: TcpStream, seen: &Mutex<Vec<Seen>>, in_the_way: &Mutex<Vec
         }
     };
     let head = String::from_utf8_lossy(&request[..head_end]).into_owned();
+    let mut words = head.split(' ').map(ToOwned::to_owned);
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let kind = match (method.as_str(), path.as_str()) {
+        ("DELETE", _) => Kind::Delete,
+        (_, "/api/share") => Kind::Create,
+        _ => Kind::Sync,
+    };
+    let other =
+        in_the_way.lock().unwrap().iter().find(|(of, _)| *of == kind).map(|(_, answer)| answer.clone());
+    if let (Some(answer), true) = (&other, early.load(Ordering::SeqCst)) {
+        let _ = client.write_all(answer.as_bytes());
+        return;
+    }
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
@@ -72,22 +98,13 @@ fn answer(mut client: TcpStream, seen: &Mutex<Vec<Seen>>, in_the_way: &Mutex<Vec
         let Ok(read @ 1..) = client.read(&mut piece) else { return };
         request.extend_from_slice(&piece[..read]);
     }
-    let mut words = head.split(' ').map(ToOwned::to_owned);
-    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let body: Value = serde_json::from_slice(&request[head_end..]).unwrap_or_default();
-    let kind = match (method.as_str(), path.as_str()) {
-        ("DELETE", _) => Kind::Delete,
-        (_, "/api/share") => Kind::Create,
-        _ => Kind::Sync,
-    };
     let own = if kind == Kind::Create {
         let id = body["sessionID"].as_str().unwrap_or_default();
         format!(r#"{{"id":"share_{id}","url":"http://share.example/s/share_{id}","secret":"secret_{id}"}}"#)
     } else {
         "{}".to_owned()
     };
-    let other =
-        in_the_way.lock().unwrap().iter().find(|(of, _)| *of == kind).map(|(_, answer)| answer.clone());
     let answer = other.unwrap_or_else(|| response("200 OK", "content-type: application/json\r\n", &own));
     seen.lock().unwrap().push(Seen { method, path, body });
     let _ = client.write_all(answer.as_bytes());

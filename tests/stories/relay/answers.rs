@@ -219,6 +219,21 @@ async fn a_share_whose_secret_cannot_be_stored_is_deleted_there_and_then() {
 
 #[actix_web::test]
 async fn an_answer_that_comes_before_the_body_is_sent_is_read() {
+    let server = HostileServer::start();
+    let relay = TestRelay::start(&server.url, &["--max-batch", "32MB", "--interval", "1h"]);
+    relay.share("ses_1", &[]).await;
+    server.put_in_the_way(&[(Kind::Sync, &refusal("404 Not Found", "no_such_share"))]);
+    server.answer_early();
+    for part in 0..3 {
+        let text = "x".repeat(8 << 20);
+        assert_eq!(relay.report(&[part_event("ses_1", "m", &format!("p{part}"), &text)]).await, 1);
+    }
+    let (status, answer) = relay.flush("ses_1").await;
+    assert_eq!((status, &answer["error"]["code"]), (409, &json!("share_ended")), "{answer}");
+}
+
+#[actix_web::test]
+async fn a_share_that_is_gone_ends_whatever_size_its_batch_has() {
     let server = TestServer::start(&[]);
     let relay = TestRelay::start(&server.url, &["--max-batch", "32MB", "--interval", "1h"]);
     let id = relay.share("ses_1", &[session("t")]).await;
