@@ -148,11 +148,14 @@ function update() {
   }
 }
 
+// Characters of a title that are shown.
+const MAX_TITLE = 1000
+
 let live = false
 let ends
 let state = 'loading'
 function about() {
-  const title = text(session.info?.title) || strings.untitled
+  const title = text(session.info?.title).slice(0, MAX_TITLE).toWellFormed() || strings.untitled
   if (titleNode.textContent !== title) {
     titleNode.textContent = title
     topTitle.textContent = title
@@ -227,7 +230,11 @@ addEventListener(
   { passive: true },
 )
 
-addEventListener('beforeprint', () => timeline.finish())
+let foldAgain
+addEventListener('beforeprint', () => {
+  foldAgain = timeline.unfold()
+})
+addEventListener('afterprint', () => foldAgain?.())
 
 listen({
   j: () => outline.step(1),

@@ -6,7 +6,7 @@ import { text } from './values.js'
 
 /** The page as it stands, whole, with its styles and without its scripts. */
 export async function downloadHtml(session, timeline) {
-  timeline.finish()
+  await timeline.finish()
   const style = await (await fetch('/assets/style.css')).text()
   const page = document.implementation.createHTMLDocument(document.title)
   page.documentElement.lang = 'en'
@@ -22,6 +22,7 @@ export async function downloadHtml(session, timeline) {
   )
   const main = page.importNode(timeline.root, true)
   for (const node of main.querySelectorAll('.copy, .anchor, button.more')) node.remove()
+  for (const details of main.querySelectorAll('details')) details.open = true
   const title = make(page, 'h1', { class: 'export-title' }, document.title)
   const body = make(page, 'main', { class: 'exported' })
   body.append(title, main)

@@ -15,7 +15,7 @@ use crate::render::{Markdown, markdown};
 use crate::share::{ReadAll, Snapshot};
 
 /// What the page may do: run and load what this server sent, and nothing else.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
+const POLICY: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types viewer dompurify";
 

@@ -1,8 +1,9 @@
 // What parts of all kinds are made of: their frame with its link, lines that open, long texts, and files. And what
 // stands in for a part that cannot be shown.
 
-import { copyButton, el, guarded } from '../dom.js'
+import { copyButton, el, guarded, inSlices, track } from '../dom.js'
 import { bytes, count } from '../format.js'
+import { startOf, textPieces } from '../pieces.js'
 import { safeImage, safeLink } from '../sanitize.js'
 import { opened } from '../settings.js'
 import { strings } from '../strings.js'
@@ -47,22 +48,62 @@ export function folded(part, kind, summary, body, plain, open = opened(kind)) {
   return { node: frame(part, kind, details), details }
 }
 
-/** A text that may be long: its start, and a button for the rest. */
-export function output(content, render = (node, shown) => (node.textContent = shown)) {
+const plainPainter = () => (node, text) => (node.textContent = text.toWellFormed())
+
+/** A text that may be long, as code. `copied` is what its button copies. */
+export function output(content, painter = plainPainter, copied = content) {
   const code = el('code', { dir: 'auto' })
-  const box = el('div', { class: 'code output' }, el('pre', { tabindex: '0' }, code), copyButton(strings, content))
-  const lines = content.split('\n')
-  const start = lines.slice(0, FIRST_LINES).join('\n').slice(0, FIRST_CHARACTERS)
-  render(code, start)
-  if (start.length < content.length) {
-    const button = el('button', { class: 'more', type: 'button' }, strings.showAll(count(lines.length)))
-    button.addEventListener('click', () => {
-      render(code, content)
-      button.remove()
-    })
-    box.append(button)
-  }
+  const box = el('div', { class: 'code output' }, el('pre', { tabindex: '0' }, code), copyButton(strings, copied))
+  const more = paintLong(code, content, startOf(content, FIRST_LINES, FIRST_CHARACTERS), painter)
+  if (more) box.append(more)
   return box
+}
+
+/**
+ * Puts the start of a text into a node; gives a button for the rest, when there is one. `painter` gives what puts a
+ * piece of the text into a node; it is called for one piece after the other, so that it can go on where it was.
+ */
+export function paintLong(node, content, start, painter = plainPainter) {
+  painter()(node, start)
+  if (start.length === content.length) return undefined
+  const lines = lineCount(content)
+  const label = lines > FIRST_LINES ? strings.showAll(count(lines)) : strings.showWhole(bytes(content.length))
+  const more = el('button', { class: 'more', type: 'button' }, label)
+  more.show = (atOnce) => {
+    const paint = painter()
+    const pieces = textPieces(content)
+    node.replaceChildren()
+    more.remove()
+    return track(
+      inSlices(
+        pieces,
+        (text) => {
+          // Each is laid out by itself, and only when it is near.
+          const piece = pieces.length > 1 ? node.appendChild(el('span', { class: 'piece far' })) : node
+          paint(piece, text)
+        },
+        atOnce,
+      ),
+    )
+  }
+  more.addEventListener('click', () => more.show())
+  return more
+}
+
+/** A short text, said quietly. */
+export const noteBox = (words) =>
+  words.length > FIRST_CHARACTERS ? output(words) : el('p', { class: 'note' }, words.toWellFormed())
+
+/** What an error says. */
+export function errorBox(words) {
+  if (words.length > FIRST_CHARACTERS) return output(words)
+  return el('pre', { class: 'error-text', dir: 'auto' }, words.toWellFormed())
+}
+
+function lineCount(text) {
+  let lines = 1
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines += 1
+  return lines
 }
 
 /**
