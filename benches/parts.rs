@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::hint::black_box;
 
-use brutus_share::model::{Append, Change, Content, Key, Transcript};
+use brutus_share::model::{Append, Capacity, Change, Content, Key, Transcript, reading_order};
 use brutus_share::protocol::SyncRequest;
 use brutus_share::render::{Markdown, markdown};
 use brutus_share::share::Frame;
@@ -36,7 +36,7 @@ fn put(id: usize, version: usize, bytes: usize) -> Change {
 fn transcript(parts: usize, bytes: usize) -> Transcript {
     let mut transcript = Transcript::default();
     for id in 0..parts {
-        transcript.apply(vec![put(id, 0, bytes)], u64::MAX).unwrap();
+        transcript.apply(vec![put(id, 0, bytes)], Capacity::UNLIMITED).unwrap();
     }
     transcript
 }
@@ -75,8 +75,8 @@ fn applying(c: &mut Criterion) {
                 },
                 |changes| {
                     let before = transcript.seq();
-                    let applied = transcript.apply(changes, u64::MAX).unwrap();
-                    let older: HashMap<Key, Content> = applied.older.into_iter().collect();
+                    let applied = transcript.apply(changes, Capacity::UNLIMITED).unwrap();
+                    let older: HashMap<Key, Option<Content>> = applied.older.into_iter().collect();
                     Frame::live(&transcript, "epoch", before, &older)
                 },
                 BatchSize::SmallInput,
@@ -94,7 +94,7 @@ fn first_load(c: &mut Criterion) {
         b.iter(|| {
             let mut after = 0;
             loop {
-                let frame = black_box(Frame::since(&transcript, "epoch", after, 128 << 10));
+                let frame = black_box(Frame::since(&transcript, "epoch", after, 128 << 10, false));
                 after = frame.seq;
                 if !frame.more {
                     break;
@@ -102,8 +102,7 @@ fn first_load(c: &mut Criterion) {
             }
         });
     });
-    let items: Vec<_> = transcript
-        .in_reading_order()
+    let items: Vec<_> = reading_order(transcript.items())
         .into_iter()
         .map(|(key, content)| (key.clone(), content.clone()))
         .collect();

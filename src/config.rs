@@ -17,6 +17,8 @@ use clap::Args;
 use etcetera::BaseStrategy;
 use ipnet::IpNet;
 
+use crate::model;
+
 /// The share server.
 #[derive(Debug, Clone, Args)]
 pub struct Serve {
@@ -128,7 +130,14 @@ pub struct Limits {
 
     /// When shares end.
     #[command(flatten)]
-    pub lifetimes: Lifetimes,
+    lifetimes: Lifetimes,
+}
+
+impl Limits {
+    /// When shares end by themselves.
+    pub fn lifetimes(&self) -> model::Lifetimes {
+        (&self.lifetimes).into()
+    }
 }
 
 /// When shares end by themselves.
@@ -151,25 +160,14 @@ pub struct Lifetimes {
     pub unsynced_lifetime: Lifetime,
 }
 
-impl Lifetimes {
-    /// `default_lifetime`; `None` is for ever, as below.
-    pub fn default(&self) -> Option<Duration> {
-        self.default_lifetime.0
-    }
-
-    /// `max_lifetime`.
-    pub fn max(&self) -> Option<Duration> {
-        self.max_lifetime.0
-    }
-
-    /// `idle_lifetime`.
-    pub fn idle(&self) -> Option<Duration> {
-        self.idle_lifetime.0
-    }
-
-    /// `unsynced_lifetime`.
-    pub fn unsynced(&self) -> Option<Duration> {
-        self.unsynced_lifetime.0
+impl From<&Lifetimes> for model::Lifetimes {
+    fn from(lifetimes: &Lifetimes) -> Self {
+        Self {
+            default: lifetimes.default_lifetime.0,
+            max: lifetimes.max_lifetime.0,
+            idle: lifetimes.idle_lifetime.0,
+            unsynced: lifetimes.unsynced_lifetime.0,
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::memory::TooMuchAtOnce;
 use crate::metrics::METRICS;
+use crate::protocol::Malformed;
 
 /// A refused request. Every variant has a stable code, which clients may match on, and a status.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -214,6 +215,12 @@ impl<'a> ErrorBody<'a> {
     /// The body for a code and a message.
     pub fn new(code: &'a str, message: &'a str) -> Self {
         Self { error: ErrorDetail { code, message } }
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed.to_string())
     }
 }
 

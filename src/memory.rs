@@ -86,8 +86,7 @@ impl Memory {
 
     /// Accounts for bytes that are in use already, whether they are to be had or not; who can spare some is asked to.
     pub fn owe(&self, bytes: u64) -> Held {
-        let now = self.0.held.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        self.0.ask_for(now.saturating_sub(self.0.max.load(Ordering::Relaxed)));
+        self.0.owe(bytes);
         Held { budget: self.0.clone(), bytes }
     }
 }
@@ -103,6 +102,11 @@ impl Budget {
                 fits(held).then(|| held.saturating_add(bytes))
             })
             .is_ok()
+    }
+
+    fn owe(&self, bytes: u64) {
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+        self.ask_for(self.missing(0));
     }
 
     fn missing(&self, bytes: u64) -> u64 {
@@ -157,6 +161,18 @@ impl Held {
             budget.ask_for(budget.missing(bytes));
             tokio::time::timeout_at(until, released).await.map_err(|_| TooMuchAtOnce)?;
         }
+    }
+
+    /// Accounts for what is in use by now, whether it is to be had or not; who can spare some is asked to.
+    pub fn resize(&mut self, bytes: u64) {
+        if let Some(more) = bytes.checked_sub(self.bytes) {
+            if more > 0 {
+                self.budget.owe(more);
+            }
+        } else {
+            self.budget.release(self.bytes - bytes);
+        }
+        self.bytes = bytes;
     }
 
     /// Gives some of the bytes back.

@@ -7,64 +7,50 @@ import { own, text } from './values.js'
 // Larger than this, colouring costs more than it helps.
 const MAX_CHARACTERS = 16_000
 
-const BY_EXTENSION = {
-  py: 'python',
-  rs: 'rust',
-  js: 'javascript',
-  mjs: 'javascript',
-  cjs: 'javascript',
-  jsx: 'javascript',
-  ts: 'typescript',
-  tsx: 'typescript',
+// The endings of files, by language.
+const ENDINGS = {
+  python: 'py',
+  rust: 'rs',
+  javascript: 'js mjs cjs jsx',
+  typescript: 'ts tsx',
   go: 'go',
-  rb: 'ruby',
+  ruby: 'rb',
   java: 'java',
-  kt: 'kotlin',
-  c: 'c',
-  h: 'c',
-  cc: 'cpp',
-  cpp: 'cpp',
-  hpp: 'cpp',
-  cs: 'csharp',
+  kotlin: 'kt',
+  c: 'c h',
+  cpp: 'cc cpp hpp',
+  csharp: 'cs',
   php: 'php',
   swift: 'swift',
-  sh: 'bash',
-  bash: 'bash',
-  zsh: 'bash',
-  json: 'json',
-  jsonc: 'json',
-  yaml: 'yaml',
-  yml: 'yaml',
-  toml: 'ini',
-  ini: 'ini',
-  html: 'xml',
-  xml: 'xml',
-  svg: 'xml',
-  vue: 'xml',
-  css: 'css',
-  scss: 'css',
-  md: 'markdown',
+  bash: 'sh bash zsh',
+  json: 'json jsonc',
+  yaml: 'yaml yml',
+  ini: 'toml ini',
+  xml: 'html xml svg vue',
+  css: 'css scss',
+  markdown: 'md',
   sql: 'sql',
   lua: 'lua',
-  ex: 'elixir',
-  exs: 'elixir',
-  hs: 'haskell',
+  elixir: 'ex exs',
+  haskell: 'hs',
   nix: 'nix',
   scala: 'scala',
-  pl: 'perl',
-  diff: 'diff',
-  patch: 'diff',
-  mk: 'makefile',
+  perl: 'pl',
+  diff: 'diff patch',
+  makefile: 'mk',
   graphql: 'graphql',
-  ps1: 'powershell',
+  powershell: 'ps1',
 }
+const BY_ENDING = Object.fromEntries(
+  Object.entries(ENDINGS).flatMap(([language, endings]) => endings.split(' ').map((ending) => [ending, language])),
+)
 
 /** The language of a file, by its name. */
 export function languageOf(path) {
   const name = text(path).split('/').at(-1)
   if (/^dockerfile/i.test(name)) return 'dockerfile'
   if (/^makefile/i.test(name)) return 'makefile'
-  return own(BY_EXTENSION, name.split('.').at(-1).toLowerCase())
+  return own(BY_ENDING, name.split('.').at(-1).toLowerCase())
 }
 
 /** Colours the code of nodes, each by itself, in place. */

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use brutus_share::model::{Change, Transcript};
+use brutus_share::model::{Capacity, Change, Transcript};
 use brutus_share::share::Frame;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -22,7 +22,11 @@ fuzz_target!(|input: (u16, Vec<Step>)| {
         let changes =
             batch.iter().filter_map(|(item, action, text)| change(&mut texts, *item, *action, text));
         let before = transcript.seq();
-        let Ok(applied) = transcript.apply(changes.collect(), 1 << 20) else { continue };
+        let Ok(applied) =
+            transcript.apply(changes.collect(), Capacity { bytes: 1 << 20, ..Capacity::UNLIMITED })
+        else {
+            continue;
+        };
         let older: HashMap<_, _> = applied.older.into_iter().collect();
         let frame = Frame::live(&transcript, "e", before, &older);
         live.take(&frame.text);
@@ -34,9 +38,8 @@ fuzz_target!(|input: (u16, Vec<Step>)| {
     }
     late.catch_up(&transcript, usize::from(max_bytes));
     let items: BTreeMap<_, _> = transcript
-        .in_reading_order()
-        .into_iter()
-        .map(|(key, content)| (key.as_str().to_owned(), content.get().to_owned()))
+        .items()
+        .map(|(key, content, _)| (key.as_str().to_owned(), content.get().to_owned()))
         .collect();
     for viewer in [live, appends, late] {
         assert_eq!((viewer.seq, &viewer.items), (transcript.seq(), &items));
@@ -107,7 +110,7 @@ impl Viewer {
 
     fn catch_up(&mut self, transcript: &Transcript, max_bytes: usize) {
         loop {
-            let frame = Frame::since(transcript, "e", self.seq, max_bytes);
+            let frame = Frame::since(transcript, "e", self.seq, max_bytes, false);
             assert!(frame.seq > self.seq || !frame.more, "every frame goes on");
             self.take(&frame.text);
             if !frame.more {

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use brutus_share::model::{Change, Transcript};
+use brutus_share::model::{Capacity, Change, Transcript, reading_order};
 use brutus_share::render::{Markdown, markdown};
 use libfuzzer_sys::fuzz_target;
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag};
@@ -22,9 +22,8 @@ fuzz_target!(|input: (u16, bool, Vec<(u8, &str)>)| {
         Change::from_item(KINDS[usize::from(kind % 4)], &data, "data[0]").ok()
     });
     let mut transcript = Transcript::default();
-    transcript.apply(changes.collect(), u64::MAX).expect("nothing is too large");
-    let items: Vec<_> = transcript
-        .in_reading_order()
+    transcript.apply(changes.collect(), Capacity::UNLIMITED).expect("nothing is too large");
+    let items: Vec<_> = reading_order(transcript.items())
         .into_iter()
         .map(|(key, content)| (key.clone(), content.clone()))
         .collect();

@@ -20,7 +20,7 @@ fn spool() -> (&'static Spool, String) {
     static SESSIONS: AtomicU64 = AtomicU64::new(0);
     let (_, spool) = SPOOL.get_or_init(|| {
         let dir = TempDir::new_in(MEMORY).expect("memory");
-        let spool = Spool::open(dir.path()).expect("an empty directory");
+        let spool = Spool::open(&dir.path().join("local")).expect("an empty directory");
         (dir, spool)
     });
     (spool, format!("session {}", SESSIONS.fetch_add(1, Ordering::Relaxed)))

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use brutus_share::model::{Change, Transcript};
+use brutus_share::model::{Capacity, Change, Transcript};
 use brutus_share::protocol::{CreateRequest, SecretRequest, SyncRequest};
 use libfuzzer_sys::fuzz_target;
 
@@ -29,11 +29,12 @@ fuzz_target!(|body: &[u8]| {
     match changes.collect::<Result<Vec<_>, _>>() {
         Ok(changes) => {
             let mut transcript = Transcript::default();
-            let applied = transcript.apply(changes.clone(), u64::MAX).expect("nothing is too large");
+            let applied =
+                transcript.apply(changes.clone(), Capacity::UNLIMITED).expect("nothing is too large");
             assert_eq!(transcript.seq(), applied.rows.iter().map(|row| row.seq).max().unwrap_or(0));
             // Sent again it changes nothing. Lists of models with doubles settle at the first merge with themselves.
-            transcript.apply(changes.clone(), u64::MAX).expect("nothing is too large");
-            let again = transcript.apply(changes, u64::MAX).expect("nothing is too large");
+            transcript.apply(changes.clone(), Capacity::UNLIMITED).expect("nothing is too large");
+            let again = transcript.apply(changes, Capacity::UNLIMITED).expect("nothing is too large");
             assert!(again.rows.is_empty(), "{:?}", again.rows);
         }
         Err(error) => check(&error.to_string()),

@@ -142,8 +142,12 @@ pub(super) fn run(admin: &Admin) -> Result<(), Box<dyn Error>> {
                 operator.find(share).map_err(|error| format!("{}: {error}", share.get(..8).unwrap_or(share)))
             });
             for share in found.collect::<Result<Vec<_>, _>>()? {
-                operator.delete(&share, now_ms())?;
-                println!("{}… is deleted", short(&share));
+                let rest = if operator.delete(&share, now_ms())? {
+                    ""
+                } else {
+                    "; another program reads the database, and the server erases its bytes when that ends"
+                };
+                println!("{}… is deleted{rest}", short(&share));
             }
         }
         Command::Stats { json } => {

@@ -48,8 +48,11 @@ pub(super) fn restore(from: &FromFile) -> Result<(), Box<dyn Error>> {
     }
     let restored = store::restore(&from.data.dir()?, &from.file)?;
     println!("{}", described(&restored.backup));
-    if restored.deleted_since > 0 {
-        println!("{} shares were deleted since, and stay so", restored.deleted_since);
+    if restored.since.shares > 0 {
+        println!("{} shares were deleted since, and stay so", restored.since.shares);
+    }
+    if restored.since.items > 0 {
+        println!("{} items of others were removed since, and stay so", restored.since.items);
     }
     if let Some(replaced) = restored.replaced {
         println!("what was there before is kept in {}", replaced.display());

@@ -65,9 +65,9 @@ impl Spool {
     pub fn open(dir: &Path) -> Result<Self, StartupError> {
         sqlite::private_dir(dir)?;
         let lock = sqlite::lock(&dir.join("lock"))?;
-        let connection =
-            sqlite::open_and_migrate(&dir.join("spool.db"), MIGRATIONS, BeforeMigration::Nothing)?;
-        Ok(Self { writer: Writer::start(connection, lock, |_| {})? })
+        let path = dir.join("spool.db");
+        let connection = sqlite::open_and_migrate(&path, MIGRATIONS, BeforeMigration::Nothing)?;
+        Ok(Self { writer: Writer::start(connection, &path, lock, |_| {})? })
     }
 
     /// What waits, for each session.
@@ -273,7 +273,7 @@ mod tests {
     #[actix_web::test]
     async fn queue_deduplication() {
         let dir = tempfile::TempDir::new().unwrap();
-        let spool = Spool::open(dir.path()).unwrap();
+        let spool = Spool::open(&dir.path().join("local")).unwrap();
         let mut seq = 0;
         for version in 0..100 {
             let data = format!(r#"{{"messageID":"m","id":"p{}","text":"{version}"}}"#, version % 5);
@@ -300,7 +300,7 @@ mod tests {
         spool.close();
 
         // Another process finds it again.
-        let spool = Spool::open(dir.path()).unwrap();
+        let spool = Spool::open(&dir.path().join("local")).unwrap();
         let amounts = spool.amounts().await.unwrap();
         assert_eq!((amounts.len(), amounts[0].1.items), (1, 1));
         assert_eq!(amounts[0].1.bytes, left[0].bytes() as u64);
@@ -309,7 +309,7 @@ mod tests {
     #[actix_web::test]
     async fn models_wait_one_by_one_and_removals_take_parts_with_them() {
         let dir = tempfile::TempDir::new().unwrap();
-        let spool = Spool::open(dir.path()).unwrap();
+        let spool = Spool::open(&dir.path().join("local")).unwrap();
         let mut seq = 0;
         put_all(
             &spool,

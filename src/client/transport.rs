@@ -74,7 +74,7 @@ impl Transport {
     /// Sends a batch.
     pub(super) async fn sync(&self, id: &str, secret: &str, batch: &[Waiting]) -> Outcome {
         let items: Vec<_> = batch.iter().map(Waiting::wire).collect();
-        let data = items.iter().map(|(kind, data)| WireItem { key: None, kind, data }).collect();
+        let data = items.iter().map(|(kind, data)| WireItem { key: None, n: None, kind, data }).collect();
         self.attempt(Method::POST, &format!("/api/share/{id}/sync"), &SyncBody { secret, data }).await
     }
 

@@ -13,7 +13,6 @@ use utoipa::{IntoResponses, OpenApi, ToSchema};
 
 use super::{health, poll, shares, viewer};
 use crate::error::{Error, ErrorBody};
-use crate::protocol::{CreateRequest, Created, SecretRequest, SyncItem, SyncRequest};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -47,6 +46,7 @@ use crate::protocol::{CreateRequest, Created, SecretRequest, SyncItem, SyncReque
         ItemsPage,
         KeyedItem,
         Status,
+        Deleting,
         Done,
         ErrorBody
     ))
@@ -63,6 +63,71 @@ pub fn document() -> String {
 #[utoipa::path(get, path = "/api/openapi.json", operation_id = "openapi", responses((status = 200, description = "This document", content_type = "application/json", body = serde_json::Value)))]
 pub(super) async fn openapi() -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(document())
+}
+
+/// The body of a create.
+#[derive(ToSchema)]
+#[allow(dead_code)] // Bodies are written and read as the protocol's types: these are for their schemas alone.
+pub(super) struct CreateRequest {
+    /// The session to share, as its client calls it.
+    #[schema(rename = "sessionID", min_length = 1, max_length = 256)]
+    session_id: String,
+    /// How long the share shall live, in seconds; `None` leaves it to the server.
+    #[schema(rename = "expiresIn", minimum = 1)]
+    expires_in: Option<u64>,
+}
+
+/// The answer to a create. The secret is given out once, here.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub(super) struct Created {
+    /// The share's id: whoever knows it can read the share.
+    id: String,
+    /// Where people look at it.
+    url: String,
+    /// Whoever knows it can write and delete the share.
+    secret: String,
+    /// When the share ends at the latest, in milliseconds since 1970; absent when it has no end.
+    #[schema(rename = "expiresAt")]
+    expires_at: Option<i64>,
+}
+
+/// The body of a delete.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub(super) struct SecretRequest {
+    /// The share's secret.
+    secret: String,
+}
+
+/// One `{type, data}` of a sync.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub(super) struct SyncItem {
+    /// The item's type.
+    #[schema(rename = "type", pattern = "^[a-z0-9_.-]{1,64}$")]
+    kind: String,
+    /// The item, as it stood in the body.
+    data: serde_json::Value,
+}
+
+/// The body of a sync.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub(super) struct SyncRequest {
+    /// The share's secret.
+    secret: String,
+    /// What changed.
+    #[schema(rename = "data")]
+    items: Vec<SyncItem>,
+}
+
+/// A share that is being erased.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub(super) struct Deleting {
+    /// `deleting`
+    state: String,
 }
 
 /// `{}`
@@ -149,24 +214,25 @@ refusals! {
     CreateRefused:
         Error::malformed(""), Error::BodyIncomplete, Error::WrongCreateToken, Error::TooManyShares, Error::BodyTimeout,
         Error::BodyTooLarge { max: 0 }, Error::TooManyCreates { retry_after: Duration::ZERO }, Error::StorageFull(""),
-        Error::Busy, Error::Unavailable;
+        Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of a sync.
     SyncRefused:
         Error::malformed(""), Error::BodyIncomplete, Error::WrongSecret, Error::NoSuchShare, Error::BodyTimeout,
         Error::BodyTooLarge { max: 0 }, Error::ItemTooLarge { index: 0, max: 0 }, Error::ShareTooLarge { max: 0 },
-        Error::StorageFull(""), Error::Busy, Error::Unavailable;
+        Error::TooManyItems { max: 0 },
+        Error::StorageFull(""), Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of a delete.
     DeleteRefused:
         Error::malformed(""), Error::BodyIncomplete, Error::WrongSecret, Error::NoSuchShare, Error::BodyTimeout,
-        Error::BodyTooLarge { max: 0 }, Error::Busy, Error::Unavailable;
+        Error::BodyTooLarge { max: 0 }, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of reading a share.
-    ReadRefused: Error::NoSuchShare, Error::Busy, Error::Unavailable;
+    ReadRefused: Error::NoSuchShare, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of reading a share from a position.
-    PositionRefused: Error::malformed(""), Error::NoSuchShare, Error::Busy, Error::Unavailable;
+    PositionRefused: Error::malformed(""), Error::NoSuchShare, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of a WebSocket.
     PollRefused:
         Error::NotAnUpgrade(String::new()), Error::malformed(""), Error::NoSuchShare, Error::TooManyViewers,
-        Error::TooManyViewersHere, Error::Busy, Error::Unavailable;
+        Error::TooManyViewersHere, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of a file of the page.
     AssetRefused: Error::NoSuchPath;
     /// Of a readiness check.

@@ -34,7 +34,7 @@ use crate::error::Error;
 use crate::metrics::METRICS;
 use crate::protocol::close_code;
 use crate::share::{
-    Crowd, Crowds, Enter, Feed, Goodbye, Leave, Look, Notice, Pull, Share, ViewerId, viewers_frame,
+    Crowd, Crowds, Enter, Goodbye, Joined, Leave, Look, Notice, Pull, Share, ViewerId, viewers_frame,
 };
 
 /// The largest frame that a viewer may send, in bytes: pings and closes are smaller.
@@ -67,10 +67,14 @@ pub(super) async fn poll(
         crowd: crowds.of(&id),
         shown: Shown::default(),
         id: ViewerId::next(),
-        feed: None,
+        joined: None,
         after: position.after,
+        complete: false,
         epoch: shared_epoch(position.epoch),
-        appends: position.append.as_deref() == Some("1"),
+        takes: Takes {
+            appends: position.append.as_deref() == Some("1"),
+            places: position.order.as_deref() == Some("1"),
+        },
         viewers: None,
         measured: 0,
         pulling: false,
@@ -116,18 +120,29 @@ where
 /// What a session shows and its connection has not taken yet: WebSocket frames in pieces.
 type Shown = Rc<RefCell<VecDeque<Bytes>>>;
 
+/// What a viewer takes beside whole items.
+#[derive(Clone, Copy)]
+struct Takes {
+    /// Text that was added, in place of the item.
+    appends: bool,
+    /// At which place an item first came.
+    places: bool,
+}
+
 struct Viewer {
     share: Addr<Share>,
     crowd: Addr<Crowd>,
     shown: Shown,
     id: ViewerId,
-    /// The share's news, once it has let the viewer in.
-    feed: Option<Feed>,
+    /// Once the share has let it in.
+    joined: Option<Joined>,
     after: u64,
+    /// Whether `after` is the position of a whole state: what a first stretch of all that is newer leads to is none, because items
+    /// that changed later are left out of it.
+    complete: bool,
     /// The epoch of that position, until the first frame says that it is the share's.
     epoch: Option<ByteString>,
-    /// Whether it takes text that was added, in place of the item.
-    appends: bool,
+    takes: Takes,
     /// The count of viewers that was told last.
     viewers: Option<usize>,
     /// How often it took news.
@@ -142,10 +157,14 @@ struct Viewer {
 }
 
 impl Viewer {
-    /// Takes what is new. While a pull is under way its answer comes first.
+    /// Takes what is new. While a pull is under way its answer comes first. Who does not hold a whole state pulls on: what is in
+    /// the feed was added to one.
     fn advance(&mut self, ctx: &mut WebsocketContext<Self>) {
-        let Some(feed) = self.feed.as_ref().filter(|_| !self.pulling) else { return };
-        let news = feed.news(self.after, self.appends);
+        let Some(joined) = self.joined.as_ref().filter(|_| !self.pulling) else { return };
+        if !self.complete {
+            return self.pull(ctx);
+        }
+        let news = joined.feed.news(self.after, self.takes.appends);
         self.after = news.seq;
         if let (false, Some(committed)) = (news.frames.is_empty(), news.committed) {
             METRICS.frames.inc_by(news.frames.len() as u64);
@@ -168,14 +187,15 @@ impl Viewer {
 
     fn pull(&mut self, ctx: &mut WebsocketContext<Self>) {
         self.pulling = true;
-        let pull = Pull { after: self.after, epoch: self.epoch.clone() };
+        let pull = Pull { after: self.after, epoch: self.epoch.clone(), places: self.takes.places };
         ctx.spawn(wrap_future::<_, Self>(self.share.send(pull)).map(|frame, viewer, ctx| {
             viewer.pulling = false;
             match frame {
                 Ok(Ok(frame)) => {
                     // From now on the position is one of the share's own.
-                    viewer.epoch = viewer.feed.as_ref().map(|feed| feed.epoch().clone());
+                    viewer.epoch = viewer.joined.as_ref().map(|joined| joined.feed.epoch().clone());
                     viewer.after = frame.seq;
+                    viewer.complete = !frame.more;
                     METRICS.frames.inc();
                     viewer.text(frame.text);
                     // What came up meanwhile woke nobody.
@@ -203,10 +223,12 @@ impl Viewer {
     }
 
     /// Asks a peer that is silent whether it is there; one that does not answer has gone. Called at every wake, of which
-    /// there is one in a while even when nothing happens.
+    /// there is one in a while even when nothing happens. A share that has left memory wakes nobody: its viewers come back.
     fn keep_alive(&mut self, ctx: &mut WebsocketContext<Self>) {
         let now = Instant::now();
-        if now - self.heard > self.ping_interval * 2 + self.ping_interval / 2 {
+        if !self.share.connected() {
+            self.end(close_code::RESTART, ctx);
+        } else if now - self.heard > self.ping_interval * 2 + self.ping_interval / 2 {
             ctx.stop();
         } else if now - self.pinged >= self.ping_interval {
             self.pinged = now;
@@ -219,13 +241,12 @@ impl Actor for Viewer {
     type Context = WebsocketContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        METRICS.viewers.inc();
         // One wake says all that many would say.
         ctx.set_mailbox_capacity(1);
         let enter = Enter { share: self.share.clone(), id: self.id, viewer: ctx.address().recipient() };
         ctx.wait(wrap_future::<_, Self>(self.crowd.send(enter)).map(|joined, viewer, ctx| match joined {
-            Ok(Ok(feed)) => {
-                viewer.feed = Some(feed);
+            Ok(Ok(joined)) => {
+                viewer.joined = Some(joined);
                 // A first frame comes even when nothing is new: its viewer then knows that it has all.
                 viewer.pull(ctx);
             }
@@ -236,7 +257,6 @@ impl Actor for Viewer {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        METRICS.viewers.dec();
         self.crowd.do_send(Leave(self.id));
     }
 }

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::metrics::METRICS;
 use crate::model::{Change, SecretHash, ShareId};
 use crate::protocol::{CreateRequest, Created, SecretRequest, SyncRequest, WireItem};
-use crate::share::{Create, Delete, Look, Read, ReadAll, Snapshot, Sync};
+use crate::share::{Create, Delete, Deletion, Look, Read, ReadAll, Snapshot, Sync};
 
 /// A create's body is small: a session's id and JSON around it.
 const MAX_CREATE_BODY: u64 = 64 << 10;
@@ -25,7 +25,7 @@ const MAX_CREATE_BODY: u64 = 64 << 10;
 const PAGE_BYTES: usize = 1 << 20;
 
 /// Create a share: always a new one.
-#[utoipa::path(post, path = "/api/share", request_body = CreateRequest, security((), ("token" = [])), responses((status = 200, description = "A new share", body = Created), CreateRefused))]
+#[utoipa::path(post, path = "/api/share", request_body = openapi::CreateRequest, security((), ("token" = [])), responses((status = 200, description = "A new share", body = openapi::Created), CreateRefused))]
 pub(super) async fn create(
     request: HttpRequest,
     mut payload: web::Payload,
@@ -56,7 +56,7 @@ async fn small_body(
 }
 
 /// Store what changed, all of it or nothing. When it is answered, it is on the disk. Sent again, it changes nothing.
-#[utoipa::path(post, path = "/api/share/{id}/sync", params(Id), request_body = SyncRequest, responses((status = 200, description = "All of it is stored", body = Done), SyncRefused))]
+#[utoipa::path(post, path = "/api/share/{id}/sync", params(Id), request_body = openapi::SyncRequest, responses((status = 200, description = "All of it is stored", body = Done), SyncRefused))]
 pub(super) async fn sync(
     request: HttpRequest,
     mut payload: web::Payload,
@@ -78,7 +78,7 @@ pub(super) async fn sync(
 }
 
 /// Delete a share for good. A repeated delete is answered like the first.
-#[utoipa::path(delete, path = "/api/share/{id}", params(Id), request_body = SecretRequest, responses((status = 200, description = "The content is gone from the disk", body = Done), DeleteRefused))]
+#[utoipa::path(delete, path = "/api/share/{id}", params(Id), request_body = openapi::SecretRequest, responses((status = 200, description = "The content is gone from the disk", body = Done), (status = 202, description = "The share has ended for everybody, and its content is being erased: ask again", body = openapi::Deleting), DeleteRefused))]
 pub(super) async fn delete(
     request: HttpRequest,
     mut payload: web::Payload,
@@ -87,8 +87,10 @@ pub(super) async fn delete(
     let id = share_id(&request)?;
     let body = small_body(&request, &mut payload, &service).await?;
     let secret = SecretHash::of(&SecretRequest::parse(&body)?.secret);
-    service.shares.ask(&id, || Delete { secret }).await?;
-    Ok(done())
+    Ok(match service.shares.ask(&id, || Delete { secret }).await? {
+        Deletion::Gone => done(),
+        Deletion::UnderWay => fresh(StatusCode::ACCEPTED).json(json!({"state": "deleting"})),
+    })
 }
 
 /// What is known of a share.
@@ -111,7 +113,8 @@ pub(super) async fn summary(request: HttpRequest, service: ServiceData) -> Resul
 #[utoipa::path(get, path = "/api/share/{id}/data", params(Id), responses((status = 200, description = "All items", body = Vec<openapi::Item>), (status = 304, description = "The same as `If-None-Match` names"), ReadRefused))]
 pub(super) async fn data(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
-    Ok(snapshot_json(&request, &service.shares.ask(&id, || ReadAll).await?))
+    let snapshot = service.shares.ask(&id, || ReadAll).await?;
+    Ok(snapshot_json(&request, &snapshot))
 }
 
 /// A session's items as JSON, or that they are the same as before.
@@ -121,9 +124,9 @@ pub(super) fn snapshot_json(request: &HttpRequest, snapshot: &Snapshot) -> HttpR
         return known;
     }
     let items: Vec<_> = snapshot
-        .items
+        .in_reading_order()
         .iter()
-        .map(|(key, content)| WireItem { key: None, kind: key.kind(), data: content })
+        .map(|(key, content)| WireItem { key: None, n: None, kind: key.kind(), data: content })
         .collect();
     tagged(&tag).json(items)
 }
@@ -132,10 +135,11 @@ pub(super) fn snapshot_json(request: &HttpRequest, snapshot: &Snapshot) -> HttpR
 #[utoipa::path(get, path = "/api/share/{id}/items", params(Id, Position), responses((status = 200, description = "What is newer, or the first stretch of it", body = openapi::ItemsPage), (status = 304, description = "The same as `If-None-Match` names"), PositionRefused))]
 pub(super) async fn items(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
-    let Position { after, epoch, .. } = position(&request)?;
-    let page =
-        service.shares.ask(&id, || Read { after, epoch: epoch.clone(), max_bytes: PAGE_BYTES }).await?;
-    let tag = format!("{}-{}-{}", page.epoch, page.after, page.frame.seq);
+    let Position { after, epoch, order, .. } = position(&request)?;
+    let places = order.as_deref() == Some("1");
+    let read = || Read { after, epoch: epoch.clone(), max_bytes: PAGE_BYTES, places };
+    let page = service.shares.ask(&id, read).await?;
+    let tag = format!("{}-{}-{}-{}", page.epoch, page.after, page.frame.seq, u8::from(places));
     if let Some(known) = not_modified(&request, &tag) {
         return Ok(known);
     }
@@ -163,6 +167,8 @@ pub(super) struct Position {
     pub(super) epoch: Option<String>,
     /// `1`: a live frame may hold what was added to an item in place of the item.
     pub(super) append: Option<String>,
+    /// `1`: an item of which the reader does not have all says by `n` at which place it first came.
+    pub(super) order: Option<String>,
 }
 
 /// The position in a request's query.
@@ -210,7 +216,7 @@ fn changes(body: &[u8], max_item: u64) -> Result<(SecretHash, Vec<Change>), Erro
         if item.data.get().len() as u64 > max_item {
             return Err(Error::ItemTooLarge { index, max: max_item });
         }
-        Change::from_item(&item.kind, item.data, &format!("data[{index}]"))
+        Ok(Change::from_item(&item.kind, item.data, &format!("data[{index}]"))?)
     });
     Ok((SecretHash::of(&request.secret), changes.collect::<Result<_, _>>()?))
 }

@@ -70,7 +70,7 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
         Format::Json => Ok(snapshot_json(&request, &snapshot)),
         Format::Markdown => {
             let full = request.query_string().split('&').any(|option| option == "full=1");
-            let text = markdown(&snapshot.items, &Markdown { full, ..Markdown::default() });
+            let text = markdown(snapshot.in_reading_order(), &Markdown { full, ..Markdown::default() });
             Ok(fresh(StatusCode::OK)
                 .insert_header(VARY)
                 .content_type("text/markdown; charset=utf-8")
@@ -79,7 +79,7 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
         Format::Page => {
             let title = snapshot.title.as_deref().unwrap_or("Shared session");
             let text = markdown(
-                &snapshot.items,
+                snapshot.in_reading_order(),
                 &Markdown { max_bytes: Some(FALLBACK_BYTES), ..Markdown::default() },
             );
             let fallback = format!(
@@ -116,7 +116,7 @@ fn first_prompt(snapshot: &Snapshot) -> Option<String> {
         kind: String,
         text: Option<String>,
     }
-    let texts = snapshot.items.iter().filter(|(key, _)| key.part_id().is_some());
+    let texts = snapshot.in_reading_order().iter().filter(|(key, _)| key.part_id().is_some());
     let text = texts
         .filter_map(|(_, content)| serde_json::from_str::<Part>(content.get()).ok())
         .find(|part| part.kind == "text")?

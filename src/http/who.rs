@@ -17,10 +17,10 @@ use crate::store::CreateToken;
 pub(super) async fn admit(service: &Service, request: &HttpRequest) -> Result<Option<i64>, Error> {
     let limits = service.limits.get();
     let token = match presented(request) {
-        Some(text) => service.store.token(SecretHash::of(text)).await?.filter(|(token, _)| holds(token)),
+        Some(text) => service.store.token(SecretHash::of(text)).await?.filter(holds),
         None => None,
     };
-    let Some((token, shares)) = token else {
+    let Some(token) = token else {
         if limits.create_tokens {
             return Err(Error::WrongCreateToken);
         }
@@ -29,9 +29,6 @@ pub(super) async fn admit(service: &Service, request: &HttpRequest) -> Result<Op
         }
         return Ok(None);
     };
-    if token.max_shares.is_some_and(|max| shares >= max) {
-        return Err(Error::TooManyShares);
-    }
     // A rate was checked when its token was made.
     let rate = token.create_limit.as_deref().and_then(|rate| rate.parse().ok());
     service.creates.check(rate.unwrap_or(limits.create_limit), Client::Token(token.num))?;

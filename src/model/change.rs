@@ -1,6 +1,8 @@
 //! One change to a share, out of one item of a sync: what is kept of the item, and under which key.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use serde::de::{MapAccess, Visitor};
@@ -9,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::Key;
-use crate::error::Error;
+use crate::protocol::Malformed;
 
 /// An item's JSON, shared by the transcript, the writer and the frames.
 pub type Content = Arc<RawValue>;
@@ -28,15 +30,18 @@ pub enum Change {
 /// What is kept of a model: the rest carries headers, keys and options of its owner's provider.
 const MODEL_FIELDS: [&str; 6] = ["id", "providerID", "name", "family", "cost", "limit"];
 
+/// Models of one share. The list is one item, which every merge writes anew.
+const MAX_MODELS: usize = 1000;
+
 impl Change {
     /// Reads one `{type, data}`. `place` says where it stood, for the refusal: `data[3]`.
-    pub fn from_item(kind: &str, data: &RawValue, place: &str) -> Result<Self, Error> {
+    pub fn from_item(kind: &str, data: &RawValue, place: &str) -> Result<Self, Malformed> {
         if matches!(kind, "message.removed" | "part.removed") {
             return Ok(Self::Remove(Key::of_removed(kind, data, place)?));
         }
         let key = Key::of(kind, data, place)?;
         let broken =
-            |_| Error::malformed(format!("`{place}.data` has text that is not Unicode in a field's name"));
+            |_| Malformed::new(format!("`{place}.data` has text that is not Unicode in a field's name"));
         Ok(match kind {
             "model" => Self::MergeModels(strip_models(data, place)?),
             "session" => Self::Put(key, without(data, &["permission", "metadata"]).map_err(broken)?),
@@ -46,23 +51,29 @@ impl Change {
     }
 }
 
-/// The newer list over the older one: each model once, the newest of each, new ones at the end.
-pub(super) fn merge_models(older: &RawValue, newer: &RawValue) -> Result<Content, serde_json::Error> {
-    let mut models: Vec<&RawValue> = serde_json::from_str(older.get())?;
-    let mut names = models.iter().map(|model| model_name(model)).collect::<Result<Vec<_>, _>>()?;
-    for model in serde_json::from_str::<Vec<&RawValue>>(newer.get())? {
-        let name = model_name(model)?;
-        if let Some(at) = names.iter().position(|known| *known == name) {
-            models[at] = model;
-        } else {
-            models.push(model);
-            names.push(name);
+/// Lists of models as one, the oldest first: each model once, the newest of each, at the place of its first. Of too many the
+/// newest stay.
+pub(super) fn merge_models<'a>(
+    lists: impl IntoIterator<Item = &'a RawValue>,
+) -> Result<Content, serde_json::Error> {
+    let mut models = Vec::<&RawValue>::new();
+    let mut places = HashMap::new();
+    for list in lists {
+        for model in serde_json::from_str::<Vec<&RawValue>>(list.get())? {
+            match places.entry(model_name(model)?) {
+                Entry::Occupied(place) => models[*place.get()] = model,
+                Entry::Vacant(place) => {
+                    place.insert(models.len());
+                    models.push(model);
+                }
+            }
         }
     }
-    serde_json::value::to_raw_value(&models).map(Arc::from)
+    let newest = &models[models.len().saturating_sub(MAX_MODELS)..];
+    serde_json::value::to_raw_value(newest).map(Arc::from)
 }
 
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, PartialEq, Eq, Hash)]
 struct ModelName<'a> {
     #[serde(borrow, rename = "providerID")]
     provider_id: Cow<'a, str>,
@@ -74,9 +85,9 @@ fn model_name(model: &RawValue) -> Result<ModelName<'_>, serde_json::Error> {
     serde_json::from_str(model.get())
 }
 
-fn strip_models(data: &RawValue, place: &str) -> Result<Content, Error> {
+fn strip_models(data: &RawValue, place: &str) -> Result<Content, Malformed> {
     let refusal =
-        |_| Error::malformed(format!("`{place}.data` must be an array of models {{id, providerID, …}}"));
+        |_| Malformed::new(format!("`{place}.data` must be an array of models {{id, providerID, …}}"));
     let models: Vec<&RawValue> = serde_json::from_str(data.get()).map_err(refusal)?;
     let mut stripped = Vec::with_capacity(models.len());
     for model in models {
@@ -87,8 +98,7 @@ fn strip_models(data: &RawValue, place: &str) -> Result<Content, Error> {
     }
     // Merged with nothing: a model that stands twice in one list counts once.
     let stripped = serde_json::value::to_raw_value(&stripped).map_err(refusal)?;
-    let empty: &RawValue = serde_json::from_str("[]").map_err(refusal)?;
-    merge_models(empty, &stripped).map_err(refusal)
+    merge_models([&*stripped]).map_err(refusal)
 }
 
 fn role_is_user(message: &RawValue) -> bool {
@@ -203,9 +213,21 @@ mod tests {
             kept("model", r#"[{"id":"a","providerID":"p","name":"new"},{"id":"a","providerID":"q"}]"#);
         let raw = |text: String| RawValue::from_string(text).unwrap();
         assert_eq!(
-            merge_models(&raw(older), &raw(newer)).unwrap().get(),
+            merge_models([&*raw(older), &*raw(newer)]).unwrap().get(),
             r#"[{"id":"a","providerID":"p","name":"new"},{"id":"b","providerID":"p"},{"id":"a","providerID":"q"}]"#
         );
+    }
+
+    #[test]
+    fn of_too_many_models_the_newest_stay() {
+        let models = |from: usize, count: usize| {
+            let models = (from..from + count).map(|id| format!(r#"{{"id":"{id}","providerID":"p"}}"#));
+            format!("[{}]", models.collect::<Vec<_>>().join(","))
+        };
+        let (older, newer) = (kept("model", &models(0, MAX_MODELS)), kept("model", &models(MAX_MODELS, 2)));
+        let raw = |text: String| RawValue::from_string(text).unwrap();
+        let merged = merge_models([&*raw(older), &*raw(newer)]).unwrap();
+        assert_eq!(merged.get(), models(2, MAX_MODELS));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::error::Error;
+use crate::protocol::Malformed;
 
 /// Characters in an item's type.
 const MAX_TYPE: usize = 64;
@@ -36,7 +36,7 @@ impl Key {
     pub const MODEL: &'static str = "model";
 
     /// The key of an item. `place` says where the item stood, for the refusal: `data[3]`.
-    pub(super) fn of(kind: &str, data: &RawValue, place: &str) -> Result<Self, Error> {
+    pub(super) fn of(kind: &str, data: &RawValue, place: &str) -> Result<Self, Malformed> {
         match kind {
             "session" => object(data, place).map(|_| Self::from(Self::SESSION)),
             "message" => Ok(Self::message(&required(object(data, place)?.id, place, "id")?)),
@@ -44,9 +44,7 @@ impl Key {
                 let ids = object(data, place)?;
                 let message = required(ids.message_id, place, "messageID")?;
                 if message.contains('/') {
-                    return Err(Error::malformed(format!(
-                        "`{place}.data.messageID` must not contain a slash"
-                    )));
+                    return Err(Malformed::new(format!("`{place}.data.messageID` must not contain a slash")));
                 }
                 Ok(Self::part(&message, &required(ids.id, place, "id")?))
             }
@@ -54,7 +52,7 @@ impl Key {
                 if data.get().starts_with('[') {
                     Ok(Self::from(kind))
                 } else {
-                    Err(Error::malformed(format!("`{place}.data` must be an array for type `{kind}`")))
+                    Err(Malformed::new(format!("`{place}.data` must be an array for type `{kind}`")))
                 }
             }
             _ => Self::of_unknown(kind, data, place),
@@ -62,10 +60,10 @@ impl Key {
     }
 
     /// A type of a newer client: kept as it comes, one for each id when its items have ids.
-    fn of_unknown(kind: &str, data: &RawValue, place: &str) -> Result<Self, Error> {
+    fn of_unknown(kind: &str, data: &RawValue, place: &str) -> Result<Self, Malformed> {
         let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'-');
         if kind.is_empty() || kind.len() > MAX_TYPE || !kind.bytes().all(allowed) {
-            return Err(Error::malformed(format!(
+            return Err(Malformed::new(format!(
                 "`{place}.type` must be 1 to {MAX_TYPE} characters out of a-z, 0-9, `_`, `.` and `-`"
             )));
         }
@@ -92,7 +90,7 @@ impl Key {
     }
 
     /// The message that a removal of type `message.removed` names.
-    pub(super) fn of_removed(kind: &str, data: &RawValue, place: &str) -> Result<Self, Error> {
+    pub(super) fn of_removed(kind: &str, data: &RawValue, place: &str) -> Result<Self, Malformed> {
         Self::of(kind.trim_end_matches(".removed"), data, place)
     }
 
@@ -141,8 +139,8 @@ impl fmt::Debug for Key {
     }
 }
 
-fn object<'a>(data: &'a RawValue, place: &str) -> Result<Ids<'a>, Error> {
-    let refusal = || Error::malformed(format!("`{place}.data` must be an object, each field once"));
+fn object<'a>(data: &'a RawValue, place: &str) -> Result<Ids<'a>, Malformed> {
+    let refusal = || Malformed::new(format!("`{place}.data` must be an object, each field once"));
     // A derived struct would also be read from an array.
     if !data.get().starts_with('{') {
         return Err(refusal());
@@ -150,15 +148,15 @@ fn object<'a>(data: &'a RawValue, place: &str) -> Result<Ids<'a>, Error> {
     serde_json::from_str(data.get()).map_err(|_| refusal())
 }
 
-fn required<'a>(field: Option<&'a RawValue>, place: &str, name: &str) -> Result<Cow<'a, str>, Error> {
-    let raw = field.ok_or_else(|| Error::malformed(format!("`{place}.data.{name}` is missing")))?;
-    let id = text(raw).ok_or_else(|| Error::malformed(format!("`{place}.data.{name}` must be a string")))?;
+fn required<'a>(field: Option<&'a RawValue>, place: &str, name: &str) -> Result<Cow<'a, str>, Malformed> {
+    let raw = field.ok_or_else(|| Malformed::new(format!("`{place}.data.{name}` is missing")))?;
+    let id = text(raw).ok_or_else(|| Malformed::new(format!("`{place}.data.{name}` must be a string")))?;
     checked(id, place, name)
 }
 
-fn checked<'a>(id: Cow<'a, str>, place: &str, name: &str) -> Result<Cow<'a, str>, Error> {
+fn checked<'a>(id: Cow<'a, str>, place: &str, name: &str) -> Result<Cow<'a, str>, Malformed> {
     if id.is_empty() || id.len() > MAX_ID || id.chars().any(char::is_control) {
-        return Err(Error::malformed(format!(
+        return Err(Malformed::new(format!(
             "`{place}.data.{name}` must have 1 to {MAX_ID} bytes and no control characters"
         )));
     }

@@ -2,7 +2,18 @@
 
 use std::time::Duration;
 
-use crate::config::Lifetimes;
+/// How long shares live; `None` is for ever.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// A share whose creator asked for nothing else.
+    pub default: Option<Duration>,
+    /// Any share at the most.
+    pub max: Option<Duration>,
+    /// After its last sync.
+    pub idle: Option<Duration>,
+    /// One that never got a sync, after its creation.
+    pub unsynced: Option<Duration>,
+}
 
 /// What of a share says when it ends. Times are milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,17 +30,17 @@ pub struct Life {
 
 /// The end of a share that is created at `now` by somebody who asked for a lifetime, or did not.
 pub fn expires_at(lifetimes: &Lifetimes, now: i64, asked: Option<Duration>) -> Option<i64> {
-    Some(after(now, earliest(asked.or(lifetimes.default()), lifetimes.max())?))
+    Some(after(now, earliest(asked.or(lifetimes.default), lifetimes.max)?))
 }
 
 impl Life {
     /// When the share ends, as things stand: a sync may put it off.
     pub fn end(&self, lifetimes: &Lifetimes) -> Option<i64> {
-        let own = earliest(self.expires_at, lifetimes.max().map(|max| after(self.created_at, max)));
+        let own = earliest(self.expires_at, lifetimes.max.map(|max| after(self.created_at, max)));
         let unused = if self.synced {
-            lifetimes.idle().map(|idle| after(self.updated_at, idle))
+            lifetimes.idle.map(|idle| after(self.updated_at, idle))
         } else {
-            lifetimes.unsynced().map(|unsynced| after(self.created_at, unsynced))
+            lifetimes.unsynced.map(|unsynced| after(self.created_at, unsynced))
         };
         earliest(own, unused)
     }
@@ -54,20 +65,14 @@ fn after(at: i64, time: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Lifetime;
 
     const HOUR: Duration = Duration::from_secs(3600);
     const HOUR_MS: i64 = 3_600_000;
     const LIFE: Life = Life { created_at: 1000, updated_at: 5000, synced: true, expires_at: None };
 
     fn lifetimes(default: u32, max: u32, idle: u32, unsynced: u32) -> Lifetimes {
-        let hours = |hours: u32| Lifetime((hours > 0).then(|| hours * HOUR));
-        Lifetimes {
-            default_lifetime: hours(default),
-            max_lifetime: hours(max),
-            idle_lifetime: hours(idle),
-            unsynced_lifetime: hours(unsynced),
-        }
+        let hours = |hours: u32| (hours > 0).then(|| hours * HOUR);
+        Lifetimes { default: hours(default), max: hours(max), idle: hours(idle), unsynced: hours(unsynced) }
     }
 
     #[test]

@@ -6,11 +6,13 @@ mod change;
 mod id;
 mod key;
 mod lifetime;
+mod order;
 mod transcript;
 
 pub use append::Append;
 pub use change::{Change, Content};
 pub use id::{Secret, SecretHash, ShareId, random_epoch};
 pub use key::Key;
-pub use lifetime::{Life, expires_at};
-pub use transcript::{Applied, Row, ShareFull, Transcript, Window};
+pub use lifetime::{Life, Lifetimes, expires_at};
+pub use order::{Arrived, reading_order};
+pub use transcript::{Applied, Capacity, Row, ShareFull, Transcript, Window};

@@ -9,7 +9,7 @@ use std::ops::Bound;
 use serde::Deserialize;
 
 use super::change::merge_models;
-use super::{Change, Content, Key};
+use super::{Arrived, Change, Content, Key};
 
 /// What an item costs beside its key and content, in bytes: its places in the two maps. It also keeps a share from
 /// growing without bound by tombstones.
@@ -23,6 +23,8 @@ const ITEM_OVERHEAD: u64 = 128;
 pub struct Transcript {
     seq: u64,
     size: u64,
+    /// Items that are not removed.
+    living: u64,
     items: BTreeMap<Key, Item>,
     order: BTreeMap<u64, Key>,
 }
@@ -30,6 +32,8 @@ pub struct Transcript {
 #[derive(Debug)]
 struct Item {
     seq: u64,
+    /// Its place among all items by when it first came. It keeps it when it changes, and when it is removed and comes back.
+    arrival: u64,
     /// `None` is a tombstone: viewers who have the item must learn that it is gone.
     content: Option<Content>,
 }
@@ -50,15 +54,15 @@ pub struct Row {
 pub struct Applied {
     /// The items that are different now. Empty when the batch was known already.
     pub rows: Vec<Row>,
-    /// The versions before, of those that had one.
-    pub older: Vec<(Key, Content)>,
+    /// What there was before, of those that there were: their versions, or that they had been removed.
+    pub older: Vec<(Key, Option<Content>)>,
 }
 
 /// What is newer than a position, or the first stretch of it.
 #[derive(Debug)]
 pub struct Window<'a> {
     /// Items in the order of their last change, messages before parts.
-    pub items: Vec<(&'a Key, &'a Content)>,
+    pub items: Vec<Arrived<'a>>,
     /// Keys that are no more.
     pub removed: Vec<&'a Key>,
     /// The position after this window.
@@ -67,19 +71,40 @@ pub struct Window<'a> {
     pub more: bool,
 }
 
+/// How much a share may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Capacity {
+    /// Bytes of its items, as `Transcript::size` counts them.
+    pub bytes: u64,
+    /// Living items. Removed ones, of which viewers have yet to hear, may be as many again.
+    pub items: u64,
+}
+
+impl Capacity {
+    /// No limits.
+    pub const UNLIMITED: Self = Self { bytes: u64::MAX, items: u64::MAX };
+}
+
 /// The batch would make the share larger than it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ShareFull;
+pub enum ShareFull {
+    /// In bytes.
+    Bytes,
+    /// In items.
+    Items,
+}
 
 impl Transcript {
-    /// A transcript out of its stored items.
+    /// A transcript out of its stored items, in the order in which these first came.
     pub fn from_rows(rows: impl IntoIterator<Item = Row>, seq: u64) -> Self {
         let mut transcript = Self { seq, ..Self::default() };
         for Row { key, content, seq } in rows {
             transcript.size += cost(&key, content.as_ref());
+            transcript.living += u64::from(content.is_some());
             transcript.seq = transcript.seq.max(seq);
             transcript.order.insert(seq, key.clone());
-            transcript.items.insert(key, Item { seq, content });
+            let arrival = transcript.items.len() as u64;
+            transcript.items.insert(key, Item { seq, arrival, content });
         }
         transcript
     }
@@ -95,40 +120,53 @@ impl Transcript {
     }
 
     /// Applies a batch, all of it or nothing. Within a batch the last change of a key counts. A change that changes
-    /// nothing is left out, so that a repeated batch wakes nobody.
-    pub fn apply(&mut self, changes: Vec<Change>, max_size: u64) -> Result<Applied, ShareFull> {
+    /// nothing is left out, so that a repeated batch wakes nobody. A share that is over a limit already (the limit was lowered) may
+    /// change and shrink.
+    pub fn apply(&mut self, changes: Vec<Change>, capacity: Capacity) -> Result<Applied, ShareFull> {
         let staged = self.stage(changes);
-        let size = staged.iter().fold(self.size, |size, (key, content)| {
-            let before = self.items.get(key).map_or(0, |item| cost(key, item.content.as_ref()));
-            size - before + cost(key, content.as_ref())
-        });
-        // A share that is over its limit already (the limit was lowered) may still shrink.
-        if size > max_size && size > self.size {
-            return Err(ShareFull);
+        let (mut size, mut living, mut entries) = (self.size, self.living, self.items.len() as u64);
+        for (key, content) in &staged {
+            let before = self.items.get(key);
+            size -= before.map_or(0, |item| cost(key, item.content.as_ref()));
+            size += cost(key, content.as_ref());
+            living -= u64::from(before.is_some_and(|item| item.content.is_some()));
+            living += u64::from(content.is_some());
+            entries += u64::from(before.is_none());
+        }
+        if size > capacity.bytes && size > self.size {
+            return Err(ShareFull::Bytes);
+        }
+        let too_many = living > capacity.items && living > self.living;
+        let too_many_ever = entries / 2 > capacity.items && entries > self.items.len() as u64;
+        if too_many || too_many_ever {
+            return Err(ShareFull::Items);
         }
         self.size = size;
+        self.living = living;
         let mut applied = Applied::default();
         for (key, content) in staged {
             self.seq += 1;
             let row = Row { key, content, seq: self.seq };
             let older = self.put(row.clone());
-            applied.older.extend(older.map(|older| (row.key.clone(), older)));
+            applied.older.extend(older.map(|older| (row.key.clone(), older.content)));
             applied.rows.push(row);
         }
         Ok(applied)
     }
 
-    /// Stores an item; gives the content of the version before.
-    fn put(&mut self, Row { key, content, seq }: Row) -> Option<Content> {
+    /// Stores an item; gives what there was before, if it is not new.
+    fn put(&mut self, Row { key, content, seq }: Row) -> Option<Item> {
         self.order.insert(seq, key.clone());
+        let arrival = self.items.len() as u64;
         match self.items.entry(key) {
             Slot::Occupied(mut slot) => {
-                let older = slot.insert(Item { seq, content });
+                let arrival = slot.get().arrival;
+                let older = slot.insert(Item { seq, arrival, content });
                 self.order.remove(&older.seq);
-                older.content
+                Some(older)
             }
             Slot::Vacant(slot) => {
-                slot.insert(Item { seq, content });
+                slot.insert(Item { seq, arrival, content });
                 None
             }
         }
@@ -137,31 +175,44 @@ impl Transcript {
     /// What a batch would change, in the order in which it gets its sequence numbers: parts last, because a client may
     /// send a part before its message.
     fn stage(&self, changes: Vec<Change>) -> Vec<(Key, Option<Content>)> {
+        // A message's parts are gone through once, at its last removal, however often the batch removes it.
+        let mut last_removals = HashMap::new();
+        for (place, change) in changes.iter().enumerate() {
+            if let Change::Remove(key) = change
+                && key.message_id().is_some()
+            {
+                last_removals.insert(key.clone(), place);
+            }
+        }
         let mut staged = Staged::default();
-        for change in changes {
+        let mut models = Vec::new();
+        for (place, change) in changes.into_iter().enumerate() {
             match change {
                 Change::Put(key, content) => staged.set(key, Some(content)),
-                Change::MergeModels(newer) => {
-                    let key = Key::from(Key::MODEL);
-                    let older = match staged.get(&key) {
-                        Some(content) => content.as_ref(),
-                        None => self.content(key.as_str()),
-                    };
-                    // Both lists were checked when they came in; a list that cannot be merged is replaced.
-                    let merged = older.and_then(|older| merge_models(older, &newer).ok());
-                    staged.set(key, Some(merged.unwrap_or(newer)));
-                }
+                Change::MergeModels(newer) => models.push(newer),
                 Change::Remove(key) => {
-                    if let Some(message) = key.message_id() {
+                    if let Some(message) = key.message_id()
+                        && last_removals.get(&key) == Some(&place)
+                    {
                         let prefix = Key::parts_of(message);
-                        let stored = self.with_prefix(&prefix).map(|(key, _)| key.clone());
-                        let fresh = staged.keys_with_prefix(&prefix);
-                        for part in stored.chain(fresh).collect::<Vec<_>>() {
+                        let stored = with_prefix(&self.items, &prefix);
+                        let stored = stored.filter(|(_, item)| item.content.is_some()).map(|(key, _)| key);
+                        for part in stored.chain(staged.with_prefix(&prefix)).cloned().collect::<Vec<_>>() {
                             staged.set(part, None);
                         }
                     }
                     staged.set(key, None);
                 }
+            }
+        }
+        if !models.is_empty() {
+            let newer = models.iter().map(|list| &**list);
+            let older = self.content(Key::MODEL).map(|list| &**list);
+            // The newer lists were checked when they came in; an older one that cannot be read is replaced.
+            let merged =
+                merge_models(older.into_iter().chain(newer.clone())).or_else(|_| merge_models(newer));
+            if let Ok(merged) = merged {
+                staged.set(Key::from(Key::MODEL), Some(merged));
             }
         }
         let mut different = staged.changes;
@@ -181,12 +232,6 @@ impl Transcript {
         self.items.get(key)?.content.as_ref()
     }
 
-    fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a Key, &'a Item)> {
-        self.items
-            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
-            .take_while(move |(key, _)| key.as_str().starts_with(prefix))
-    }
-
     /// Everything newer than `after`, or as much of it as `max_bytes` allows, but at least one item. A viewer that has
     /// nothing yet (`after` 0) need not hear what was removed.
     pub fn since(&self, after: u64, max_bytes: usize) -> Window<'_> {
@@ -194,53 +239,30 @@ impl Transcript {
         let mut bytes = 0;
         let mut last = after;
         for (&seq, key) in self.order.range((Bound::Excluded(after), Bound::Unbounded)) {
-            let content = self.content(key.as_str());
-            let cost = key.as_str().len() + content.map_or(0, |content| content.get().len());
+            let Some(item) = self.items.get(key) else { continue };
+            let cost = key.as_str().len() + item.content.as_ref().map_or(0, |content| content.get().len());
             if bytes > 0 && bytes + cost > max_bytes {
                 window.seq = last;
                 window.more = true;
                 break;
             }
             last = seq;
-            match content {
-                Some(content) => window.items.push((key, content)),
+            match &item.content {
+                Some(content) => window.items.push((key, content, item.arrival)),
                 None if after == 0 => continue,
                 None => window.removed.push(key),
             }
             bytes += cost;
         }
-        window.items.sort_by_key(|(key, _)| key.parent_message_id().is_some());
+        window.items.sort_by_key(|(key, ..)| key.parent_message_id().is_some());
         window
     }
 
-    /// All items as a reader expects them: the session, the messages by time and id, each followed by its parts by id,
-    /// then the rest by key, parts without a message among it.
-    pub fn in_reading_order(&self) -> Vec<(&Key, &Content)> {
-        let (mut messages, mut parts, mut rest) = (Vec::new(), HashMap::<&str, Vec<_>>::new(), Vec::new());
-        let mut ordered = Vec::with_capacity(self.items.len());
-        for (key, item) in &self.items {
-            let Some(content) = item.content.as_ref() else { continue };
-            if key.as_str() == Key::SESSION {
-                ordered.push((key, content));
-            } else if key.message_id().is_some() {
-                messages.push((created(content), key, content));
-            } else if let Some(message) = key.parent_message_id() {
-                parts.entry(message).or_default().push((key, content));
-            } else {
-                rest.push((key, content));
-            }
-        }
-        // `items` is ordered by key, so messages of one time, and parts, are in the order of their ids already.
-        messages.sort_by(|(one, ..), (other, ..)| one.total_cmp(other));
-        for (_, key, content) in messages {
-            ordered.push((key, content));
-            ordered.extend(key.message_id().and_then(|id| parts.remove(id)).unwrap_or_default());
-        }
-        let mut orphans: Vec<_> = parts.into_values().flatten().collect();
-        orphans.sort_by_key(|(key, _)| *key);
-        ordered.extend(orphans);
-        ordered.extend(rest);
-        ordered
+    /// Items that are not removed, each with its place by when it first came; by key.
+    pub fn items(&self) -> impl Iterator<Item = Arrived<'_>> {
+        self.items
+            .iter()
+            .filter_map(|(key, item)| item.content.as_ref().map(|content| (key, content, item.arrival)))
     }
 
     /// The session's title; `None` before the first sync of the session.
@@ -254,11 +276,22 @@ impl Transcript {
     }
 }
 
+/// What stands under keys that begin so.
+fn with_prefix<'a, T>(
+    items: &'a BTreeMap<Key, T>,
+    prefix: &'a str,
+) -> impl Iterator<Item = (&'a Key, &'a T)> {
+    items
+        .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
+        .take_while(move |(key, _)| key.as_str().starts_with(prefix))
+}
+
 /// Changes of one batch, the last one of each key, in the order of their first.
 #[derive(Default)]
 struct Staged {
     changes: Vec<(Key, Option<Content>)>,
-    places: HashMap<Key, usize>,
+    /// Ordered, so that the parts of a message are a range.
+    places: BTreeMap<Key, usize>,
 }
 
 impl Staged {
@@ -271,16 +304,8 @@ impl Staged {
         }
     }
 
-    fn get(&self, key: &Key) -> Option<&Option<Content>> {
-        self.places.get(key).map(|&place| &self.changes[place].1)
-    }
-
-    fn keys_with_prefix(&self, prefix: &str) -> Vec<Key> {
-        self.changes
-            .iter()
-            .filter(|(key, _)| key.as_str().starts_with(prefix))
-            .map(|(key, _)| key.clone())
-            .collect()
+    fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a Key> {
+        with_prefix(&self.places, prefix).map(|(key, _)| key)
     }
 }
 
@@ -308,18 +333,6 @@ impl<'de> Deserialize<'de> for Text {
 fn cost(key: &Key, content: Option<&Content>) -> u64 {
     let bytes = key.as_str().len() + content.map_or(0, |content| content.get().len());
     bytes as u64 + ITEM_OVERHEAD
-}
-
-fn created(message: &Content) -> f64 {
-    #[derive(Deserialize)]
-    struct Message {
-        time: Time,
-    }
-    #[derive(Deserialize)]
-    struct Time {
-        created: f64,
-    }
-    serde_json::from_str::<Message>(message.get()).map_or(0.0, |message| message.time.created)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::*;
 
-const ROOM: u64 = 1 << 40;
+const ROOM: Capacity = Capacity::UNLIMITED;
 
 fn content(text: &str) -> Content {
     Content::from(RawValue::from_string(serde_json::to_string(text).unwrap()).unwrap())
@@ -22,7 +22,7 @@ fn apply(transcript: &mut Transcript, changes: Vec<Change>) -> usize {
 }
 
 fn keys<'a>(window: &'a Window) -> Vec<&'a str> {
-    window.items.iter().map(|(key, _)| key.as_str()).collect()
+    window.items.iter().map(|(key, ..)| key.as_str()).collect()
 }
 
 #[test]
@@ -54,9 +54,40 @@ fn a_batch_that_does_not_fit_changes_nothing() {
     apply(&mut transcript, vec![put("part/m/p", "a")]);
     let (seq, size) = (transcript.seq(), transcript.size());
     let big = put("part/m/q", &"x".repeat(1000));
-    assert_eq!(transcript.apply(vec![put("part/m/p", "b"), big], size + 500).err(), Some(ShareFull));
+    let room = Capacity { bytes: size + 500, ..ROOM };
+    assert_eq!(transcript.apply(vec![put("part/m/p", "b"), big], room).err(), Some(ShareFull::Bytes));
     assert_eq!((transcript.seq(), transcript.size()), (seq, size));
     assert_eq!(transcript.since(0, 1000).items[0].1.get(), "\"a\"");
+}
+
+#[test]
+fn a_share_with_as_many_items_as_it_may_have_can_still_change_and_shrink() {
+    let room = Capacity { items: 2, ..ROOM };
+    let mut transcript = Transcript::default();
+    let mut apply = |changes| transcript.apply(changes, room).map(|applied| applied.rows.len());
+    assert_eq!(apply(vec![put("part/m/p", "a"), put("part/m/q", "a")]), Ok(2));
+    assert_eq!(apply(vec![put("part/m/p", "b"), put("part/m/r", "b")]), Err(ShareFull::Items));
+    assert_eq!(apply(vec![put("part/m/p", "b")]), Ok(1));
+    assert_eq!(apply(vec![Change::Remove(Key::from("part/m/p")), put("part/m/r", "b")]), Ok(2));
+    // What was removed is remembered for viewers who come back, and so bounded too.
+    for n in 0..3 {
+        let removed = Change::Remove(Key::from(format!("part/m/{n}")));
+        let room =
+            apply(vec![Change::Remove(Key::from("part/m/r")), put(&format!("part/m/{n}"), "c")]).is_ok();
+        assert_eq!(room, n < 2);
+        apply(vec![removed]).unwrap();
+    }
+}
+
+#[test]
+fn lists_of_models_of_one_batch_are_merged_in_their_order() {
+    let mut transcript = Transcript::default();
+    let models = |json: &str| Change::MergeModels(RawValue::from_string(json.to_owned()).unwrap().into());
+    let (one, other) = (r#"{"id":"a","providerID":"p","name":"1"}"#, r#"{"id":"b","providerID":"p"}"#);
+    let newer = r#"{"id":"a","providerID":"p","name":"2"}"#;
+    apply(&mut transcript, vec![models(&format!("[{one}]"))]);
+    apply(&mut transcript, vec![models(&format!("[{other}]")), models(&format!("[{newer}]"))]);
+    assert_eq!(transcript.since(0, 1000).items[0].1.get(), format!("[{newer},{other}]"));
 }
 
 #[test]
@@ -79,7 +110,7 @@ fn a_title_may_have_a_cut_surrogate_pair() {
 #[derive(Debug, Clone)]
 enum Step {
     Batch(Vec<(u8, u8, Option<u8>)>),
-    RemoveMessage(u8),
+    RemoveMessage(u8, Vec<(u8, bool)>),
     Follow(u16),
     Restart,
 }
@@ -88,7 +119,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let change = (0..4_u8, 0..4_u8, proptest::option::weighted(0.8, 0..5_u8));
     let step = prop_oneof![
         4 => proptest::collection::vec(change, 0..6).prop_map(Step::Batch),
-        1 => (0..4_u8).prop_map(Step::RemoveMessage),
+        1 => (0..4_u8, proptest::collection::vec((0..4_u8, any::<bool>()), 0..4))
+            .prop_map(|(message, more)| Step::RemoveMessage(message, more)),
         3 => (1..200_u16).prop_map(Step::Follow),
         1 => Just(Step::Restart),
     ];
@@ -118,13 +150,28 @@ proptest! {
                         }
                     })
                     .collect(),
-                Step::RemoveMessage(message) => {
-                    model.retain(|key, _| !key.starts_with(&format!("part/{message}/")));
-                    vec![Change::Remove(Key::message(&message.to_string()))]
+                Step::RemoveMessage(message, more) => {
+                    let removed = || Change::Remove(Key::message(&message.to_string()));
+                    let gone = |model: &mut BTreeMap<String, String>| {
+                        model.retain(|key, _| !key.starts_with(&format!("part/{message}/")));
+                    };
+                    gone(&mut model);
+                    let mut changes = vec![removed()];
+                    // Its parts come back in the same batch, and may go again with it.
+                    for (part, again) in more {
+                        let key = Key::part(&message.to_string(), &part.to_string());
+                        model.insert(key.as_str().to_owned(), "\"back\"".into());
+                        changes.push(Change::Put(key, content("back")));
+                        if again {
+                            gone(&mut model);
+                            changes.push(removed());
+                        }
+                    }
+                    changes
                 }
                 Step::Follow(bytes) => {
                     let window = transcript.since(position, bytes.into());
-                    for (key, content) in &window.items {
+                    for (key, content, _) in &window.items {
                         seen.insert(key.as_str().to_owned(), content.get().to_owned());
                     }
                     for key in &window.removed {
@@ -147,9 +194,8 @@ proptest! {
         }
         prop_assert_eq!(&seen, &model);
         let read: BTreeMap<_, _> = transcript
-            .in_reading_order()
-            .into_iter()
-            .map(|(key, content)| (key.as_str().to_owned(), content.get().to_owned()))
+            .items()
+            .map(|(key, content, _)| (key.as_str().to_owned(), content.get().to_owned()))
             .collect();
         prop_assert_eq!(&read, &model);
     }

@@ -3,12 +3,15 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// One stored item, as it stands in a frame and in `GET …/data` (there without its key).
+/// One stored item, as it stands in a frame and in `GET …/data` (there without its key and its place).
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct WireItem<'a> {
     /// What the item is stored under: `part/msg_1/prt_2`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<&'a str>,
+    /// Its place among all items of the share by when they first came: what the reading order needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n: Option<u64>,
     /// The item's type, as the client sent it.
     #[serde(rename = "type")]
     pub kind: &'a str,
@@ -41,6 +44,9 @@ pub enum FrameItem<'a, A> {
 pub struct ItemsFrame<'a, I> {
     /// Sequence numbers mean something within one epoch only.
     pub epoch: &'a str,
+    /// The position that the viewer must be at, in a frame with appends; none in others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
     /// The viewer's position after this frame.
     pub seq: u64,
     /// What changed, newest version of each; messages before their parts.

@@ -3,9 +3,11 @@
 //! Shared by the server, the client and the tests. Knows nothing of shares, storage or sockets.
 
 mod frame;
+mod malformed;
 mod request;
 
 pub use frame::{Closed, FrameItem, ItemsFrame, Reason, Viewers, WireAppend, WireItem, close_code};
+pub use malformed::Malformed;
 pub use request::{
     CreateRequest, Created, MAX_NESTING, MAX_SESSION_ID, SecretRequest, SyncBody, SyncItem, SyncRequest,
 };

@@ -7,9 +7,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use utoipa::ToSchema;
 
-use crate::error::Error;
+use super::Malformed;
 
 /// Brackets that may stand open at once in a body. A reader with the usual limit of 128 (`serde_json`'s) can then
 /// read every frame, because a frame wraps an item no deeper than a sync does.
@@ -19,21 +18,19 @@ pub const MAX_NESTING: usize = 127;
 pub const MAX_SESSION_ID: usize = 256;
 
 /// `POST /api/share`.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 pub struct CreateRequest {
     /// The session to share, as its client calls it.
     #[serde(rename = "sessionID")]
-    #[schema(min_length = 1, max_length = 256)]
     pub session_id: String,
     /// How long the share shall live, in seconds; `None` leaves it to the server.
     #[serde(rename = "expiresIn", skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1)]
     pub expires_in: Option<u64>,
 }
 
 impl CreateRequest {
     /// Reads the body of a create.
-    pub fn parse(body: &[u8]) -> Result<Self, Error> {
+    pub fn parse(body: &[u8]) -> Result<Self, Malformed> {
         #[derive(Deserialize)]
         struct Fields<'a> {
             #[serde(borrow, rename = "sessionID")]
@@ -44,11 +41,11 @@ impl CreateRequest {
         let fields: Fields = object(body, "{sessionID, expiresIn?}")?;
         let session_id = string(fields.session_id, "sessionID")?.into_owned();
         if session_id.is_empty() || session_id.chars().count() > MAX_SESSION_ID {
-            return Err(Error::malformed(format!("`sessionID` must have 1 to {MAX_SESSION_ID} characters")));
+            return Err(Malformed::new(format!("`sessionID` must have 1 to {MAX_SESSION_ID} characters")));
         }
         let seconds = |raw: &RawValue| match raw.get().parse::<u64>() {
             Ok(seconds @ 1..) => Ok(seconds),
-            _ => Err(Error::malformed("`expiresIn` must be a whole number of seconds above zero")),
+            _ => Err(Malformed::new("`expiresIn` must be a whole number of seconds above zero")),
         };
         let expires_in = fields.expires_in.map(seconds).transpose()?;
         Ok(Self { session_id, expires_in })
@@ -56,7 +53,7 @@ impl CreateRequest {
 }
 
 /// The answer to a create. The secret is given out once, here.
-#[derive(Serialize, Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize)]
 pub struct Created {
     /// The share's id: whoever knows it can read the share.
     pub id: String,
@@ -70,16 +67,14 @@ pub struct Created {
 }
 
 /// `DELETE /api/share/{id}`.
-#[derive(ToSchema)]
 pub struct SecretRequest<'a> {
     /// The share's secret.
-    #[schema(value_type = String)]
     pub secret: Cow<'a, str>,
 }
 
 impl<'a> SecretRequest<'a> {
     /// Reads the body of a delete.
-    pub fn parse(body: &'a [u8]) -> Result<Self, Error> {
+    pub fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
         #[derive(Deserialize)]
         struct Fields<'a> {
             #[serde(borrow)]
@@ -91,30 +86,25 @@ impl<'a> SecretRequest<'a> {
 }
 
 /// One `{type, data}` of a sync.
-#[derive(Debug, Clone, ToSchema)]
+#[derive(Debug, Clone)]
 pub struct SyncItem<'a> {
     /// The item's type.
-    #[schema(rename = "type", value_type = String, pattern = "^[a-z0-9_.-]{1,64}$")]
     pub kind: Cow<'a, str>,
     /// The item, as it stood in the body.
-    #[schema(value_type = serde_json::Value)]
     pub data: &'a RawValue,
 }
 
 /// `POST /api/share/{id}/sync`, as the server reads it.
-#[derive(ToSchema)]
 pub struct SyncRequest<'a> {
     /// The share's secret.
-    #[schema(value_type = String)]
     pub secret: Cow<'a, str>,
     /// What changed.
-    #[schema(rename = "data")]
     pub items: Vec<SyncItem<'a>>,
 }
 
 impl<'a> SyncRequest<'a> {
     /// Reads the body of a sync.
-    pub fn parse(body: &'a [u8]) -> Result<Self, Error> {
+    pub fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
         #[derive(Deserialize)]
         struct Fields<'a> {
             #[serde(borrow)]
@@ -134,16 +124,16 @@ impl<'a> SyncRequest<'a> {
         let secret = string(fields.secret, "secret")?;
         let data = fields.data.ok_or_else(|| missing("data", "an array of {type, data}"))?;
         let raw: Vec<&RawValue> = serde_json::from_str(data.get())
-            .map_err(|_| Error::malformed("`data` must be an array of {type, data}"))?;
+            .map_err(|_| Malformed::new("`data` must be an array of {type, data}"))?;
         let items = raw.into_iter().enumerate().map(|(index, raw)| {
             let item: Item = serde_json::from_str(raw.get())
-                .map_err(|_| Error::malformed(format!("`data[{index}]` must be an object {{type, data}}")))?;
+                .map_err(|_| Malformed::new(format!("`data[{index}]` must be an object {{type, data}}")))?;
             Ok(SyncItem {
                 kind: string(item.kind, &format!("data[{index}].type"))?,
                 data: item.data.ok_or_else(|| missing(&format!("data[{index}].data"), "a JSON value"))?,
             })
         });
-        Ok(Self { secret, items: items.collect::<Result<_, Error>>()? })
+        Ok(Self { secret, items: items.collect::<Result<_, Malformed>>()? })
     }
 }
 
@@ -157,33 +147,33 @@ pub struct SyncBody<'a> {
 }
 
 /// Reads an object of fields; says where the JSON is broken, never what stood there.
-fn object<'a, T: Deserialize<'a>>(body: &'a [u8], shape: &str) -> Result<T, Error> {
+fn object<'a, T: Deserialize<'a>>(body: &'a [u8], shape: &str) -> Result<T, Malformed> {
     serde_json::from_slice(body).map_err(|error| {
         if error.is_data() {
-            Error::malformed(format!("the body must be a JSON object {shape}, each field once"))
+            Malformed::new(format!("the body must be a JSON object {shape}, each field once"))
         } else {
             let (line, column) = (error.line(), error.column());
-            Error::malformed(format!("the body is not valid JSON: line {line}, column {column}"))
+            Malformed::new(format!("the body is not valid JSON: line {line}, column {column}"))
         }
     })
 }
 
-fn string<'a>(field: Option<&'a RawValue>, name: &str) -> Result<Cow<'a, str>, Error> {
+fn string<'a>(field: Option<&'a RawValue>, name: &str) -> Result<Cow<'a, str>, Malformed> {
     /// `Cow<str>` alone always copies; borrowing needs the attribute.
     #[derive(Deserialize)]
     struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
     let raw = field.ok_or_else(|| missing(name, "a string"))?;
-    let Borrowed(text) = serde_json::from_str(raw.get())
-        .map_err(|_| Error::malformed(format!("`{name}` must be a string")))?;
+    let Borrowed(text) =
+        serde_json::from_str(raw.get()).map_err(|_| Malformed::new(format!("`{name}` must be a string")))?;
     Ok(text)
 }
 
-fn missing(name: &str, expected: &str) -> Error {
-    Error::malformed(format!("`{name}` is missing: expected {expected}"))
+fn missing(name: &str, expected: &str) -> Malformed {
+    Malformed::new(format!("`{name}` is missing: expected {expected}"))
 }
 
 /// Refuses a body that nests deeper than its readers can follow.
-fn check_nesting(body: &[u8]) -> Result<(), Error> {
+fn check_nesting(body: &[u8]) -> Result<(), Malformed> {
     let mut depth = 0_usize;
     let mut in_string = false;
     let mut bytes = body.iter();
@@ -196,7 +186,7 @@ fn check_nesting(body: &[u8]) -> Result<(), Error> {
             b'[' | b'{' if !in_string => {
                 depth += 1;
                 if depth > MAX_NESTING {
-                    return Err(Error::malformed(format!("the body nests deeper than {MAX_NESTING} levels")));
+                    return Err(Malformed::new(format!("the body nests deeper than {MAX_NESTING} levels")));
                 }
             }
             b']' | b'}' if !in_string => depth = depth.saturating_sub(1),

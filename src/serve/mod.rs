@@ -24,6 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, LiveLimits};
 use crate::http::{self, CreateLimit, RequestSpan, Service, ViewerLimit};
+use crate::memory::Memory;
 pub use tls::{Certificate, TlsError};
 
 use crate::share::{Crowds, Directory, Hub, ShareConfig};
@@ -39,6 +40,12 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// How long changes of the count of viewers are gathered.
 const VIEWERS_DELAY: Duration = Duration::from_millis(250);
+
+/// How long a delete waits for the content to be gone from the disk before it is answered that it is under way.
+const DELETE_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a request waits for memory that others use.
+const MEMORY_WAIT: Duration = Duration::from_secs(3);
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +90,7 @@ pub struct Running {
 #[derive(Clone)]
 pub struct Controls {
     limits: LiveLimits,
+    memory: Memory,
     certificate: Option<Certificate>,
 }
 
@@ -93,6 +101,7 @@ impl Controls {
     /// When the files cannot be used: what was there stays, and so do the limits.
     pub fn apply(&self, config: &config::Serve) -> Result<(), TlsError> {
         self.certificate.as_ref().map_or(Ok(()), Certificate::reload)?;
+        self.memory.set_max(config.limits.max_memory);
         self.limits.set(config.limits.clone());
         Ok(())
     }
@@ -126,11 +135,14 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
 
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let workers = config.workers.unwrap_or(threads).max(1);
+    let memory = Memory::new(config.limits.max_memory, MEMORY_WAIT);
     let share = ShareConfig {
         idle: config.timings.share_idle,
         limits: limits.clone(),
         sweep_interval: config.timings.sweep_interval,
         viewers_delay: VIEWERS_DELAY,
+        delete_wait: DELETE_WAIT,
+        memory: memory.clone(),
     };
     let shares = Hub::start(store.clone(), share, threads);
     let service = web::Data::new(Arc::new(Service {
@@ -200,7 +212,7 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
             HttpService::build().h1(map_config(metrics(), |()| AppConfig::default())).tcp()
         })?;
     }
-    let controls = Controls { limits, certificate };
+    let controls = Controls { limits, memory, certificate };
     Ok(Running { server: server.run(), shares, store, controls })
 }
 

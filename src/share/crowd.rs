@@ -12,9 +12,7 @@ use std::time::Duration;
 use actix::fut::wrap_future;
 use actix::prelude::*;
 
-use super::Share;
-use super::feed::Feed;
-use super::messages::{CrowdId, Enter, Join, Leave, Left, Notice};
+use super::messages::{CrowdId, Enter, Join, Joined, Leave, Notice};
 use crate::error::Error;
 use crate::model::ShareId;
 
@@ -36,10 +34,11 @@ pub struct Crowd {
     id: CrowdId,
     share_id: ShareId,
     crowds: Crowds,
-    share: Option<Addr<Share>>,
+    /// Who was let in, and is there still.
     viewers: BTreeMap<ViewerId, Recipient<Notice>>,
-    /// Who was woken last, and how many are still to be woken.
+    /// Who was woken last.
     last: ViewerId,
+    /// How many are still to be woken.
     to_wake: usize,
     waking: bool,
 }
@@ -73,7 +72,6 @@ impl Crowds {
             id: CrowdId(NEXT.fetch_add(1, Ordering::Relaxed)),
             share_id: share.clone(),
             crowds: self.clone(),
-            share: None,
             viewers: BTreeMap::new(),
             last: ViewerId(0),
             to_wake: 0,
@@ -136,19 +134,17 @@ impl Actor for Crowd {
 }
 
 impl Handler<Enter> for Crowd {
-    type Result = ResponseActFuture<Self, Result<Feed, Error>>;
+    type Result = ResponseActFuture<Self, Result<Joined, Error>>;
 
     fn handle(&mut self, Enter { share, id, viewer }: Enter, ctx: &mut Self::Context) -> Self::Result {
-        self.viewers.insert(id, viewer);
         let join = Join { crowd: self.id, notices: ctx.address().recipient() };
-        let joined = share.send(join);
-        self.share = Some(share);
-        Box::pin(wrap_future::<_, Self>(joined).map(move |feed, crowd, _| {
-            let feed = feed.unwrap_or(Err(Error::Unavailable));
-            if feed.is_err() {
-                crowd.viewers.remove(&id);
+        Box::pin(wrap_future::<_, Self>(share.send(join)).map(move |joined, crowd, _| {
+            let joined = joined.unwrap_or(Err(Error::Unavailable));
+            // One that has gone meanwhile takes its seat along with this answer.
+            if joined.is_ok() && viewer.connected() {
+                crowd.viewers.insert(id, viewer);
             }
-            feed
+            joined
         }))
     }
 }
@@ -157,11 +153,7 @@ impl Handler<Leave> for Crowd {
     type Result = ();
 
     fn handle(&mut self, Leave(id): Leave, ctx: &mut Self::Context) {
-        if self.viewers.remove(&id).is_some()
-            && let Some(share) = &self.share
-        {
-            share.do_send(Left(self.id));
-        }
+        self.viewers.remove(&id);
         if self.viewers.is_empty() {
             ctx.run_later(LINGER, Self::stop_when_empty);
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bytestring::ByteString;
 
-use crate::model::{Append, Content, Key, Transcript, Window};
+use crate::model::{Append, Arrived, Content, Key, Transcript, Window};
 use crate::protocol::{FrameItem, ItemsFrame, Viewers, WireAppend, WireItem};
 
 /// How much a frame for a viewer may carry, in bytes: a viewer that does not read holds one frame.
@@ -25,31 +25,44 @@ pub struct Frame {
 
 impl Frame {
     /// What is newer than the position `after`, or the first stretch of it: one item at least, then while they are within
-    /// `max_bytes`.
-    pub fn since(transcript: &Transcript, epoch: &str, after: u64, max_bytes: usize) -> Self {
+    /// `max_bytes`. With `places` each says at which place it first came.
+    pub fn since(transcript: &Transcript, epoch: &str, after: u64, max_bytes: usize, places: bool) -> Self {
         let window = transcript.since(after, max_bytes);
-        let items = window.items.iter().map(|(key, content)| whole(key, content)).collect();
-        Self { text: encoded(epoch, &window, items), appending: None, seq: window.seq, more: window.more }
+        let place = |(.., arrival): &Arrived| places.then_some(*arrival);
+        let items = window.items.iter().map(|item| WireItem { n: place(item), ..whole(item) }).collect();
+        Self {
+            text: encoded(epoch, None, &window, items),
+            appending: None,
+            seq: window.seq,
+            more: window.more,
+        }
     }
 
     /// What one write brought, which began at the position `before`, for those who have all up to there. `older` holds the
-    /// items as they were then.
-    pub fn live(transcript: &Transcript, epoch: &str, before: u64, older: &HashMap<Key, Content>) -> Self {
+    /// items as they were then. New ones come in their order; one that was removed and comes back says its place.
+    pub fn live(
+        transcript: &Transcript,
+        epoch: &str,
+        before: u64,
+        older: &HashMap<Key, Option<Content>>,
+    ) -> Self {
         let window = transcript.since(before, FRAME_BYTES);
         let appends: Vec<_> = window
             .items
             .iter()
-            .map(|(key, content)| older.get(*key).and_then(|older| Append::between(older, content)))
+            .map(|(key, content, _)| Append::between(older.get(*key)?.as_ref()?, content))
             .collect();
+        let place = |(key, _, arrival): &Arrived| matches!(older.get(*key), Some(None)).then_some(*arrival);
+        let placed = |item| WireItem { n: place(item), ..whole(item) };
         let appending = appends.iter().any(Option::is_some).then(|| {
-            let items = window.items.iter().zip(&appends).map(|((key, content), append)| match append {
-                Some(append) => FrameItem::Append(WireAppend { key: key.as_str(), append }),
-                None => FrameItem::Whole(whole(key, content)),
+            let items = window.items.iter().zip(&appends).map(|(item, append)| match append {
+                Some(append) => FrameItem::Append(WireAppend { key: item.0.as_str(), append }),
+                None => FrameItem::Whole(placed(item)),
             });
-            encoded(epoch, &window, items.collect())
+            encoded(epoch, Some(before), &window, items.collect())
         });
-        let items = window.items.iter().map(|(key, content)| whole(key, content)).collect();
-        Self { text: encoded(epoch, &window, items), appending, seq: window.seq, more: window.more }
+        let items = window.items.iter().map(placed).collect();
+        Self { text: encoded(epoch, None, &window, items), appending, seq: window.seq, more: window.more }
     }
 }
 
@@ -63,11 +76,16 @@ pub(super) fn encode(frame: &impl serde::Serialize) -> ByteString {
     serde_json::to_string(frame).unwrap_or_default().into()
 }
 
-fn encoded<I: serde::Serialize>(epoch: &str, window: &Window, items: Vec<I>) -> ByteString {
+fn encoded<I: serde::Serialize>(
+    epoch: &str,
+    from: Option<u64>,
+    window: &Window,
+    items: Vec<I>,
+) -> ByteString {
     let removed = window.removed.iter().map(|key| key.as_str()).collect();
-    encode(&ItemsFrame { epoch, seq: window.seq, items, removed, more: window.more })
+    encode(&ItemsFrame { epoch, from, seq: window.seq, items, removed, more: window.more })
 }
 
-fn whole<'a>(key: &'a Key, content: &'a Content) -> WireItem<'a> {
-    WireItem { key: Some(key.as_str()), kind: key.kind(), data: content }
+fn whole<'a>((key, content, _): &Arrived<'a>) -> WireItem<'a> {
+    WireItem { key: Some(key.as_str()), n: None, kind: key.kind(), data: content }
 }

@@ -6,18 +6,21 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
 
 use actix::dev::ToEnvelope;
 use actix::prelude::*;
 
 use super::Share;
 use super::actor::ShareConfig;
-use super::messages::{Alive, Create, Idle, NewShare, Open, Shutdown};
-use super::sweeper::Sweeper;
+use super::messages::{Alive, Create, Idle, LetGo, NewShare, Open, Reclaim, Shutdown};
+use super::sweeper;
 use crate::clock::now_ms;
+use crate::config::LiveLimits;
 use crate::error::Error;
-use crate::model::{Secret, ShareId, expires_at, random_epoch};
+use crate::model::{Secret, SecretHash, ShareId, expires_at, random_epoch};
 use crate::store::{self, Store};
 
 /// Tries of a message whose share stops just then.
@@ -29,16 +32,80 @@ pub struct Hub {
     config: ShareConfig,
     arbiters: Vec<Arbiter>,
     open: OpenShares,
+    /// Whether memory is asked for, and nothing was done for it yet.
+    reclaiming: Arc<AtomicBool>,
     closing: bool,
 }
 
-type OpenShares = Arc<RwLock<HashMap<ShareId, Addr<Share>>>>;
+type OpenShares = Arc<RwLock<HashMap<ShareId, OpenShare>>>;
+
+/// A share whose actor is in memory.
+#[derive(Clone)]
+struct OpenShare {
+    actor: Addr<Share>,
+    secret: SecretHash,
+    usage: Arc<Usage>,
+}
+
+/// What an actor says of itself to everybody, without being asked.
+#[derive(Debug)]
+pub(super) struct Usage {
+    began: Instant,
+    /// When it was last used, in milliseconds since `began`.
+    used: AtomicU64,
+    /// Bytes that are given back when it is let go: none while somebody watches.
+    spare: AtomicU64,
+    /// Whether the share has ended.
+    ended: AtomicBool,
+}
+
+/// How it is with a share that there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It can be read and written.
+    Live,
+    /// It was deleted, or its time is over: all that can be done is to delete it, again.
+    Ended,
+}
 
 /// Finds shares, and has the Hub start those that are not open. Clones are of the same directory.
 #[derive(Clone)]
 pub struct Directory {
     hub: Addr<Hub>,
     open: OpenShares,
+    store: Store,
+    limits: LiveLimits,
+}
+
+impl Usage {
+    fn new(ended: bool) -> Self {
+        Self { began: Instant::now(), used: 0.into(), spare: 0.into(), ended: ended.into() }
+    }
+
+    /// It is used now.
+    pub(super) fn touch(&self) {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.used.store(now, Ordering::Relaxed);
+    }
+
+    /// For how long it has not been used.
+    pub(super) fn idle(&self) -> Duration {
+        self.began.elapsed().saturating_sub(Duration::from_millis(self.used.load(Ordering::Relaxed)))
+    }
+
+    /// Says how many bytes are given back when it is let go.
+    pub(super) fn set_spare(&self, bytes: u64) {
+        self.spare.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Says whether the share has ended.
+    pub(super) fn set_ended(&self, ended: bool) {
+        self.ended.store(ended, Ordering::Relaxed);
+    }
+
+    fn standing(&self) -> Standing {
+        if self.ended.load(Ordering::Relaxed) { Standing::Ended } else { Standing::Live }
+    }
 }
 
 impl Hub {
@@ -48,35 +115,69 @@ impl Hub {
         let own = arbiters[0].handle();
         let open = OpenShares::default();
         let of_hub = open.clone();
-        let sweeper = (store.clone(), config.clone());
+        let of_sweeper = (store.clone(), config.clone());
+        let reclaiming = Arc::new(AtomicBool::new(false));
+        let of_self = reclaiming.clone();
+        let (memory, limits, of_directory) = (config.memory.clone(), config.limits.clone(), store.clone());
         let hub = Self::start_in_arbiter(&own, move |_| Self {
             store,
             config,
             arbiters,
             open: of_hub,
+            reclaiming: of_self,
             closing: false,
         });
-        let shares = Directory { hub, open };
-        Sweeper::start(&own, sweeper.0, shares.clone(), sweeper.1);
+        let asked = hub.clone();
+        let of_memory = reclaiming.clone();
+        memory.on_shortage(move |missing| {
+            // Many may be short at once: it is asked for once at a time.
+            if !of_memory.swap(true, Ordering::AcqRel) {
+                asked.do_send(Reclaim(missing));
+            }
+        });
+        let shares = Directory { hub, open, store: of_directory, limits };
+        sweeper::start(&own, of_sweeper.0, shares.clone(), of_sweeper.1);
         shares
     }
 }
 
 impl Directory {
-    /// The actor of a share, started when it is not open. It loads itself; whether there is such a share is its own to say.
+    /// The actor of a share, started when it is not open.
     ///
     /// # Errors
-    /// When the server ends.
+    /// When there is no such share, which costs a look into the database and leaves nothing behind; when that cannot be read; when
+    /// the server ends.
     pub async fn open(&self, id: &ShareId) -> Result<Addr<Share>, Error> {
-        match self.if_open(id) {
-            Some(share) => Ok(share),
-            None => self.hub.send(Open(id.clone())).await.map_err(|_| Error::Unavailable),
+        if let Some(share) = self.if_open(id) {
+            return Ok(share);
+        }
+        let head = self.store.head(id).await?.ok_or(Error::NoSuchShare)?;
+        self.hub.send(Open(head)).await.map_err(|_| Error::Unavailable)
+    }
+
+    /// How it is with a share, and whether a secret is its own when one is given. Looks at its record alone, so that it can be asked
+    /// before anything of a request is read.
+    ///
+    /// # Errors
+    /// When there is no such share, the secret is another, or the database cannot be read.
+    pub async fn check(&self, id: &ShareId, secret: Option<&SecretHash>) -> Result<Standing, Error> {
+        let open = read(&self.open).get(id).cloned();
+        let (own, standing) = if let Some(open) = open {
+            (open.secret, open.usage.standing())
+        } else {
+            let head = self.store.head(id).await?.ok_or(Error::NoSuchShare)?;
+            let over = head.life.ended(&self.limits.get().lifetimes(), now_ms());
+            (head.secret_hash, if head.deleted || over { Standing::Ended } else { Standing::Live })
+        };
+        match secret {
+            Some(secret) if !own.matches(secret) => Err(Error::WrongSecret),
+            _ => Ok(standing),
         }
     }
 
     /// The actor of a share that is open.
     pub(super) fn if_open(&self, id: &ShareId) -> Option<Addr<Share>> {
-        read(&self.open).get(id).filter(|share| share.connected()).cloned()
+        read(&self.open).get(id).map(|open| &open.actor).filter(|share| share.connected()).cloned()
     }
 
     /// How many shares are open.
@@ -124,7 +225,7 @@ impl Directory {
     }
 }
 
-fn read(open: &OpenShares) -> RwLockReadGuard<'_, HashMap<ShareId, Addr<Share>>> {
+fn read(open: &OpenShares) -> RwLockReadGuard<'_, HashMap<ShareId, OpenShare>> {
     open.read().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -145,7 +246,7 @@ impl Handler<Create> for Hub {
             let share = NewShare {
                 id: ShareId::random().map_err(no_randomness)?,
                 secret: Secret::random(),
-                expires_at: expires_at(&limits.get().lifetimes, now_ms(), create.lifetime),
+                expires_at: expires_at(&limits.get().lifetimes(), now_ms(), create.lifetime),
             };
             let stored = store::NewShare {
                 id: share.id.clone(),
@@ -165,23 +266,47 @@ impl Handler<Create> for Hub {
 impl Handler<Open> for Hub {
     type Result = MessageResult<Open>;
 
-    fn handle(&mut self, Open(id): Open, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Open(head): Open, ctx: &mut Self::Context) -> Self::Result {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(share) = open.get(&id).filter(|share| share.connected()) {
+        if let Some(share) = open.get(&head.id).map(|open| &open.actor).filter(|share| share.connected()) {
             return MessageResult(share.clone());
         }
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(&id);
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(&head.id);
         #[allow(clippy::cast_possible_truncation)] // Any bits of a hash will do.
         let arbiter = &self.arbiters[hash as usize % self.arbiters.len()];
         let (store, hub, config) = (self.store.clone(), ctx.address(), self.config.clone());
-        let share_id = id.clone();
-        let share =
-            Share::start_in_arbiter(&arbiter.handle(), move |_| Share::new(share_id, store, hub, config));
+        let (id, secret) = (head.id.clone(), head.secret_hash);
+        let usage = Arc::new(Usage::new(head.deleted));
+        let of_actor = usage.clone();
+        let actor = Share::start_in_arbiter(&arbiter.handle(), move |_| {
+            Share::new(head, store, hub, config, of_actor)
+        });
         if self.closing {
-            share.do_send(Shutdown);
+            actor.do_send(Shutdown);
         }
-        open.insert(id, share.clone());
-        MessageResult(share)
+        open.insert(id, OpenShare { actor: actor.clone(), secret, usage });
+        MessageResult(actor)
+    }
+}
+
+impl Handler<Reclaim> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, Reclaim(missing): Reclaim, _: &mut Self::Context) {
+        self.reclaiming.store(false, Ordering::Release);
+        let open = read(&self.open);
+        let spare = |open: &OpenShare| open.usage.spare.load(Ordering::Relaxed);
+        let mut coldest: Vec<_> = open.values().filter(|open| spare(open) > 0).collect();
+        coldest.sort_by_cached_key(|open| std::cmp::Reverse(open.usage.idle()));
+        let mut given = 0;
+        for share in coldest {
+            if given >= missing {
+                break;
+            }
+            // What is asked twice is counted once: it has nothing more to spare.
+            given += share.usage.spare.swap(0, Ordering::Relaxed);
+            share.actor.do_send(LetGo);
+        }
     }
 }
 
@@ -194,10 +319,10 @@ impl Handler<Alive> for Hub {
 impl Handler<Idle> for Hub {
     type Result = ();
 
-    fn handle(&mut self, Idle(id): Idle, _: &mut Self::Context) {
-        // It may have been opened again since.
+    fn handle(&mut self, Idle(id, actor): Idle, _: &mut Self::Context) {
+        // It may have been opened again since: by its address it is known which one has stopped.
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        if open.get(&id).is_some_and(|share| !share.connected()) {
+        if open.get(&id).is_some_and(|open| open.actor == actor) {
             open.remove(&id);
         }
     }
@@ -209,7 +334,7 @@ impl Handler<Shutdown> for Hub {
     fn handle(&mut self, shutdown: Shutdown, _: &mut Self::Context) {
         self.closing = true;
         for share in read(&self.open).values() {
-            share.do_send(shutdown);
+            share.actor.do_send(shutdown);
         }
     }
 }

@@ -1,14 +1,16 @@
 //! The messages of the Hub, of a share, and of a viewer's session.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Addr, Message, Recipient};
 use bytestring::ByteString;
 
 use super::crowd::ViewerId;
-use super::{Feed, Frame, Share};
+use super::{Feed, Frame, Seat, Share, Snapshot};
 use crate::error::Error;
-use crate::model::{Change, Content, Key, Secret, SecretHash, ShareId};
+use crate::model::{Change, Secret, SecretHash, ShareId};
+use crate::store::StoredHead;
 
 // To the Hub.
 
@@ -35,10 +37,15 @@ pub struct NewShare {
     pub expires_at: Option<i64>,
 }
 
-/// Finds the actor of a share, or starts it. It loads itself; whether there is such a share is its own to say.
+/// Finds the actor of a share that there is, or starts it; it loads itself.
 #[derive(Message)]
 #[rtype(result = "Addr<Share>")]
-pub struct Open(pub ShareId);
+pub struct Open(pub StoredHead);
+
+/// Memory is short: shares that nobody watches are to be let go, the coldest first, until so many bytes are given back.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Reclaim(pub u64);
 
 /// Answered when the Hub lives.
 #[derive(Message)]
@@ -48,7 +55,7 @@ pub struct Alive;
 /// A share's actor has stopped.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Idle(pub ShareId);
+pub struct Idle(pub ShareId, pub Addr<Share>);
 
 /// The server is about to stop: viewers are sent away, to come back.
 #[derive(Message, Clone, Copy)]
@@ -74,20 +81,29 @@ pub struct Ack {
     pub seq: u64,
 }
 
-/// Deletes the share. Answered when its content is gone from the disk.
+/// Deletes the share. Answered when its content is gone from the disk, or when that takes long.
 #[derive(Message)]
-#[rtype(result = "Result<(), Error>")]
+#[rtype(result = "Result<Deletion, Error>")]
 pub struct Delete {
     /// The hash of what the client claims to be the secret.
     pub secret: SecretHash,
 }
 
-/// Deletes the share when its time is over. Answered when that is done, or there is nothing to do.
-#[derive(Message)]
-#[rtype(result = "Result<(), Error>")]
-pub struct End;
+/// How far a share is deleted. It has ended for everybody either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// Its content is gone from the database's file and its log.
+    Gone,
+    /// Its content is still being erased.
+    UnderWay,
+}
 
-/// The share was deleted beside this process, by its operator.
+/// Nothing is done with the share for now: it may leave memory.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct LetGo;
+
+/// The share was deleted by another than itself: by its operator beside this process, or because its time is over.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Removed;
@@ -126,6 +142,8 @@ pub struct Read {
     pub epoch: Option<String>,
     /// How much the frame may carry, in bytes.
     pub max_bytes: usize,
+    /// Whether items say at which place they first came.
+    pub places: bool,
 }
 
 /// A frame, with what identifies it.
@@ -139,23 +157,10 @@ pub struct Page {
     pub frame: Frame,
 }
 
-/// All items in reading order, out of what is durable.
+/// All items, out of what is durable.
 #[derive(Message)]
-#[rtype(result = "Result<Snapshot, Error>")]
+#[rtype(result = "Result<Arc<Snapshot>, Error>")]
 pub struct ReadAll;
-
-/// All items in reading order.
-#[derive(Debug)]
-pub struct Snapshot {
-    /// The epoch of `seq`.
-    pub epoch: String,
-    /// The sequence number of the last change.
-    pub seq: u64,
-    /// The session's title; `None` before its first sync.
-    pub title: Option<String>,
-    /// The items.
-    pub items: Vec<(Key, Content)>,
-}
 
 // Between a share, its crowds, and the sessions of viewers.
 
@@ -165,7 +170,7 @@ pub struct CrowdId(pub(super) u64);
 
 /// To a crowd: a viewer comes.
 #[derive(Message)]
-#[rtype(result = "Result<Feed, Error>")]
+#[rtype(result = "Result<Joined, Error>")]
 pub struct Enter {
     /// The share.
     pub share: Addr<Share>,
@@ -175,14 +180,14 @@ pub struct Enter {
     pub viewer: Recipient<Notice>,
 }
 
-/// To a crowd: a viewer has gone.
+/// To a crowd: a viewer has gone, and is to be woken no more.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Leave(pub ViewerId);
 
-/// To a share: a crowd has one more viewer.
+/// To a share: a crowd brings one more viewer.
 #[derive(Message)]
-#[rtype(result = "Result<Feed, Error>")]
+#[rtype(result = "Result<Joined, Error>")]
 pub struct Join {
     /// The crowd.
     pub crowd: CrowdId,
@@ -190,10 +195,19 @@ pub struct Join {
     pub notices: Recipient<Notice>,
 }
 
-/// To a share: a crowd has one viewer less.
+/// What a viewer has who was let in.
+#[derive(Debug)]
+pub struct Joined {
+    /// Where it finds what is new.
+    pub feed: Feed,
+    /// It is counted for as long as this lives.
+    pub seat: Seat,
+}
+
+/// To a share: a viewer has left.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Left(pub CrowdId);
+pub struct SeatFreed;
 
 /// Asks for what a viewer does not have yet, and does not find in the feed.
 #[derive(Message)]
@@ -203,6 +217,8 @@ pub struct Pull {
     pub after: u64,
     /// The epoch of that position; `None` asks from the start.
     pub epoch: Option<ByteString>,
+    /// Whether items say at which place they first came.
+    pub places: bool,
 }
 
 /// What happens to a share, to its crowds and on to their viewers.

@@ -2,20 +2,25 @@
 //! such actors. Knows nothing of HTTP and WebSockets: a viewer is somebody who is sent notices.
 
 mod actor;
+mod audience;
 mod crowd;
 mod feed;
 mod frame;
 mod hub;
 mod messages;
-mod ready;
+#[allow(clippy::module_inception)] // The state machine of a share: what this room is about.
+mod share;
+mod snapshot;
 mod sweeper;
 
 pub use actor::{Share, ShareConfig};
+pub use audience::Seat;
 pub use crowd::{Crowd, Crowds, ViewerId};
 pub use feed::{Feed, News};
 pub use frame::{Frame, viewers_frame};
-pub use hub::{Directory, Hub};
+pub use hub::{Directory, Hub, Standing};
 pub use messages::{
-    Ack, Create, CrowdId, Delete, Enter, Goodbye, Idle, Join, Leave, Left, Look, NewShare, Notice, Open,
-    Page, Pull, Read, ReadAll, Shutdown, Snapshot, Summary, Sync,
+    Ack, Create, CrowdId, Delete, Deletion, Enter, Goodbye, Idle, Join, Joined, Leave, Look, NewShare,
+    Notice, Open, Page, Pull, Read, ReadAll, SeatFreed, Shutdown, Summary, Sync,
 };
+pub use snapshot::Snapshot;

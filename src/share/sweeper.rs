@@ -1,96 +1,211 @@
-//! Looks for shares whose time is over, and for those that were deleted beside this process.
+//! Ends shares whose time is over, has the content of deleted ones purged, and sends away who watches one that was
+//! deleted beside this process.
 //!
-//! It owns nothing: it tells a share to end, and the share deletes itself. One share at a time, and each in steps, so that
-//! syncs get their turn.
+//! A share ends for its readers at once on the word of the wall clock, which is undone when the clock comes right.
+//! Deleting it is not: that waits for the time that has passed for sure (`PassedTime`).
+//!
+//! What fails is logged and done in the next round; it keeps nothing else from being done.
 
-use std::time::Duration;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
-use actix::fut::wrap_future;
-use actix::prelude::*;
+use actix::ArbiterHandle;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::actor::ShareConfig;
 use super::hub::Directory;
-use super::messages::{End, Removed};
-use crate::clock::now_ms;
+use super::messages::Removed;
+use crate::clock::{PassedTime, now_ms};
 use crate::config::LiveLimits;
+use crate::metrics::METRICS;
+use crate::model::{Life, Lifetimes};
 use crate::store::{Store, StoreError};
 
 /// How often deleted shares are looked for: so long a viewer may go on watching what its operator has deleted.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How far back deleted shares are looked for, in milliseconds: a deletion may be committed a little after its time.
-const WATCH_BACK: i64 = 60_000;
+/// How often the clocks are looked at, to find a jump.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Shares that are looked at in one read.
 const PAGE: i64 = 1000;
 
-pub(super) struct Sweeper {
+/// How long the row of a deleted share is kept, in milliseconds: so long a repeated delete can be told from a wrong
+/// secret.
+const REMEMBERED_FOR: i64 = 365 * 24 * 3600 * 1000;
+
+/// By how much the time that has passed moves on until it is noted again, in milliseconds. After a crash so much is in
+/// doubt.
+const NOTE_EVERY: i64 = 60_000;
+
+/// Starts both of its tasks on an arbiter.
+pub(super) fn start(arbiter: &ArbiterHandle, store: Store, shares: Directory, config: ShareConfig) {
+    arbiter.spawn(watch(store.clone(), shares));
+    arbiter.spawn(Sweeper::new(store, config.limits).run(config.sweep_interval));
+}
+
+/// Sends the viewers of shares away that were deleted. These are followed by the numbers of their deletions, which
+/// depend on no clock.
+async fn watch(store: Store, shares: Directory) {
+    let mut ticks = interval(WATCH_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last = None;
+    loop {
+        ticks.tick().await;
+        // What fails is looked for again in a second.
+        let Some(after) = last else {
+            last = store.last_deletion().await.ok();
+            continue;
+        };
+        let mut after = after;
+        while let Ok(deletions) = store.deletions(after, PAGE).await
+            && deletions.last > after
+        {
+            for share in deletions.shares.iter().filter_map(|id| shares.if_open(id)) {
+                share.do_send(Removed);
+            }
+            after = deletions.last;
+        }
+        last = Some(after);
+    }
+}
+
+struct Sweeper {
     store: Store,
-    shares: Directory,
     limits: LiveLimits,
-    interval: Duration,
-    sweeping: bool,
+    /// `None` until the store has said what was noted.
+    passed: Option<PassedTime>,
+    noted: i64,
+    /// Each gives the number of its share.
+    purges: JoinSet<i64>,
+    /// Shares that are being purged, which another process that reads may hold up for long.
+    purging: HashSet<i64>,
+    /// Shares that the last sweep could not read.
+    damaged: Vec<i64>,
 }
 
 impl Sweeper {
-    pub(super) fn start(arbiter: &ArbiterHandle, store: Store, shares: Directory, config: ShareConfig) {
-        let (limits, interval) = (config.limits, config.sweep_interval);
-        Self::start_in_arbiter(arbiter, move |_| Self { store, shares, limits, interval, sweeping: false });
+    fn new(store: Store, limits: LiveLimits) -> Self {
+        let (purges, purging) = (JoinSet::new(), HashSet::new());
+        Self { store, limits, passed: None, noted: 0, purges, purging, damaged: Vec::new() }
     }
 
-    fn sweep(&mut self, ctx: &mut Context<Self>) {
-        if std::mem::replace(&mut self.sweeping, true) {
-            return;
+    async fn run(mut self, every: Duration) {
+        let (mut sweeps, mut looks) = (interval(every), interval(CLOCK_INTERVAL));
+        for ticks in [&mut sweeps, &mut looks] {
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
-        let swept = sweep(self.store.clone(), self.shares.clone(), self.limits.clone());
-        ctx.spawn(wrap_future::<_, Self>(swept).map(|swept, sweeper, _| {
-            sweeper.sweeping = false;
-            if let Err(error) = swept {
-                tracing::warn!(%error, "cannot look for shares whose time is over");
+        loop {
+            tokio::select! {
+                _ = sweeps.tick() => self.sweep().await,
+                _ = looks.tick() => self.look(),
             }
-        }));
+        }
     }
 
-    /// Viewers of shares that are gone are sent away.
-    fn watch(&mut self, ctx: &mut Context<Self>) {
-        let (store, shares) = (self.store.clone(), self.shares.clone());
-        ctx.spawn(wrap_future(async move {
-            // What fails is looked for again in a second.
-            for id in store.deleted_since(now_ms() - WATCH_BACK).await.unwrap_or_default() {
-                if let Some(share) = shares.if_open(&id) {
-                    share.do_send(Removed);
+    fn look(&mut self) {
+        if let Some(passed) = &mut self.passed {
+            passed.look(now_ms(), Instant::now());
+        }
+    }
+
+    async fn sweep(&mut self) {
+        said("purge deleted shares", self.purge_deleted().await);
+        said("count what the shares take", self.store.recount().await);
+        if self.passed.is_none() {
+            let noted = self.store.passed_time().await;
+            self.passed = noted.ok().map(|noted| PassedTime::new(now_ms(), Instant::now(), noted));
+        }
+        said("end shares whose time is over", self.end_in_time().await);
+        said("forget deleted shares", self.forget().await);
+        said("note the time that has passed", self.note().await);
+    }
+
+    /// Purges what a crash or an operator's command left.
+    async fn purge_deleted(&mut self) -> Result<(), StoreError> {
+        let mut after = 0;
+        loop {
+            let unpurged = self.store.unpurged(after, PAGE).await?;
+            let Some(&last) = unpurged.last() else { return Ok(()) };
+            for num in unpurged {
+                self.purge(num);
+            }
+            after = last;
+        }
+    }
+
+    /// Has a share purged, unless it is being purged.
+    fn purge(&mut self, num: i64) {
+        while let Some(Ok(purged)) = self.purges.try_join_next() {
+            self.purging.remove(&purged);
+        }
+        if self.purging.insert(num) {
+            let store = self.store.clone();
+            self.purges.spawn(async move {
+                said("purge a deleted share", store.purge(num).await);
+                num
+            });
+        }
+    }
+
+    async fn end_in_time(&mut self) -> Result<(), StoreError> {
+        let (mut after, mut damaged) = (0, Vec::new());
+        let mut failed = Ok(());
+        loop {
+            let page = self.store.heads(after, PAGE).await?;
+            let Some(last) = page.last else { break };
+            after = last;
+            damaged.extend(page.damaged);
+            self.look();
+            let Some(passed) = &self.passed else { break };
+            let (now, lifetimes) = (passed.wall(), self.limits.get().lifetimes());
+            let over = page.heads.iter().filter(|head| is_over(&head.life, &lifetimes, passed));
+            for (num, updated_at) in over.map(|head| (head.num, head.life.updated_at)).collect::<Vec<_>>() {
+                match self.store.mark_expired(num, updated_at, now).await {
+                    Ok(true) => {
+                        METRICS.expired.inc();
+                        self.purge(num);
+                    }
+                    Ok(false) => {}
+                    Err(error) => failed = Err(error),
                 }
             }
-        }));
-    }
-}
-
-impl Actor for Sweeper {
-    type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        self.sweep(ctx);
-        ctx.run_interval(self.interval, Self::sweep);
-        ctx.run_interval(WATCH_INTERVAL, Self::watch);
-    }
-}
-
-async fn sweep(store: Store, shares: Directory, limits: LiveLimits) -> Result<(), StoreError> {
-    for num in store.unpurged().await? {
-        store.purge(num).await?;
-    }
-    store.recount().await?;
-    let mut after = 0;
-    loop {
-        let heads = store.heads(after, PAGE).await?;
-        let Some(last) = heads.last() else { return Ok(()) };
-        after = last.num;
-        for head in &heads {
-            if head.life.ended(&limits.get().lifetimes, now_ms())
-                && let Err(error) = shares.ask(&head.id, || End).await
-            {
-                tracing::warn!(share = ?head.id, %error, "cannot delete a share whose time is over");
-            }
         }
+        if damaged != self.damaged {
+            tracing::error!(nums = ?damaged, "shares cannot be read, and never end by themselves");
+            self.damaged = damaged;
+        }
+        failed
+    }
+
+    async fn forget(&self) -> Result<(), StoreError> {
+        let Some(passed) = &self.passed else { return Ok(()) };
+        let before = passed.surely().saturating_sub(REMEMBERED_FOR);
+        while self.store.forget(before, PAGE).await? > 0 {}
+        Ok(())
+    }
+
+    async fn note(&mut self) -> Result<(), StoreError> {
+        let Some(passed) = &self.passed else { return Ok(()) };
+        // Also when it went back: then what was noted was never true.
+        if passed.surely().abs_diff(self.noted) >= NOTE_EVERY.unsigned_abs() {
+            self.store.set_passed_time(passed.surely()).await?;
+            self.noted = passed.surely();
+        }
+        Ok(())
+    }
+}
+
+/// Whether a share's time is over for sure.
+fn is_over(life: &Life, lifetimes: &Lifetimes, passed: &PassedTime) -> bool {
+    life.ended(lifetimes, passed.surely())
+        || passed.is_steady_since(life.created_at) && life.ended(lifetimes, passed.wall())
+}
+
+/// Logs what failed.
+fn said(what: &'static str, result: Result<(), StoreError>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "cannot {what}");
     }
 }

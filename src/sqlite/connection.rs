@@ -1,6 +1,6 @@
 //! Opening a database: its files and their modes, pragmas, migrations.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -54,12 +54,25 @@ pub enum StartupError {
     Thread(std::io::Error),
 }
 
-/// Makes a directory that its owner alone can enter. One that exists is left as it is.
+/// Makes a directory that its owner alone can enter.
 ///
 /// # Errors
-/// When it cannot be made.
+/// When it cannot be made, or it exists and others can enter it.
 pub fn private_dir(dir: &Path) -> Result<(), PathError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))?;
+    check_private(dir)
+}
+
+/// Refuses a directory or a file that others than its owner can use.
+///
+/// # Errors
+/// When they can, or it is not there.
+pub fn check_private(path: &Path) -> Result<(), PathError> {
+    let metadata = fs::metadata(path).map_err(at(path))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    let wanted = if metadata.is_dir() { 0o700 } else { 0o600 };
+    let of_others = mode & 0o077;
+    if of_others == 0 { Ok(()) } else { Err(PathError::Exposed { path: path.to_owned(), mode, wanted }) }
 }
 
 /// Takes a directory for this process, until the file is closed.
@@ -97,7 +110,7 @@ pub fn open_and_migrate(
     private_file(path)?;
     for side in ["-wal", "-shm"].map(|suffix| beside(path, suffix)) {
         if side.exists() {
-            fs::set_permissions(&side, Permissions::from_mode(0o600)).map_err(at(&side))?;
+            check_private(&side)?;
         }
     }
     let refused = |reason: String| StartupError::Database { path: path.to_owned(), reason };
@@ -257,7 +270,7 @@ pub fn open(path: &Path) -> Result<SqliteConnection, String> {
 /// Opens a file that its owner alone can read, and makes it when there is none.
 ///
 /// # Errors
-/// When it cannot be opened.
+/// When it cannot be opened, or it exists and others can read it.
 pub fn private_file(path: &Path) -> Result<File, PathError> {
     let file = OpenOptions::new()
         .read(true)
@@ -267,19 +280,37 @@ pub fn private_file(path: &Path) -> Result<File, PathError> {
         .mode(0o600)
         .open(path)
         .map_err(at(path))?;
-    file.set_permissions(Permissions::from_mode(0o600)).map_err(at(path))?;
+    check_private(path)?;
     Ok(file)
 }
 
 /// Says of which path an error is.
 pub fn at(path: &Path) -> impl FnOnce(std::io::Error) -> PathError + use<'_> {
-    |source| PathError { path: path.to_owned(), source }
+    |source| PathError::Io { path: path.to_owned(), source }
 }
 
-/// A path that could not be used, and why.
+/// Why a path cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{path}: {source}", path = .path.display())]
-pub struct PathError {
-    path: PathBuf,
-    source: io::Error,
+pub enum PathError {
+    /// The system refused.
+    #[error("{path}: {source}", path = .path.display())]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Others can use what must be its owner's alone.
+    #[error(
+        "{path}: others can read what is here (mode {mode:03o}): run `chmod {wanted:03o} {path}`",
+        path = .path.display()
+    )]
+    Exposed {
+        /// The path.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+        /// The mode that it should have.
+        wanted: u32,
+    },
 }

@@ -3,6 +3,7 @@
 //! its failure is its own; savepoints would do that too, and cost every job of every group two statements.
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,8 @@ use diesel::sqlite::SqliteConnection;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use super::connection::{BUSY_TIMEOUT, StartupError, checkpoint, set_busy_timeout};
+use super::connection::{StartupError, checkpoint, set_busy_timeout};
+use super::erasure::Erasure;
 
 /// Jobs that wait for the writer.
 const QUEUE: usize = 4096;
@@ -26,11 +28,17 @@ const GROUP_JOBS: usize = 1024;
 /// Bytes in one transaction, after which the group is closed.
 const GROUP_BYTES: usize = 16 << 20;
 
-/// How long emptying the log waits for readers to end.
-const LOG_WAIT: Duration = Duration::from_millis(300);
+/// How long after a delete the log is emptied when nobody waits for that.
+const EMPTY_LATER: Duration = Duration::from_secs(1);
 
-/// How long after that it is tried again.
-const LOG_RETRY: Duration = Duration::from_secs(1);
+/// How long after a reader was in the way emptying the log is tried again; then twice as long after each time.
+const EMPTY_AGAIN: Duration = Duration::from_millis(10);
+
+/// The longest time between two tries. A try takes a few milliseconds, in which nobody writes.
+const EMPTY_AGAIN_MAX: Duration = Duration::from_secs(1);
+
+/// How long the end of the writer waits for readers, to leave one file behind.
+const CLOSE_WAIT: Duration = Duration::from_millis(300);
 
 /// Why nothing was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -70,8 +78,12 @@ pub struct Writer {
 
 enum Message {
     Job(Box<dyn Job>),
+    /// Who waits until the log holds nothing that was deleted.
+    Emptied(Waiter),
     Close,
 }
+
+type Waiter = oneshot::Sender<Result<(), WriteError>>;
 
 /// One thing to write. Answered after the commit.
 trait Job: Send {
@@ -115,22 +127,26 @@ where
 }
 
 impl Writer {
-    /// Starts the thread. It keeps `lock` for as long as it writes, and tells `about` each commit.
+    /// Starts the thread, for a connection to the database at `path`. The log is emptied first: a crash may have left
+    /// deleted content in it. The thread keeps `lock` for as long as it writes, and tells `about` each commit.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub fn start(
-        connection: SqliteConnection,
+        mut connection: SqliteConnection,
+        path: &Path,
         lock: File,
         about: impl Fn(Commit) + Send + 'static,
     ) -> Result<Self, StartupError> {
         let (jobs, queue) = sync_channel(QUEUE);
         let waiting = Arc::new(AtomicUsize::new(0));
         let taken = waiting.clone();
+        let mut emptying = Emptying::new(Erasure::new(path));
+        emptying.attempt(&mut connection);
         let thread = std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || {
-                run(connection, &queue, &taken, &about);
+                run(connection, &queue, &taken, &about, emptying);
                 drop(lock);
             })
             .map_err(StartupError::Thread)?;
@@ -152,12 +168,19 @@ impl Writer {
         self.send(bytes, false, perform)
     }
 
-    /// Like `submit`, for a job that deletes: when it is done, what was deleted is no longer in the log either.
+    /// Like `submit`, for a job that deletes what must not be found on the disk later: the log is emptied soon after.
     pub fn erase<R: Send + 'static>(
         &self,
         perform: impl Fn(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
     ) -> BoxFuture<'static, Result<R, WriteError>> {
         self.send(0, true, perform)
+    }
+
+    /// Done when nothing stands in the log any more of what jobs before this call erased. Readers of other processes
+    /// can keep it there for as long as they like.
+    pub fn log_emptied(&self) -> BoxFuture<'static, Result<(), WriteError>> {
+        let (done, answer) = oneshot::channel();
+        self.hand_over(Message::Emptied(done), answer)
     }
 
     fn send<R: Send + 'static>(
@@ -168,13 +191,21 @@ impl Writer {
     ) -> BoxFuture<'static, Result<R, WriteError>> {
         let (done, answer) = oneshot::channel();
         let call = Call { perform, result: None, done, bytes, erases };
+        self.hand_over(Message::Job(Box::new(call)), answer)
+    }
+
+    fn hand_over<R: Send + 'static>(
+        &self,
+        message: Message,
+        answer: oneshot::Receiver<Result<R, WriteError>>,
+    ) -> BoxFuture<'static, Result<R, WriteError>> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        let sent = self.jobs.try_send(Message::Job(Box::new(call))).inspect_err(|_| {
+        let sent = self.jobs.try_send(message).map_err(|error| {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
-        });
-        let sent = sent.map_err(|error| match error {
-            TrySendError::Full(_) => WriteError::Busy,
-            TrySendError::Disconnected(_) => WriteError::Unavailable,
+            match error {
+                TrySendError::Full(_) => WriteError::Busy,
+                TrySendError::Disconnected(_) => WriteError::Unavailable,
+            }
         });
         Box::pin(async move {
             sent?;
@@ -198,80 +229,118 @@ fn run(
     queue: &Receiver<Message>,
     waiting: &AtomicUsize,
     about: &impl Fn(Commit),
+    mut emptying: Emptying,
 ) {
     let mut open = true;
-    // When the log is to be emptied, because a reader was in the way before.
-    let mut unemptied: Option<Instant> = None;
     while open {
-        let mut group = Vec::new();
-        let mut bytes = 0;
-        let mut next = match unemptied {
-            None => queue.recv().ok(),
+        let mut next = match emptying.due {
+            None => Some(queue.recv().unwrap_or(Message::Close)),
             Some(at) => match queue.recv_timeout(at.saturating_duration_since(Instant::now())) {
                 Err(RecvTimeoutError::Timeout) => None,
                 message => Some(message.unwrap_or(Message::Close)),
             },
         };
-        if next.is_none() && unemptied.is_some() {
-            unemptied = empty_log(&mut connection);
-            continue;
-        }
-        loop {
-            match next {
-                Some(Message::Job(job)) => {
+        let (mut group, mut waiters, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while let Some(message) = next {
+            match message {
+                Message::Job(job) => {
                     bytes += job.bytes();
                     group.push(job);
                 }
-                Some(Message::Close) | None => {
+                Message::Emptied(waiter) => waiters.push(waiter),
+                Message::Close => {
                     open = false;
                     break;
                 }
             }
-            if group.len() >= GROUP_JOBS || bytes >= GROUP_BYTES {
-                break;
-            }
-            let Ok(message) = queue.try_recv() else { break };
-            next = Some(message);
+            let full = group.len() + waiters.len() >= GROUP_JOBS || bytes >= GROUP_BYTES;
+            next = if full { None } else { queue.try_recv().ok() };
         }
-        waiting.fetch_sub(group.len(), Ordering::Relaxed);
-        commit(&mut connection, group, about, &mut unemptied);
-        if unemptied.is_some_and(|at| at <= Instant::now()) {
-            unemptied = empty_log(&mut connection);
+        waiting.fetch_sub(group.len() + waiters.len(), Ordering::Relaxed);
+        if commit(&mut connection, group, about) {
+            emptying.erased();
+        }
+        for waiter in waiters {
+            emptying.wait(waiter);
+        }
+        if emptying.due.is_some_and(|at| at <= Instant::now()) {
+            emptying.attempt(&mut connection);
         }
     }
-    if let Err(error) = connection.batch_execute("PRAGMA optimize").and_then(|()| checkpoint(&mut connection))
-    {
+    let ended = set_busy_timeout(&mut connection, CLOSE_WAIT)
+        .and_then(|()| connection.batch_execute("PRAGMA optimize"))
+        .and_then(|()| checkpoint(&mut connection));
+    if let Err(error) = ended {
         tracing::warn!(%error, "cannot checkpoint the database at its end");
     }
 }
 
-/// Writes a group in one transaction and answers each of its jobs.
-fn commit(
-    connection: &mut SqliteConnection,
-    mut group: Vec<Box<dyn Job>>,
-    about: &impl Fn(Commit),
-    unemptied: &mut Option<Instant>,
-) {
+/// Writes a group in one transaction, answers each of its jobs, and tells whether one of them erased something.
+fn commit(connection: &mut SqliteConnection, mut group: Vec<Box<dyn Job>>, about: &impl Fn(Commit)) -> bool {
     if group.is_empty() {
-        return;
+        return false;
     }
     let began = Instant::now();
     let committed = connection
         .immediate_transaction(|connection| group.iter_mut().try_for_each(|job| job.perform(connection)));
     if committed.is_err() && group.len() > 1 {
         // One of them is at fault, or the disk is full for all of them but not for each.
-        for job in group {
-            commit(connection, vec![job], about, unemptied);
-        }
-        return;
+        return group.into_iter().fold(false, |erased, job| commit(connection, vec![job], about) | erased);
     }
     about(Commit { jobs: group.len(), took: began.elapsed(), done: committed.is_ok() });
-    if group.iter().any(|job| job.erases()) {
-        *unemptied = empty_log(connection);
-    }
+    let erased = committed.is_ok() && group.iter().any(|job| job.erases());
     let committed = committed.map_err(|error| refusal(&error));
     for job in group {
         job.answer(committed);
+    }
+    erased
+}
+
+/// Has the log emptied after deletes: at once when somebody waits for it, and again at growing distances while readers
+/// are in the way.
+struct Emptying {
+    erasure: Erasure,
+    /// When it is tried; `None` when there is nothing to do.
+    due: Option<Instant>,
+    /// How long the last pause was; zero when no reader was in the way.
+    pause: Duration,
+    waiters: Vec<Waiter>,
+}
+
+impl Emptying {
+    fn new(erasure: Erasure) -> Self {
+        Self { erasure, due: None, pause: Duration::ZERO, waiters: Vec::new() }
+    }
+
+    /// Something was erased: it stands in the log now.
+    fn erased(&mut self) {
+        self.erasure.begin();
+        self.due = self.due.or_else(|| Some(Instant::now() + EMPTY_LATER));
+    }
+
+    fn wait(&mut self, waiter: Waiter) {
+        self.waiters.push(waiter);
+        // While a reader is in the way a new waiter makes no difference: each try costs all who write some time.
+        if self.pause.is_zero() {
+            self.due = Some(Instant::now());
+        }
+    }
+
+    fn attempt(&mut self, connection: &mut SqliteConnection) {
+        match self.erasure.attempt(connection) {
+            Ok(true) => {
+                (self.due, self.pause) = (None, Duration::ZERO);
+                for waiter in self.waiters.drain(..) {
+                    // Who waited may have gone.
+                    let _ = waiter.send(Ok(()));
+                }
+                return;
+            }
+            Ok(false) => tracing::debug!("a reader keeps deleted content in the write-ahead log"),
+            Err(error) => tracing::error!(%error, "cannot empty the write-ahead log after a delete"),
+        }
+        self.pause = (self.pause * 2).clamp(EMPTY_AGAIN, EMPTY_AGAIN_MAX);
+        self.due = Some(Instant::now() + self.pause);
     }
 }
 
@@ -282,16 +351,4 @@ fn refusal(error: &diesel::result::Error) -> WriteError {
     tracing::error!(%error, "cannot write to the database");
     // Diesel has no kind for this; the words are SQLite's own.
     if error.to_string().contains("disk is full") { WriteError::Full } else { WriteError::Unavailable }
-}
-
-/// Deleted content stands in the log until the log is emptied. A reader can be in the way, for as long as one load or one backup
-/// takes: then this gives the time at which to try again. Everybody who writes waits meanwhile, so it does not wait for long.
-fn empty_log(connection: &mut SqliteConnection) -> Option<Instant> {
-    let emptied = set_busy_timeout(connection, LOG_WAIT).and_then(|()| checkpoint(connection));
-    match set_busy_timeout(connection, BUSY_TIMEOUT).and(emptied) {
-        Ok(true) => return None,
-        Ok(false) => tracing::debug!("a reader keeps deleted content in the write-ahead log"),
-        Err(error) => tracing::error!(%error, "cannot checkpoint after a delete"),
-    }
-    Some(Instant::now() + LOG_RETRY)
 }

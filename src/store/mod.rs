@@ -14,17 +14,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use tokio::sync::Semaphore;
 
 pub use operator::{Contents, Filter, Kind, Operator, OperatorError, ShareRecord, Sort, Stats};
-pub use queries::{NewShare, ShareHead, StoredShare, Write};
-pub use restore::{Backup, RestoreError, Restored, check, restore};
+pub use queries::{Deletions, Heads, NewShare, ShareHead, StoredHead, StoredShare, Write};
+pub use restore::{Backup, DeletedSince, RestoreError, Restored, check, restore};
 pub use room::{NoRoom, Sizes};
 pub use tokens::{CreateToken, NewToken};
 
+use crate::clock::now_ms;
 use crate::config::Limits;
 use crate::metrics::METRICS;
 use crate::model::{Life, SecretHash, ShareId};
 use crate::sqlite::{self, BeforeMigration, Commit, StartupError, WriteError, Writer};
+use queries::{Created, PurgeStep};
 use reader::Readers;
 use room::Room;
 
@@ -39,14 +42,19 @@ pub struct Store {
     writer: Writer,
     readers: Readers,
     room: Arc<Room>,
+    /// Steps of purges take turns, so that many deletes at once hold syncs up no more than one.
+    purge_steps: Arc<Semaphore>,
 }
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The writer's queue is full. Nothing was written.
-    #[error("the writer is behind")]
+    /// The writer's queue is full, or too many reads wait. Nothing was done.
+    #[error("the store is behind")]
     Busy,
+    /// The share's token has as many shares as it may have. Nothing was written.
+    #[error("the token has as many shares as it may have")]
+    TooManyShares,
     /// The share was deleted meanwhile, beside this process. Nothing was written.
     #[error("the share was deleted")]
     Gone,
@@ -68,9 +76,10 @@ impl Store {
         let used = queries::total_size(&mut connection)
             .map_err(|error| StartupError::Database { path: path.clone(), reason: error.to_string() })?;
         Ok(Self {
-            writer: Writer::start(connection, lock, count)?,
+            writer: Writer::start(connection, &path, lock, count)?,
             readers: Readers::open(&path)?,
             room: Arc::new(Room::new(data_dir, used)),
+            purge_steps: Arc::new(Semaphore::new(1)),
         })
     }
 
@@ -97,7 +106,12 @@ impl Store {
 
     /// Stores a new share, empty.
     pub async fn create(&self, share: NewShare) -> Result<(), StoreError> {
-        Ok(self.writer.submit(0, move |connection| queries::create(connection, &share)).await?)
+        let bytes = queries::SHARE_OVERHEAD + i64::try_from(share.session_id.len()).unwrap_or(i64::MAX);
+        match self.writer.submit(0, move |connection| queries::create(connection, &share)).await? {
+            Created::Yes => self.room.grown(bytes),
+            Created::TooManyOfToken => return Err(StoreError::TooManyShares),
+        }
+        Ok(())
     }
 
     /// Stores what a batch changed.
@@ -110,19 +124,47 @@ impl Store {
         Ok(())
     }
 
-    /// Takes a share's content away, in steps between which others write. When this is answered, its bytes are no longer in
-    /// the database or its log. What a crash leaves of it is found by `unpurged`.
-    pub async fn delete(&self, num: i64, at: i64) -> Result<(), StoreError> {
-        self.writer.submit(0, move |connection| queries::mark_deleted(connection, num, at)).await?;
-        self.purge(num).await
+    /// Ends a share for everybody, for good: when this is answered it is deleted, whatever happens. Its content goes
+    /// by `purge`. Nothing happens to one that is deleted already. `at` is now, in milliseconds since 1970.
+    pub async fn mark_deleted(&self, num: i64, at: i64) -> Result<(), StoreError> {
+        Ok(self.writer.submit(0, move |connection| queries::mark_deleted(connection, num, at)).await?)
     }
 
-    /// Takes away what is left of a deleted share's content.
+    /// `mark_deleted` for a share whose time is over, unless it was changed since `updated_at`. Tells whether it is
+    /// deleted now.
+    pub async fn mark_expired(&self, num: i64, updated_at: i64, at: i64) -> Result<bool, StoreError> {
+        let job = move |connection: &mut _| queries::mark_expired(connection, num, updated_at, at);
+        Ok(self.writer.submit(0, job).await?)
+    }
+
+    /// Takes the content of a deleted share away, in steps between which others write. When this is answered, its
+    /// bytes are in the database no more, nor in its log, and will not be after a power failure. That takes as long as
+    /// other processes read what is in the log. It may be called again at any time, by anybody; what a crash leaves is
+    /// found by `unpurged`.
     pub async fn purge(&self, num: i64) -> Result<(), StoreError> {
-        while self.writer.submit(0, move |connection| queries::purge(connection, num)).await? {}
-        let freed = self.writer.erase(move |connection| queries::mark_purged(connection, num)).await?;
+        if !self.readers.read(move |connection| queries::is_to_purge(connection, num)).await? {
+            return Ok(());
+        }
+        while self.purge_step(num).await? == PurgeStep::More {}
+        self.writer.log_emptied().await?;
+        // This commit also puts the log's new length on the disk.
+        let at = now_ms();
+        let freed =
+            self.writer.submit(0, move |connection| queries::mark_purged(connection, num, at)).await?;
         self.room.grown(i64::try_from(freed).map_or(i64::MIN, i64::saturating_neg));
         Ok(())
+    }
+
+    /// Reads a share's record.
+    pub async fn head(&self, id: &ShareId) -> Result<Option<StoredHead>, StoreError> {
+        let id = id.clone();
+        self.readers.read(move |connection| queries::head(connection, &id)).await
+    }
+
+    async fn purge_step(&self, num: i64) -> Result<PurgeStep, StoreError> {
+        // It is never closed.
+        let _turn = self.purge_steps.acquire().await;
+        Ok(self.writer.erase(move |connection| queries::purge(connection, num)).await?)
     }
 
     /// Reads a share with all that is stored of it, or what is left of one that was deleted, or of which `ended` says that
@@ -133,26 +175,47 @@ impl Store {
         ended: impl Fn(Life) -> bool + Send + 'static,
     ) -> Result<Option<StoredShare>, StoreError> {
         let id = id.clone();
-        self.readers.read(move |connection| queries::load(connection, &id, ended)).await
+        self.readers.load(move |connection| queries::load(connection, &id, ended)).await
     }
 
     /// Some shares that are not deleted, those with the lowest numbers above `after`.
-    pub async fn heads(&self, after: i64, limit: i64) -> Result<Vec<ShareHead>, StoreError> {
+    pub async fn heads(&self, after: i64, limit: i64) -> Result<Heads, StoreError> {
         self.readers.read(move |connection| queries::heads(connection, after, limit)).await
     }
 
-    /// Shares that were deleted at `since` or later, by whomever.
-    pub async fn deleted_since(&self, since: i64) -> Result<Vec<ShareId>, StoreError> {
-        self.readers.read(move |connection| queries::deleted_since(connection, since)).await
+    /// The number of the last deletion, by whomever.
+    pub async fn last_deletion(&self) -> Result<i64, StoreError> {
+        self.readers.read(queries::last_deletion).await
     }
 
-    /// Deleted shares of which there is still content.
-    pub async fn unpurged(&self) -> Result<Vec<i64>, StoreError> {
-        self.readers.read(queries::unpurged).await
+    /// Some shares that were deleted, by whomever, after the deletion of the number `after`.
+    pub async fn deletions(&self, after: i64, limit: i64) -> Result<Deletions, StoreError> {
+        self.readers.read(move |connection| queries::deletions(connection, after, limit)).await
     }
 
-    /// The token that somebody presents, and how many shares of it there are.
-    pub async fn token(&self, hash: SecretHash) -> Result<Option<(CreateToken, i64)>, StoreError> {
+    /// Some deleted shares of which there may still be content, those with the lowest numbers above `after`.
+    pub async fn unpurged(&self, after: i64, limit: i64) -> Result<Vec<i64>, StoreError> {
+        self.readers.read(move |connection| queries::unpurged(connection, after, limit)).await
+    }
+
+    /// Forgets some shares that were deleted before a time, in milliseconds since 1970; gives how many. Then nobody
+    /// can tell any more that they ever were.
+    pub async fn forget(&self, before: i64, limit: i64) -> Result<usize, StoreError> {
+        Ok(self.writer.submit(0, move |connection| queries::forget(connection, before, limit)).await?)
+    }
+
+    /// The time that has passed for sure, as it was noted last, in milliseconds since 1970.
+    pub async fn passed_time(&self) -> Result<Option<i64>, StoreError> {
+        self.readers.read(queries::passed_time).await
+    }
+
+    /// Notes which time has passed for sure.
+    pub async fn set_passed_time(&self, at: i64) -> Result<(), StoreError> {
+        Ok(self.writer.submit(0, move |connection| queries::set_passed_time(connection, at)).await?)
+    }
+
+    /// The token that somebody presents.
+    pub async fn token(&self, hash: SecretHash) -> Result<Option<CreateToken>, StoreError> {
         self.readers.read(move |connection| tokens::find(connection, &hash)).await
     }
 

@@ -3,6 +3,7 @@
 //! What is deleted here is found by the server within a second, because it looks.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::dsl::{count_star, sql};
@@ -11,15 +12,22 @@ use diesel::sql_types::{BigInt, Integer, Text};
 use diesel::sqlite::SqliteConnection;
 use serde::Serialize;
 
+use super::queries::PurgeStep;
 use super::room::Room;
 use super::schema::{create_tokens, share_data, shares};
 use super::tokens::{self, CreateToken, NewToken};
 use super::{DATABASE, MIGRATIONS, queries};
 use crate::model::Key;
-use crate::sqlite::{self, StartupError};
+use crate::sqlite::{self, Erasure, StartupError};
 
 /// Characters that have to be known of an id before a share is looked for by its start.
 const MIN_ID_START: usize = 4;
+
+/// How long a command waits for readers of other processes before it leaves the rest of erasing to the server.
+const ERASE_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long after a reader was in the way it tries again.
+const ERASE_PAUSE: Duration = Duration::from_millis(50);
 
 /// The data, in an operator's hands.
 pub struct Operator {
@@ -176,6 +184,9 @@ impl Operator {
         if !path.is_file() {
             return Err(OperatorError::NoDatabase(data_dir.to_owned()));
         }
+        for private in [data_dir, &path] {
+            sqlite::check_private(private).map_err(StartupError::from)?;
+        }
         let connection = sqlite::open_migrated(&path, &MIGRATIONS)?;
         Ok(Self { connection, data_dir: data_dir.to_owned() })
     }
@@ -265,14 +276,31 @@ impl Operator {
         })
     }
 
-    /// Deletes a share for good: when this returns its bytes are no longer in the database, unless a reader was in the way,
-    /// and then not after the next checkpoint.
-    pub fn delete(&mut self, share: &ShareRecord, at: i64) -> Result<(), OperatorError> {
+    /// Deletes a share for good. It has ended for everybody when this returns, and `true` says that its bytes are no
+    /// longer in the database or its log; else another process reads what is there, and the server goes on erasing
+    /// when that ends.
+    pub fn delete(&mut self, share: &ShareRecord, at: i64) -> Result<bool, OperatorError> {
         let num = share.num;
         self.write(|connection| queries::mark_deleted(connection, num, at))?;
-        while self.write(|connection| queries::purge(connection, num))? {}
-        self.write(|connection| queries::mark_purged(connection, num))?;
-        Ok(sqlite::checkpoint(&mut self.connection).map(|_| ())?)
+        while self.write(|connection| queries::purge(connection, num))? == PurgeStep::More {}
+        let gone = self.erase()?;
+        if gone {
+            self.write(|connection| queries::mark_purged(connection, num, at))?;
+        }
+        Ok(gone)
+    }
+
+    /// Gets what was deleted out of the log, and tells whether that is done.
+    fn erase(&mut self) -> Result<bool, OperatorError> {
+        let mut erasure = Erasure::new(&self.data_dir.join(DATABASE));
+        let until = Instant::now() + ERASE_WITHIN;
+        while !erasure.attempt(&mut self.connection)? {
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+            std::thread::sleep(ERASE_PAUSE);
+        }
+        Ok(true)
     }
 
     fn write<T>(
@@ -319,7 +347,8 @@ impl Operator {
     /// Gives what deleted shares took back to the disk. Writes of a server wait meanwhile.
     pub fn vacuum(&mut self) -> Result<(), OperatorError> {
         self.connection.batch_execute("VACUUM")?;
-        Ok(sqlite::checkpoint(&mut self.connection).map(|_| ())?)
+        // The file becomes smaller when the log is in it. A reader that is in the way puts that off.
+        self.erase().map(|_| ())
     }
 
     /// Copies the database to a file that must not exist, as it is now: syncs go on meanwhile.

@@ -1,13 +1,15 @@
 //! Every statement that touches the tables.
 
-use diesel::dsl::sql;
+use diesel::connection::DefaultLoadingMode;
+use diesel::dsl::{max, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable};
 use diesel::sqlite::SqliteConnection;
 use diesel::upsert::excluded;
 use serde_json::value::RawValue;
 
-use super::schema::{checks, share_data, shares};
+use super::schema::{checks, create_tokens, passed_time, share_data, shares};
+use super::tokens;
 use crate::model::{Content, Key, Life, Row, SecretHash, ShareId};
 
 /// A share to be created.
@@ -29,6 +31,7 @@ pub struct NewShare {
 }
 
 /// What a batch changed in one share.
+#[derive(Debug, Clone)]
 pub struct Write {
     /// The share.
     pub num: i64,
@@ -58,27 +61,90 @@ pub struct StoredShare {
     pub life: Life,
     /// Whether it was deleted.
     pub deleted: bool,
-    /// Its items and tombstones; none when it was deleted or its time is over.
+    /// Its items and tombstones, in the order in which they first came; none when it was deleted or its time is over.
     pub rows: Vec<Row>,
+}
+
+/// A share's record, without its content.
+#[derive(Debug, Clone)]
+pub struct StoredHead {
+    /// Its number in the database.
+    pub num: i64,
+    /// Its id.
+    pub id: ShareId,
+    /// What is kept of its secret.
+    pub secret_hash: SecretHash,
+    /// Bytes of its items.
+    pub size: u64,
+    /// What says when it ends.
+    pub life: Life,
+    /// Whether it was deleted.
+    pub deleted: bool,
 }
 
 /// A share that is not deleted, without its content.
 pub struct ShareHead {
     /// Its number in the database.
     pub num: i64,
-    /// Its id.
-    pub id: ShareId,
     /// What says when it ends.
     pub life: Life,
 }
 
+/// Some shares that are not deleted, in the order of their numbers.
+pub struct Heads {
+    /// The shares.
+    pub heads: Vec<ShareHead>,
+    /// The highest number that was looked at; `None` when there was none.
+    pub last: Option<i64>,
+    /// The numbers of those that were left out, because they cannot be read.
+    pub damaged: Vec<i64>,
+}
+
+/// Shares that were deleted, in the order of their deletions.
+pub struct Deletions {
+    /// The shares, but for those whose ids cannot be read.
+    pub shares: Vec<ShareId>,
+    /// The number of the last of these deletions; that from which they were asked for when there was none.
+    pub last: i64,
+}
+
+/// What became of a share to be created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Created {
+    Yes,
+    /// Its token has as many shares as it may have.
+    TooManyOfToken,
+}
+
+/// How far a purge is after one of its steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PurgeStep {
+    /// There is more to delete.
+    More,
+    /// All is deleted from the database. It may stand in the log.
+    RowsGone,
+}
+
 /// Rows that one step of a purge deletes at the most, so that syncs get their turn.
-const PURGE_ROWS: i64 = 500;
+const PURGE_ROWS: usize = 4000;
 
 /// Bytes after which a step of a purge ends.
 const PURGE_BYTES: i64 = 4 << 20;
 
-pub(super) fn create(connection: &mut SqliteConnection, share: &NewShare) -> QueryResult<()> {
+/// What a share takes beside its items and the id of its session, in bytes: its row and its places in the indexes.
+pub(super) const SHARE_OVERHEAD: i64 = 512;
+
+pub(super) fn create(connection: &mut SqliteConnection, share: &NewShare) -> QueryResult<Created> {
+    // In the transaction of the insert, so that creates at the same time do not pass the limit together.
+    if let Some(token) = share.token {
+        let limit = create_tokens::table.find(token).select(create_tokens::max_shares);
+        let limit: Option<i64> = limit.first(connection)?;
+        if let Some(limit) = limit
+            && tokens::count_shares(connection, token)? >= limit
+        {
+            return Ok(Created::TooManyOfToken);
+        }
+    }
     diesel::insert_into(shares::table)
         .values((
             shares::id.eq(share.id.as_str()),
@@ -91,7 +157,7 @@ pub(super) fn create(connection: &mut SqliteConnection, share: &NewShare) -> Que
             shares::token_num.eq(share.token),
         ))
         .execute(connection)?;
-    Ok(())
+    Ok(Created::Yes)
 }
 
 pub(super) fn write(connection: &mut SqliteConnection, write: &Write) -> QueryResult<()> {
@@ -127,20 +193,49 @@ pub(super) fn write(connection: &mut SqliteConnection, write: &Write) -> QueryRe
 
 /// Ends a share for everybody. Its content goes by `purge`, step by step.
 pub(super) fn mark_deleted(connection: &mut SqliteConnection, num: i64, at: i64) -> QueryResult<()> {
+    let deletion = last_deletion(connection)? + 1;
     diesel::update(shares::table.find(num).filter(shares::deleted_at.is_null()))
-        .set((shares::deleted_at.eq(at), shares::session_id.eq("")))
+        .set((shares::deleted_at.eq(at), shares::deletion.eq(deletion), shares::session_id.eq("")))
         .execute(connection)
         .map(|_| ())
 }
 
-/// Deletes some of a deleted share's content, and tells whether there is more.
-pub(super) fn purge(connection: &mut SqliteConnection, num: i64) -> QueryResult<bool> {
+/// `mark_deleted`, unless the share was changed since it was last changed at `updated_at`. Tells whether it is done.
+pub(super) fn mark_expired(
+    connection: &mut SqliteConnection,
+    num: i64,
+    updated_at: i64,
+    at: i64,
+) -> QueryResult<bool> {
+    let unchanged = shares::table
+        .find(num)
+        .filter(shares::deleted_at.is_null())
+        .filter(shares::updated_at.eq(updated_at))
+        .count()
+        .get_result::<i64>(connection)?
+        == 1;
+    if unchanged {
+        mark_deleted(connection, num, at)?;
+    }
+    Ok(unchanged)
+}
+
+/// Whether a share is deleted and not purged.
+pub(super) fn is_to_purge(connection: &mut SqliteConnection, num: i64) -> QueryResult<bool> {
+    to_purge().filter(shares::num.eq(num)).count().get_result::<i64>(connection).map(|count| count == 1)
+}
+
+/// Deletes some of a deleted share's content.
+pub(super) fn purge(connection: &mut SqliteConnection, num: i64) -> QueryResult<PurgeStep> {
+    if !is_to_purge(connection, num)? {
+        return Ok(PurgeStep::RowsGone);
+    }
     // From the record's head: `length` would read all of a text.
     let bytes = sql::<Integer>("coalesce(octet_length(content), 0)");
     let rows: Vec<(i64, i32)> = share_data::table
         .filter(share_data::share_num.eq(num))
         .select((share_data::id, bytes))
-        .limit(PURGE_ROWS)
+        .limit(i64::try_from(PURGE_ROWS).unwrap_or(i64::MAX))
         .load(connection)?;
     let (mut step, mut bytes) = (Vec::new(), 0);
     for (id, size) in &rows {
@@ -151,64 +246,139 @@ pub(super) fn purge(connection: &mut SqliteConnection, num: i64) -> QueryResult<
         }
     }
     diesel::delete(share_data::table.filter(share_data::id.eq_any(&step))).execute(connection)?;
-    Ok(!step.is_empty())
+    Ok(if step.len() < rows.len() || rows.len() == PURGE_ROWS {
+        PurgeStep::More
+    } else {
+        PurgeStep::RowsGone
+    })
 }
 
 /// A deleted share's content is gone; gives what it took, in bytes.
-pub(super) fn mark_purged(connection: &mut SqliteConnection, num: i64) -> QueryResult<u64> {
-    let size = shares::table.find(num).select(shares::size).first(connection)?;
-    diesel::update(shares::table.find(num)).set(shares::size.eq(0)).execute(connection)?;
-    Ok(unsigned(size))
+pub(super) fn mark_purged(connection: &mut SqliteConnection, num: i64, at: i64) -> QueryResult<u64> {
+    let size: Option<i64> =
+        to_purge().filter(shares::num.eq(num)).select(shares::size).first(connection).optional()?;
+    diesel::update(shares::table.find(num).filter(shares::purged_at.is_null()))
+        .set((shares::size.eq(0), shares::purged_at.eq(at)))
+        .execute(connection)?;
+    Ok(unsigned(size.unwrap_or(0)))
 }
 
-/// Deleted shares whose content is not gone: a crash came in between.
-pub(super) fn unpurged(connection: &mut SqliteConnection) -> QueryResult<Vec<i64>> {
-    shares::table
-        .filter(shares::deleted_at.is_not_null())
-        .filter(shares::size.gt(0))
+/// Deleted shares whose content is not gone: a crash came in between, or it is being purged.
+#[diesel::dsl::auto_type]
+fn to_purge() -> _ {
+    shares::table.filter(shares::deleted_at.is_not_null()).filter(shares::purged_at.is_null())
+}
+
+/// The numbers of some deleted shares whose content is not gone, the lowest above `after`.
+pub(super) fn unpurged(connection: &mut SqliteConnection, after: i64, limit: i64) -> QueryResult<Vec<i64>> {
+    to_purge()
+        .filter(shares::num.gt(after))
+        .order(shares::num)
+        .limit(limit)
         .select(shares::num)
         .load(connection)
 }
 
-/// Some shares that are not deleted, with numbers above `after`, in the order of these.
-pub(super) fn heads(
-    connection: &mut SqliteConnection,
-    after: i64,
-    limit: i64,
-) -> QueryResult<Vec<ShareHead>> {
-    type Head = (i64, String, i64, i64, i64, Option<i64>);
-    let heads: Vec<Head> = shares::table
-        .filter(shares::num.gt(after))
-        .filter(shares::deleted_at.is_null())
-        .order(shares::num)
+/// Forgets some shares that were deleted before a time and are purged; gives how many. The last deletion stays, so that
+/// no number of a deletion is given twice.
+pub(super) fn forget(connection: &mut SqliteConnection, before: i64, limit: i64) -> QueryResult<usize> {
+    let last = last_deletion(connection)?;
+    let old: Vec<i64> = shares::table
+        .filter(shares::deleted_at.lt(before))
+        .filter(shares::purged_at.is_not_null())
+        .filter(shares::deletion.is_null().or(shares::deletion.lt(last)))
         .limit(limit)
+        .select(shares::num)
+        .load(connection)?;
+    diesel::delete(shares::table.filter(shares::num.eq_any(old))).execute(connection)
+}
+
+/// Some shares that are not deleted, with numbers above `after`, in the order of these.
+pub(super) fn heads(connection: &mut SqliteConnection, after: i64, limit: i64) -> QueryResult<Heads> {
+    let alive = || shares::table.filter(shares::num.gt(after)).filter(shares::deleted_at.is_null());
+    let nums: Vec<i64> = alive().order(shares::num).limit(limit).select(shares::num).load(connection)?;
+    let last = nums.last().copied();
+    let columns = (shares::num, shares::created_at, shares::updated_at, shares::seq, shares::expires_at);
+    let rows = alive().filter(shares::num.le(last.unwrap_or(after))).order(shares::num).select(columns);
+    let mut heads = Vec::with_capacity(nums.len());
+    for row in rows.load_iter::<(i64, i64, i64, i64, Option<i64>), DefaultLoadingMode>(connection)? {
+        // One that cannot be read is no reason to pass over the others. SQLite reads a number that is none as 0.
+        if let Ok((num, created_at @ 1.., updated_at @ 1.., seq, expires_at)) = row {
+            heads.push(ShareHead { num, life: Life { created_at, updated_at, synced: seq > 0, expires_at } });
+        }
+    }
+    let mut read = heads.iter().map(|head| head.num).peekable();
+    let damaged = nums.into_iter().filter(|num| read.next_if_eq(num).is_none()).collect();
+    Ok(Heads { heads, last, damaged })
+}
+
+/// The number of the last deletion; 0 before the first.
+pub(super) fn last_deletion(connection: &mut SqliteConnection) -> QueryResult<i64> {
+    let last: Option<i64> = shares::table.select(max(shares::deletion)).first(connection)?;
+    Ok(last.unwrap_or(0))
+}
+
+/// Some shares that were deleted after the deletion of the number `after`, in their order.
+pub(super) fn deletions(connection: &mut SqliteConnection, after: i64, limit: i64) -> QueryResult<Deletions> {
+    let rows: Vec<(Option<i64>, String)> = shares::table
+        .filter(shares::deletion.gt(after))
+        .order(shares::deletion)
+        .limit(limit)
+        .select((shares::deletion, shares::id))
+        .load(connection)?;
+    let last = rows.last().and_then(|(deletion, _)| *deletion).unwrap_or(after);
+    // An id that cannot be read is nobody's, and so open nowhere.
+    Ok(Deletions { shares: rows.into_iter().filter_map(|(_, id)| id.parse().ok()).collect(), last })
+}
+
+/// Bytes that all shares take, deleted ones included.
+pub(super) fn total_size(connection: &mut SqliteConnection) -> QueryResult<u64> {
+    let bytes = sql::<Nullable<BigInt>>(&format!("sum({SHARE_OVERHEAD} + octet_length(session_id) + size)"));
+    let total: Option<i64> = shares::table.select(bytes).first(connection)?;
+    Ok(unsigned(total.unwrap_or(0)))
+}
+
+/// A share's record.
+pub(super) fn head(connection: &mut SqliteConnection, id: &ShareId) -> QueryResult<Option<StoredHead>> {
+    type Head = (i64, Vec<u8>, i64, i64, i64, i64, Option<i64>, Option<i64>);
+    let head: Option<Head> = shares::table
+        .filter(shares::id.eq(id.as_str()))
         .select((
             shares::num,
-            shares::id,
+            shares::secret_hash,
+            shares::seq,
+            shares::size,
             shares::created_at,
             shares::updated_at,
-            shares::seq,
+            shares::deleted_at,
             shares::expires_at,
         ))
-        .load(connection)?;
-    let head = |(num, id, created_at, updated_at, seq, expires_at): Head| {
-        let id = id.parse().map_err(|_| damaged("a share's id is none"))?;
-        Ok(ShareHead { num, id, life: Life { created_at, updated_at, synced: seq > 0, expires_at } })
+        .first(connection)
+        .optional()?;
+    let Some((num, secret_hash, seq, size, created_at, updated_at, deleted_at, expires_at)) = head else {
+        return Ok(None);
     };
-    heads.into_iter().map(head).collect()
+    Ok(Some(StoredHead {
+        num,
+        id: id.clone(),
+        secret_hash: SecretHash::from_bytes(&secret_hash)
+            .ok_or_else(|| damaged("a secret's hash has a wrong length"))?,
+        size: unsigned(size),
+        life: Life { created_at, updated_at, synced: seq > 0, expires_at },
+        deleted: deleted_at.is_some(),
+    }))
 }
 
-/// Shares that were deleted at `since` or later.
-pub(super) fn deleted_since(connection: &mut SqliteConnection, since: i64) -> QueryResult<Vec<ShareId>> {
-    let deleted: Vec<String> =
-        shares::table.filter(shares::deleted_at.ge(since)).select(shares::id).load(connection)?;
-    deleted.into_iter().map(|id| id.parse().map_err(|_| damaged("a share's id is none"))).collect()
+/// The time that has passed for sure.
+pub(super) fn passed_time(connection: &mut SqliteConnection) -> QueryResult<Option<i64>> {
+    passed_time::table.find(1).select(passed_time::at).first(connection).optional()
 }
 
-/// Bytes of all shares.
-pub(super) fn total_size(connection: &mut SqliteConnection) -> QueryResult<u64> {
-    let total: Option<i64> = shares::table.select(sql::<Nullable<BigInt>>("sum(size)")).first(connection)?;
-    Ok(unsigned(total.unwrap_or(0)))
+pub(super) fn set_passed_time(connection: &mut SqliteConnection, at: i64) -> QueryResult<()> {
+    diesel::replace_into(passed_time::table)
+        .values((passed_time::id.eq(1), passed_time::at.eq(at)))
+        .execute(connection)
+        .map(|_| ())
 }
 
 /// A share with its content, but for one that `ended` says is over.
@@ -240,6 +410,7 @@ pub(super) fn load(
     if deleted_at.is_none() && !ended(life) {
         rows = share_data::table
             .filter(share_data::share_num.eq(num))
+            .order(share_data::id)
             .select((share_data::key, share_data::content, share_data::seq))
             .load(connection)?;
     }

@@ -39,8 +39,18 @@ pub struct Restored {
     pub backup: Backup,
     /// Where the database is that was there before.
     pub replaced: Option<PathBuf>,
-    /// Shares that were deleted since the backup was made, and stay so.
-    pub deleted_since: usize,
+    /// What was deleted since the backup was made, and stays so.
+    pub since: DeletedSince,
+}
+
+/// What was deleted since a backup was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeletedSince {
+    /// Shares.
+    pub shares: usize,
+    /// Items of shares that were not deleted.
+    pub items: usize,
 }
 
 /// Why a backup was not restored. What was there is there.
@@ -92,7 +102,7 @@ pub fn restore(data_dir: &Path, file: &Path) -> Result<Restored, RestoreError> {
     check(file)?;
     let current = data_dir.join(DATABASE);
     let new = beside(&current, ".restoring");
-    let (backup, deleted_since) = prepare(file, &new, &current).inspect_err(|_| {
+    let (backup, since) = prepare(file, &new, &current).inspect_err(|_| {
         for suffix in ["", "-wal", "-shm"] {
             // What is not there need not go.
             let _ = fs::remove_file(beside(&new, suffix));
@@ -103,11 +113,11 @@ pub fn restore(data_dir: &Path, file: &Path) -> Result<Restored, RestoreError> {
     own_like_directory(data_dir, &[&current, &lock_file])?;
     sqlite::sync_dir(&current)?;
     drop(lock);
-    Ok(Restored { backup, replaced, deleted_since })
+    Ok(Restored { backup, replaced, since })
 }
 
 /// Makes `new` of a backup: of this version, with new epochs, without what was deleted since. One file, on the disk.
-fn prepare(file: &Path, new: &Path, current: &Path) -> Result<(Backup, usize), RestoreError> {
+fn prepare(file: &Path, new: &Path, current: &Path) -> Result<(Backup, DeletedSince), RestoreError> {
     for suffix in ["", "-wal", "-shm"] {
         let left = beside(new, suffix);
         if left.exists() {
@@ -123,23 +133,27 @@ fn prepare(file: &Path, new: &Path, current: &Path) -> Result<(Backup, usize), R
         .set(shares::epoch.eq(epoch))
         .execute(&mut connection)
         .map_err(|error| damaged(error.to_string()))?;
-    let deleted = if current.is_file() { take_over_deletions(&mut connection, current) } else { 0 };
+    let since = if current.is_file() {
+        take_over_deletions(&mut connection, current)
+    } else {
+        DeletedSince::default()
+    };
     let backup = inspect(&mut connection).map_err(&damaged)?;
     let whole = sqlite::checkpoint(&mut connection)
         .and_then(|_| connection.batch_execute("PRAGMA journal_mode = DELETE"));
     whole.map_err(|error| damaged(error.to_string()))?;
     drop(connection);
     File::open(new).and_then(|file| file.sync_all()).map_err(at(new))?;
-    Ok((backup, deleted))
+    Ok((backup, since))
 }
 
-/// Nobody who deleted a share should find it again. A database that cannot be read any more is why there are backups: then
-/// there is nothing to take over.
-fn take_over_deletions(connection: &mut SqliteConnection, current: &Path) -> usize {
-    let Some(path) = current.to_str() else { return 0 };
-    let mut update = || -> QueryResult<usize> {
+/// Nobody who deleted a share, or removed an item of one, should find it again. A database that cannot be read any
+/// more is why there are backups: then there is nothing to take over.
+fn take_over_deletions(connection: &mut SqliteConnection, current: &Path) -> DeletedSince {
+    let Some(path) = current.to_str() else { return DeletedSince::default() };
+    let mut update = || -> QueryResult<DeletedSince> {
         diesel::sql_query("ATTACH DATABASE ? AS replaced").bind::<Text, _>(path).execute(connection)?;
-        let deleted = diesel::sql_query(
+        let shares = diesel::sql_query(
             "UPDATE shares SET deleted_at = gone.deleted_at, session_id = '' FROM replaced.shares AS gone \
              WHERE gone.id = shares.id AND gone.deleted_at IS NOT NULL AND shares.deleted_at IS NULL",
         )
@@ -149,14 +163,40 @@ fn take_over_deletions(connection: &mut SqliteConnection, current: &Path) -> usi
              WHERE gone.hash = create_tokens.hash AND gone.revoked_at IS NOT NULL AND create_tokens.revoked_at IS NULL",
         )
         .execute(connection)?;
-        Ok(deleted)
+        diesel::sql_query(
+            "CREATE TEMP TABLE removed AS \
+             SELECT held.id, held.share_num, octet_length(held.content) AS bytes \
+             FROM share_data AS held JOIN shares ON shares.num = held.share_num \
+             JOIN replaced.shares AS later ON later.id = shares.id \
+             JOIN replaced.share_data AS gone ON gone.share_num = later.num AND gone.key = held.key \
+             WHERE shares.deleted_at IS NULL AND held.content IS NOT NULL AND gone.content IS NULL",
+        )
+        .execute(connection)?;
+        // Tombstones are left. Their places in the order of changes may stay: viewers load all anew.
+        let items =
+            diesel::sql_query("UPDATE share_data SET content = NULL WHERE id IN (SELECT id FROM removed)")
+                .execute(connection)?;
+        diesel::sql_query(
+            "UPDATE shares SET size = size - freed.bytes \
+             FROM (SELECT share_num, sum(bytes) AS bytes FROM removed GROUP BY share_num) AS freed \
+             WHERE freed.share_num = shares.num",
+        )
+        .execute(connection)?;
+        Ok(DeletedSince { shares, items })
     };
     let taken_over = update();
+    // One of an earlier version has no such table; then the clock is in doubt for a day.
+    let passed = diesel::sql_query(
+        "UPDATE passed_time SET at = max(passed_time.at, later.at) FROM replaced.passed_time AS later",
+    );
+    if let Err(error) = passed.execute(connection) {
+        tracing::debug!(%error, "which time has passed is not known");
+    }
     // It fails when it was not attached.
     let _ = connection.batch_execute("DETACH DATABASE replaced");
     taken_over.unwrap_or_else(|error| {
         tracing::warn!(%error, "what was deleted since the backup is not known");
-        0
+        DeletedSince::default()
     })
 }
 

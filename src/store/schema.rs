@@ -21,6 +21,15 @@ diesel::table! {
         deleted_at -> Nullable<BigInt>,
         expires_at -> Nullable<BigInt>,
         token_num -> Nullable<BigInt>,
+        purged_at -> Nullable<BigInt>,
+        deletion -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    passed_time (id) {
+        id -> BigInt,
+        at -> BigInt,
     }
 }
 

@@ -42,17 +42,13 @@ pub struct NewToken {
     pub expires_at: Option<i64>,
 }
 
-/// A token that is presented, with how many shares of it there are.
-pub(super) fn find(
-    connection: &mut SqliteConnection,
-    hash: &SecretHash,
-) -> QueryResult<Option<(CreateToken, i64)>> {
-    let token = create_tokens::table
+/// A token that is presented.
+pub(super) fn find(connection: &mut SqliteConnection, hash: &SecretHash) -> QueryResult<Option<CreateToken>> {
+    create_tokens::table
         .filter(create_tokens::hash.eq(hash.as_bytes()))
         .select(CreateToken::as_select())
         .first(connection)
-        .optional()?;
-    token.map(|token| Ok((token.clone(), count_shares(connection, token.num)?))).transpose()
+        .optional()
 }
 
 /// Shares of a token that are not deleted.

@@ -1,5 +1,7 @@
 //! The disk is full, slow, read-only or damaged, and the clock jumps.
 
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -8,7 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::harness::{TestServer, part, program, session};
+use crate::harness::{TestServer, TestShare, part, program, session, sqlite, until};
 
 /// A server whose disk and clock do as they are told.
 struct Hurt {
@@ -29,20 +31,30 @@ fn library() -> &'static Path {
     })
 }
 
+fn env(control: &TempDir) -> [(&'static str, String); 3] {
+    let text = |path: &Path| path.to_str().expect("text").to_owned();
+    [
+        ("LD_PRELOAD", text(library())),
+        ("FAULT_DIR", "share.db".to_owned()),
+        ("FAULT_FILE", text(&control.path().join("fault"))),
+    ]
+}
+
 impl Hurt {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(args: &[&str]) -> Self {
         let control = TempDir::new().expect("a directory");
-        let file = control.path().join("fault");
-        let library = library().to_str().expect("text").to_owned();
-        let server = TestServer::start_with_env(
-            &[],
-            &[
-                ("LD_PRELOAD", library.as_str()),
-                ("FAULT_DIR", "share.db"),
-                ("FAULT_FILE", file.to_str().expect("text")),
-            ],
-        );
+        let server = TestServer::start_with_env(args, &env(&control));
         Self { server, control }
+    }
+
+    /// `kill -9`, and a new process for which things are as they were.
+    fn crash_and_restart(&mut self) {
+        self.server.kill();
+        self.server.restart_with_env(&env(&self.control));
     }
 
     fn have(&self, fault: &str) {
@@ -111,6 +123,42 @@ async fn the_clock_jumps_and_nobody_minds() {
     assert_eq!(share.data().await.len(), 5);
 }
 
+#[actix_web::test]
+async fn what_a_clock_that_is_ahead_ends_is_there_when_it_comes_right() {
+    let mut hurt =
+        Hurt::start_with(&["--idle-lifetime", "30days", "--sweep-interval", "50ms", "--share-idle", "50ms"]);
+    let (id, secret) = {
+        let share = hurt.server.share().await;
+        share.sync(&[session("t")]).await;
+        (share.id.clone(), share.secret.clone())
+    };
+    // It jumps in the middle, and is ahead at a start.
+    for restarts in [false, true] {
+        hurt.have("clock 3456000");
+        if restarts {
+            hurt.crash_and_restart();
+        }
+        let share =
+            TestShare { server: &hurt.server, id: id.clone(), secret: secret.clone(), url: String::new() };
+        until("it ends for its readers", async || hurt.server.get(&share.path("")).await.0 == 404).await;
+        // One that lives by this clock alone is swept in time, so the other was looked at and left.
+        let short = json!({"sessionID": "s", "expiresIn": 1});
+        let short = hurt.server.post("/api/share", &short).await.1["id"].as_str().expect("an id").to_owned();
+        let is_deleted = format!("SELECT deleted_at IS NOT NULL FROM shares WHERE id = '{short}'");
+        let database = hurt.server.data_dir().join("share.db");
+        until("a sweep", async || sqlite(&database, &is_deleted) == "1").await;
+
+        hurt.have("clock 0");
+        if restarts {
+            hurt.crash_and_restart();
+        }
+        let share =
+            TestShare { server: &hurt.server, id: id.clone(), secret: secret.clone(), url: String::new() };
+        until("it is there again", async || hurt.server.get(&share.path("")).await.0 == 200).await;
+        assert_eq!(share.data().await.len(), 1);
+    }
+}
+
 #[test]
 fn what_cannot_be_opened_or_is_no_database_is_refused_with_the_reason() {
     let dir = TempDir::new().expect("a directory");
@@ -128,9 +176,11 @@ fn what_cannot_be_opened_or_is_no_database_is_refused_with_the_reason() {
     assert!(words.contains("share.db") && words.contains("Read-only file system"), "{words}");
 
     let damaged = dir.path().join("two");
-    std::fs::create_dir(&damaged).expect("made");
-    std::fs::write(damaged.join("share.db"), "this is no database, whatever its name says".repeat(500))
-        .expect("written");
+    std::fs::DirBuilder::new().mode(0o700).create(&damaged).expect("made");
+    let mut database = std::fs::OpenOptions::new();
+    let database = database.write(true).create_new(true).mode(0o600).open(damaged.join("share.db"));
+    let words = "this is no database, whatever its name says".repeat(500);
+    database.expect("made").write_all(words.as_bytes()).expect("written");
     let (code, words) = start(&damaged, "none 0");
     assert_eq!(code, Some(1));
     assert!(words.contains("share.db") && words.contains("not a database"), "{words}");

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::harness::TestServer;
 
 /// What a room must never name.
-const FORBIDDEN: [(&str, &[&str]); 10] = [
+const FORBIDDEN: [(&str, &[&str]); 11] = [
     (
         "protocol",
         &[
@@ -18,7 +18,14 @@ const FORBIDDEN: [(&str, &[&str]); 10] = [
             "crate::serve",
             "crate::client",
             "crate::relay",
+            "crate::error",
+            "crate::config",
+            "crate::metrics",
             "actix",
+            "actix_web",
+            "clap",
+            "utoipa",
+            "prometheus_client",
             "diesel",
         ],
     ),
@@ -31,18 +38,49 @@ const FORBIDDEN: [(&str, &[&str]); 10] = [
             "crate::serve",
             "crate::client",
             "crate::relay",
+            "crate::error",
+            "crate::config",
+            "crate::metrics",
             "actix",
+            "actix_web",
+            "clap",
+            "utoipa",
+            "prometheus_client",
             "diesel",
         ],
     ),
     ("sqlite", &["crate::", "actix"]),
-    ("render", &["crate::store", "crate::share", "crate::http", "crate::protocol", "actix", "diesel"]),
+    (
+        "render",
+        &[
+            "crate::store",
+            "crate::share",
+            "crate::http",
+            "crate::protocol",
+            "crate::error",
+            "crate::config",
+            "actix",
+            "diesel",
+        ],
+    ),
     ("store", &["crate::share", "crate::http", "crate::serve", "crate::client", "crate::relay", "actix"]),
     ("share", &["crate::http", "crate::serve", "crate::client", "crate::relay", "diesel", "actix_web"]),
     ("http", &["crate::serve", "crate::client", "crate::relay", "diesel"]),
     ("client", &["crate::store", "crate::share", "crate::http", "crate::serve", "crate::relay"]),
     ("relay", &["crate::store", "crate::share", "crate::http", "crate::serve"]),
-    ("config.rs", &["crate::"]),
+    ("memory.rs", &["crate::", "actix"]),
+    (
+        "config.rs",
+        &[
+            "crate::store",
+            "crate::share",
+            "crate::http",
+            "crate::serve",
+            "crate::client",
+            "crate::relay",
+            "crate::error",
+        ],
+    ),
 ];
 
 #[test]

@@ -40,17 +40,17 @@ test('messages stand by time, and parts by when they came', () => {
   const ids = () => session.ordered().map(({ id }) => id)
   const came = (item, n) => ({ ...item, n })
   session.apply(frame(4, [came(part('p2', 'two'), 2), came(part('p1', 'one'), 3), message('z', 5), message('a', 5)]))
-  assert.deepEqual(ids(), ['a', 'z'])
+  assert.deepEqual(ids(), ['z', 'a'])
   session.apply(frame(5, [message('m', 1)]))
   assert.deepEqual(
     [ids(), Object.keys(texts(session))],
     [
-      ['m', 'a', 'z'],
+      ['m', 'z', 'a'],
       ['p2', 'p1'],
     ],
   )
   session.apply(frame(6, [message('m', 9), came(part('p2', 'TWO'), 2)]))
-  assert.deepEqual([ids(), texts(session)], [['a', 'z', 'm'], { p2: 'TWO', p1: 'one' }])
+  assert.deepEqual([ids(), texts(session)], [['z', 'a', 'm'], { p2: 'TWO', p1: 'one' }])
   session.apply(frame(7, [], { removed: ['message/z', 'part/m/p1'] }))
   assert.deepEqual([ids(), texts(session)], [['a', 'm'], { p2: 'TWO' }])
 })

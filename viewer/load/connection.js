@@ -142,7 +142,7 @@ export class Connection extends EventTarget {
   }
 
   async #load(signal) {
-    for (let more = true; more;) {
+    for (let more = true; more; ) {
       const { epoch, seq } = this.#session.position ?? {}
       const frame = await this.#ask(`/items${this.#query()}`, signal)
       signal.throwIfAborted()
@@ -264,7 +264,8 @@ export class Connection extends EventTarget {
 
   #query() {
     const position = this.#session.position
-    return position ? `?after=${position.seq}&epoch=${encodeURIComponent(position.epoch)}` : ''
+    // `order`: items say at which place they first came.
+    return position ? `?order=1&after=${position.seq}&epoch=${encodeURIComponent(position.epoch)}` : '?order=1'
   }
 
   /** Calls `expired` when it was not restarted for `idleTimeout`. */

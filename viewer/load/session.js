@@ -15,6 +15,8 @@ class Items {
   diffs = undefined
   messages = new Map()
   order = undefined
+  // The last place that an item has.
+  #last = 0
 
   /** Takes in a frame of this epoch, all of it or nothing: `false` when it does not fit what is held. */
   take({ from, seq, items, removed, more }, change) {
@@ -53,14 +55,15 @@ class Items {
       change.info = true
     } else if (kind === 'message') {
       const message = this.#message(id)
-      this.#place(message, { n: n ?? message.n, ...standing(data) }, message.info)
+      const place = this.#came(n ?? (message.info && message.n))
+      this.#place(message, { n: place, ...standing(data) }, message.info)
       message.info = record(data)
       change.messages.add(id)
     } else if (kind === 'part') {
       const message = this.#message(id)
       const known = message.parts.get(part)
       if (!known) change.added += 1
-      message.parts.set(part, { id: part, n: n ?? known?.n ?? 0, data: record(data) })
+      message.parts.set(part, { id: part, n: this.#came(n ?? known?.n), data: record(data) })
       message.sorted = undefined
       change.messages.add(id)
     } else if (kind === 'session_diff') {
@@ -70,6 +73,12 @@ class Items {
       this.models = list(data).filter(isRecord)
       change.info = true
     }
+  }
+
+  /** The place of an item by when it first came: as it is told, or behind all others. */
+  #came(n = this.#last + 1) {
+    this.#last = Math.max(this.#last, n)
+    return n
   }
 
   /** Notes what says where a message stands. The order is made anew when that is something else than before. */

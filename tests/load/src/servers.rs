@@ -79,7 +79,7 @@ impl Programs {
                 let mut command = Command::new(&self.program);
                 command.args(["serve", "--listen", &address.to_string(), "--log", "warn"]);
                 command.args(["--create-limit", "1000000/s", "--max-viewers", "100000", "--data-dir"]);
-                command.arg(dir.path()).args(args);
+                command.arg(dir.path().join("data")).args(args);
                 self.preload(&mut command);
                 command
             }

@@ -5,6 +5,7 @@ pub mod proxy;
 pub mod relay;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// Longer than anything here takes on a slow machine. Reached only when something is broken.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+const NO_ENV: [(&str, &str); 0] = [];
 
 /// A running `brutus-share`, followed by its output.
 pub struct TestProcess {
@@ -105,24 +108,24 @@ pub struct TestServer {
 impl TestServer {
     /// Starts a server with a data directory of its own.
     pub fn start(args: &[&str]) -> Self {
-        Self::start_with_env(args, &[])
+        Self::start_with_env(args, &NO_ENV)
     }
 
     /// Starts a server with an environment of its own.
-    pub fn start_with_env(args: &[&str], env: &[(&str, &str)]) -> Self {
+    pub fn start_with_env(args: &[&str], env: &[(&str, impl AsRef<OsStr>)]) -> Self {
         let data = TempDir::new().expect("a temporary directory");
         let args = args.iter().map(ToString::to_string).collect();
         Self::spawn("127.0.0.1:0", Arc::new(data), args, env)
     }
 
-    fn spawn(listen: &str, data: Arc<TempDir>, args: Vec<String>, env: &[(&str, &str)]) -> Self {
+    fn spawn(listen: &str, data: Arc<TempDir>, args: Vec<String>, env: &[(&str, impl AsRef<OsStr>)]) -> Self {
         let process = TestProcess::start(
             program()
                 .arg("serve")
                 .args(["--listen", listen, "--log", "debug", "--create-limit", "100000/s", "--data-dir"])
                 .arg(data.path().join("data"))
                 .args(&args)
-                .envs(env.iter().copied()),
+                .envs(env.iter().map(|(name, value)| (name, value))),
         );
         let url = process.url.clone();
         Self { process, address: url.replace("http://", ""), url, data, args }
@@ -157,7 +160,21 @@ impl TestServer {
 
     /// A new process on the same data and port, once this one has ended.
     pub fn restart(&mut self) {
-        *self = Self::spawn(&self.address.clone(), self.data.clone(), std::mem::take(&mut self.args), &[]);
+        self.restart_with_env(&NO_ENV);
+    }
+
+    /// Like `restart`, with an environment of its own.
+    pub fn restart_with_env(&mut self, env: &[(&str, impl AsRef<OsStr>)]) {
+        *self = Self::spawn(&self.address.clone(), self.data.clone(), std::mem::take(&mut self.args), env);
+    }
+
+    /// Whether a text stands in the database or beside it.
+    pub fn holds(&self, text: &str) -> bool {
+        let files = std::fs::read_dir(self.data_dir()).expect("the directory");
+        // A file may go meanwhile.
+        files
+            .map(|file| std::fs::read(file.expect("a file").path()).unwrap_or_default())
+            .any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
     }
 
     /// Open files and threads of the process.
@@ -226,6 +243,61 @@ impl TestServer {
 /// An HTTP client that waits as long as a story does.
 pub fn client() -> awc::Client {
     awc::Client::builder().timeout(PATIENCE).finish()
+}
+
+/// Waits until something is so.
+pub async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
+    let waits = async {
+        while !done().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waits).await.is_ok(), "never: {what}");
+}
+
+/// Runs SQL on a database; what it prints.
+pub fn sqlite(database: &Path, sql: &str) -> String {
+    let output = Command::new("sqlite3").arg(database).arg(sql).output().expect("sqlite3");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8").trim().to_owned()
+}
+
+/// A program that reads the database for a long time, as a backup does.
+pub struct LongReader(Child);
+
+impl LongReader {
+    pub fn start(data_dir: &Path) -> Self {
+        let mut reader = Command::new("sqlite3")
+            .arg(data_dir.join("share.db"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("sqlite3");
+        let stdin = reader.stdin.as_mut().expect("piped");
+        stdin.write_all(b"BEGIN; SELECT count(*) FROM shares;\n").expect("sent");
+        let mut line = String::new();
+        BufReader::new(reader.stdout.take().expect("piped")).read_line(&mut line).expect("an answer");
+        Self(reader)
+    }
+
+    /// Ends as a program does.
+    pub fn end(mut self) {
+        drop(self.0.stdin.take());
+        assert!(self.0.wait().expect("it ends").success());
+    }
+
+    /// `kill -9`
+    pub fn kill(&mut self) {
+        self.0.kill().expect("killed");
+        self.0.wait().expect("it ends");
+    }
+}
+
+impl Drop for LongReader {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// A share, as the one who created it knows it.

@@ -1,11 +1,12 @@
 //! An operator finds and removes shares, while the server runs.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
 use super::operate;
-use crate::harness::{TestServer, message, part, session};
+use crate::harness::{LongReader, TestServer, message, part, program, session, until};
 
 fn json(server: &TestServer, args: &[&str]) -> Value {
     let args = [&["admin"], args, &["--json"]].concat();
@@ -104,4 +105,44 @@ fn a_directory_without_a_database_stays_without_one() {
     let refused = operate(dir.path(), &["admin", "list"]).expect_err("no database");
     assert!(refused.contains("there is no database here"), "{refused}");
     assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 0);
+}
+
+#[actix_web::test]
+async fn what_a_command_cannot_erase_the_server_erases_when_the_reader_ends() {
+    let server = TestServer::start(&["--sweep-interval", "50ms"]);
+    let share = server.share().await;
+    share.sync(&[session("canary 40b7")]).await;
+    let reader = LongReader::start(&server.data_dir());
+    let said = operate(&server.data_dir(), &["admin", "delete", &share.id]).expect("deleted");
+    assert!(said.contains("is deleted; another program reads the database"), "{said}");
+    assert_eq!(server.get(&share.path("")).await.0, 404);
+    assert!(server.holds("canary 40b7"), "the reader is in the way");
+    reader.end();
+    until("the bytes are gone", async || !server.holds("canary 40b7")).await;
+}
+
+#[test]
+fn data_that_others_can_read_is_refused_with_the_way_to_mend_it() {
+    let mut server = TestServer::start(&[]);
+    server.kill();
+    let dir = server.data_dir();
+    for (name, mode, wanted) in
+        [("", 0o755, "chmod 700"), ("", 0o710, "chmod 700"), ("share.db", 0o640, "chmod 600")]
+    {
+        let path = if name.is_empty() { dir.clone() } else { dir.join(name) };
+        let private = fs::metadata(&path).expect("it is there").permissions();
+        fs::set_permissions(&path, Permissions::from_mode(mode)).expect("exposed");
+        let serve = program()
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(&dir)
+            .output()
+            .expect("runs");
+        let listed = operate(&dir, &["admin", "list"]).expect_err("refused");
+        for said in [String::from_utf8_lossy(&serve.stderr).into_owned(), listed] {
+            assert!(said.contains(&format!("{wanted} {}", path.display())), "{said}");
+        }
+        assert!(!serve.status.success());
+        fs::set_permissions(&path, private).expect("private again");
+    }
+    server.restart();
 }

@@ -1,8 +1,8 @@
 //! Backups, restores and upgrades.
 
 use std::fmt::Write;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,13 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::operate;
-use crate::harness::{TestServer, TestShare, message, part, session};
-
-fn sqlite(database: &Path, sql: &str) -> String {
-    let output = Command::new("sqlite3").arg(database).arg(sql).output().expect("sqlite3");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("UTF-8").trim().to_owned()
-}
+use crate::harness::{TestServer, TestShare, message, part, session, sqlite};
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
@@ -91,21 +85,26 @@ async fn a_restore_brings_nothing_back_that_was_deleted_since() {
     let mut server = TestServer::start(&["--create-tokens", "false"]);
     let (kept, deleted) = (server.share().await, server.share().await);
     for share in [&kept, &deleted] {
-        share.sync(&[session("canary 77ab")]).await;
+        share
+            .sync(&[session("t"), message("m", 1), part("m", "p", "canary 77ab"), part("m", "q", "stays")])
+            .await;
     }
     operate(&server.data_dir(), &["token", "add", "ada"]).expect("a token");
     let dir = TempDir::new().expect("a directory");
     let file = dir.path().join("backup.db");
     operate(&server.data_dir(), &["backup", text(&file)]).expect("a backup");
     assert_eq!(deleted.delete(&deleted.secret).await, 200);
+    kept.sync(&[json!({"type": "part.removed", "data": {"messageID": "m", "id": "p"}})]).await;
     operate(&server.data_dir(), &["token", "revoke", "ada"]).expect("revoked");
-    let (kept, deleted) = (kept.path(""), deleted.path(""));
+    let (kept, deleted) = (kept.path("/data"), deleted.path(""));
     server.signal("-TERM");
     server.wait();
     let said = operate(&server.data_dir(), &["restore", text(&file)]).expect("restored");
     assert!(said.contains("1 shares were deleted since, and stay so"), "{said}");
+    assert!(said.contains("1 items of others were removed since, and stay so"), "{said}");
     server.restart();
-    assert_eq!(server.get(&kept).await.0, 200);
+    let items = server.get(&kept).await.1.to_string();
+    assert!(items.contains("stays") && !items.contains("canary"), "{items}");
     assert_eq!(server.get(&deleted).await.0, 404);
     assert!(operate(&server.data_dir(), &["token", "list"]).expect("a list").contains("revoked"));
 }
@@ -151,14 +150,12 @@ async fn a_backup_that_is_damaged_or_none_is_refused_and_changes_nothing() {
 
 /// The first released schema: what a server of version 0.1.0 left.
 fn first_schema(data_dir: &Path) -> (String, String) {
-    fs::create_dir_all(data_dir).expect("a directory");
+    fs::DirBuilder::new().mode(0o700).create(data_dir).expect("a directory");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
-    let mut migrations: Vec<_> = fs::read_dir(root)
-        .expect("migrations")
-        .map(|entry| entry.expect("an entry").path())
-        .filter(|path| !text(path).contains("lifetimes_and_tokens"))
-        .collect();
+    let mut migrations: Vec<_> =
+        fs::read_dir(root).expect("migrations").map(|entry| entry.expect("an entry").path()).collect();
     migrations.sort();
+    migrations.truncate(2);
     let mut sql = String::from(
         "CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY NOT NULL, run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP);",
     );
@@ -182,7 +179,9 @@ fn first_schema(data_dir: &Path) -> (String, String) {
          (1, 'session', '{{\"id\":\"s\",\"title\":\"old\"}}', 1, 1), (1, 'message/m', '{{\"id\":\"m\"}}', 2, 2);"
     )
     .expect("written");
-    sqlite(&data_dir.join("share.db"), &sql);
+    let database = data_dir.join("share.db");
+    sqlite(&database, &sql);
+    fs::set_permissions(&database, Permissions::from_mode(0o600)).expect("private");
     (id.to_owned(), secret.to_owned())
 }
 

@@ -38,6 +38,21 @@ async fn all_shares_together_take_no_more_than_they_may() {
 }
 
 #[actix_web::test]
+async fn shares_without_content_take_room_too() {
+    let server = TestServer::start(&["--max-total", "1KiB"]);
+    let create = async || server.post("/api/share", &json!({"sessionID": "s"})).await;
+    let mut created = 0;
+    let refused = loop {
+        match create().await {
+            (200, _) => created += 1,
+            refused => break refused,
+        }
+    };
+    assert_eq!((refused.0, refused.1["error"]["code"].as_str()), (503, Some("storage_full")));
+    assert!(created < 4, "{created}");
+}
+
+#[actix_web::test]
 async fn before_the_disk_is_full_nothing_more_is_taken() {
     let server = TestServer::start(&["--min-free-disk", "1EiB"]);
     let mut answer = client()

@@ -1,10 +1,9 @@
 //! Shares end by themselves.
 
-use std::fs;
-
 use serde_json::{Value, json};
 
-use crate::harness::{PATIENCE, TestServer, TestShare, session};
+use super::operate;
+use crate::harness::{TestServer, TestShare, session, sqlite, until};
 
 const SOON: [&str; 2] = ["--sweep-interval", "50ms"];
 
@@ -44,10 +43,7 @@ async fn a_share_lives_as_long_as_was_asked_and_its_viewers_are_told() {
     until_gone(&share).await;
     // The owner's delete is answered as after any delete, once the content is gone from the disk.
     assert_eq!(share.delete(&share.secret).await, 200);
-    for name in ["share.db", "share.db-wal"] {
-        let bytes = fs::read(server.data_dir().join(name)).unwrap_or_default();
-        assert!(!bytes.windows(11).any(|window| window == b"canary 8d1f"), "{name}");
-    }
+    assert!(!server.holds("canary 8d1f"));
 }
 
 #[actix_web::test]
@@ -85,15 +81,50 @@ async fn a_share_without_syncs_for_a_while_goes_also_when_the_server_was_away() 
     let share = share(&server, &created);
     until_gone(&share).await;
     // The content goes after that, in steps.
-    let purged = async {
-        loop {
-            let stats =
-                super::operate(&server.data_dir(), &["admin", "stats", "--json"]).expect("statistics");
-            let stats: Value = serde_json::from_str(&stats).expect("JSON");
-            if (stats["deleted"].as_u64(), stats["content"].as_u64()) == (Some(1), Some(0)) {
-                break;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, purged).await.expect("nothing stays");
+    until("nothing stays", async || stats(&server) == (1, 0)).await;
+}
+
+/// How many shares are deleted, and how many bytes shares have that are not purged.
+fn stats(server: &TestServer) -> (i64, i64) {
+    let count = |sql: &str| sqlite(&server.data_dir().join("share.db"), sql).parse().expect("a number");
+    (
+        count("SELECT count(*) FROM shares WHERE deleted_at IS NOT NULL"),
+        count("SELECT coalesce(sum(size), 0) FROM shares WHERE purged_at IS NULL"),
+    )
+}
+
+#[actix_web::test]
+async fn rows_of_deleted_shares_go_after_a_year() {
+    let mut server = TestServer::start(&SOON);
+    let (old, new) = (create(&server, Value::Null).await.1, create(&server, Value::Null).await.1);
+    for created in [&old, &new] {
+        let share = share(&server, created);
+        assert_eq!(share.delete(&share.secret).await, 200);
+    }
+    server.kill();
+    let year_ago = "UPDATE shares SET deleted_at = deleted_at - 366 * 24 * 3600000";
+    sqlite(&server.data_dir().join("share.db"), year_ago);
+    server.restart();
+    // The last of all deletions is remembered for longer: the next one's number follows it.
+    until("the row goes", async || stats(&server).0 == 1).await;
+    let (old, new) = (share(&server, &old), share(&server, &new));
+    assert_eq!((old.delete(&old.secret).await, new.delete(&new.secret).await), (404, 200));
+}
+
+#[actix_web::test]
+async fn a_damaged_share_is_no_reason_not_to_end_the_others() {
+    let mut server = TestServer::start(&["--idle-lifetime", "1s", SOON[0], SOON[1]]);
+    let (damaged, other) = (create(&server, Value::Null).await.1, create(&server, Value::Null).await.1);
+    for created in [&damaged, &other] {
+        share(&server, created).sync(&[session("t")]).await;
+    }
+    server.kill();
+    let id = damaged["id"].as_str().expect("an id");
+    let database = server.data_dir().join("share.db");
+    sqlite(&database, &format!("UPDATE shares SET updated_at = 'damaged' WHERE id = '{id}'"));
+    server.restart();
+    until("the other is deleted", async || stats(&server).0 == 1).await;
+    assert!(server.log().contains("shares cannot be read") && !server.log().contains(id), "{}", server.log());
+    // It can still be listed and deleted.
+    operate(&server.data_dir(), &["admin", "delete", id]).expect("deleted");
 }

@@ -85,3 +85,13 @@ async fn where_everybody_may_create_a_token_lifts_the_address_limit() {
     }
     assert_eq!(create(&server, Some(&token)).await.0, 429);
 }
+
+#[actix_web::test]
+async fn a_token_has_no_more_shares_than_it_may_however_many_are_created_at_once() {
+    let server = TestServer::start(&[]);
+    let token = add(&server, &["ada", "--max-shares", "3"]);
+    let creates = futures_util::future::join_all((0..24).map(|_| create(&server, Some(&token)))).await;
+    let created = creates.iter().filter(|(status, _)| *status == 200).count();
+    assert_eq!(created, 3, "{creates:?}");
+    assert!(creates.contains(&(403, "too_many_shares".to_owned())), "{creates:?}");
+}

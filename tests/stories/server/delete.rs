@@ -1,10 +1,6 @@
 //! A share is deleted.
 
-use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
-
-use crate::harness::{PATIENCE, TestServer, message, part, session};
+use crate::harness::{LongReader, TestServer, TestShare, message, part, session, sqlite, until};
 
 #[actix_web::test]
 async fn a_deleted_share_is_gone_for_everyone() {
@@ -62,67 +58,103 @@ async fn deleted_bytes_stand_in_no_file() {
         share.sync(&parts).await;
     }
     other.sync(&[part("m", "p", "stays")]).await;
-    let found = || {
-        let files = std::fs::read_dir(server.data_dir()).expect("the directory");
-        files
-            .map(|file| file.expect("a file").path())
-            .filter(|path| {
-                let bytes = std::fs::read(path).expect("bytes");
-                bytes.windows(marker.len()).any(|window| window == marker.as_bytes())
-            })
-            .count()
-    };
-    assert!(found() > 0, "the search finds what is there");
+    assert!(server.holds(marker), "the search finds what is there");
     assert_eq!(share.delete(&share.secret).await, 200);
-    assert_eq!(found(), 0);
+    assert!(!server.holds(marker));
     assert_eq!(other.data().await.len(), 1);
 }
 
-/// A backup program, say, that reads the database for a long time.
-struct LongReader(std::process::Child);
+/// Deletes a share, and repeats it until the server says that its content is gone.
+async fn delete(share: &TestShare<'_>) {
+    until("it is deleted", async || match share.delete(&share.secret).await {
+        200 => true,
+        202 => false,
+        status => panic!("{status}"),
+    })
+    .await;
+}
 
-impl LongReader {
-    fn start(server: &TestServer) -> Self {
-        let mut reader = Command::new("sqlite3")
-            .arg(server.data_dir().join("share.db"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("sqlite3");
-        let stdin = reader.stdin.as_mut().expect("piped");
-        stdin.write_all(b"BEGIN; SELECT count(*) FROM shares;\n").expect("sent");
-        let mut line = String::new();
-        BufReader::new(reader.stdout.take().expect("piped")).read_line(&mut line).expect("an answer");
-        Self(reader)
-    }
-
-    fn end(mut self) {
-        drop(self.0.stdin.take());
-        assert!(self.0.wait().expect("it ends").success());
-    }
+/// While a program reads, a delete is not said to be done. `while_it_reads` is done before the program ends.
+async fn delete_beside(
+    reader: LongReader,
+    share: &TestShare<'_>,
+    canary: &str,
+    while_it_reads: impl AsyncFnOnce(),
+) {
+    let end = async {
+        until("the reader is in the way", async || share.server.log().contains("a reader keeps deleted"))
+            .await;
+        while_it_reads().await;
+        assert!(share.server.holds(canary), "the reader is in the way");
+        reader.end();
+    };
+    let deleted = async {
+        delete(share).await;
+        assert!(!share.server.holds(canary), "it was said to be gone");
+    };
+    futures_util::join!(deleted, end);
 }
 
 #[actix_web::test]
-async fn a_long_reader_holds_no_delete_up_and_the_bytes_go_when_it_ends() {
-    let server = TestServer::start(&["--share-idle", "1s"]);
+async fn a_delete_is_not_said_to_be_done_while_a_reader_keeps_the_bytes() {
+    let server = TestServer::start(&[]);
     let (share, other) = (server.share().await, server.share().await);
-    let reader = LongReader::start(&server);
-    let canary = "canary 9e2d";
-    share.sync(&[session(canary)]).await;
-    assert_eq!(share.delete(&share.secret).await, 200);
-    other.sync(&[session("goes on")]).await;
-    let stands_somewhere = || {
-        ["share.db", "share.db-wal"].iter().any(|name| {
-            let bytes = fs::read(server.data_dir().join(name)).unwrap_or_default();
-            bytes.windows(canary.len()).any(|window| window == canary.as_bytes())
-        })
+    let mut viewer = share.view().await;
+    let reader = LongReader::start(&server.data_dir());
+    share.sync(&[session("canary 9e2d")]).await;
+    delete_beside(reader, &share, "canary 9e2d", async || {
+        // It has ended for everybody, and the others go on.
+        viewer.until_closed().await;
+        assert_eq!(server.get(&share.path("")).await.0, 404);
+        other.sync(&[session("goes on")]).await;
+    })
+    .await;
+    assert_eq!(other.data().await.len(), 1);
+}
+
+#[actix_web::test]
+async fn what_a_crash_left_in_the_log_is_gone_after_the_next_start() {
+    let mut server = TestServer::start(&[]);
+    let canary = "canary 31fb";
+    let (id, secret) = {
+        let share = server.share().await;
+        share.sync(&[session(canary)]).await;
+        (share.id.clone(), share.secret.clone())
     };
-    assert!(stands_somewhere(), "the reader is in the way");
-    reader.end();
-    let gone = async {
-        while stands_somewhere() {
-            tokio::task::yield_now().await;
-        }
+    let mut reader = LongReader::start(&server.data_dir());
+    let body = serde_json::json!({"secret": secret}).to_string();
+    let request = crate::harness::client().delete(format!("{}/api/share/{id}", server.url)).send_body(body);
+    let killed = async {
+        until("the reader is in the way", async || server.log().contains("a reader keeps deleted")).await;
+        server.signal("-KILL");
     };
-    tokio::time::timeout(PATIENCE, gone).await.expect("the bytes go");
+    let (answer, ()) = futures_util::join!(request, killed);
+    assert!(!answer.is_ok_and(|answer| answer.status() == 200), "it was not gone");
+    server.wait();
+    reader.kill();
+    assert!(server.holds(canary));
+
+    server.restart();
+    let share = TestShare { server: &server, id, secret, url: String::new() };
+    delete(&share).await;
+    assert!(!server.holds(canary));
+}
+
+#[actix_web::test]
+async fn a_delete_that_a_crash_cut_short_is_not_said_to_be_done_before_it_is() {
+    let mut server = TestServer::start(&[]);
+    let canary = "canary c05e";
+    let (id, secret) = {
+        let share = server.share().await;
+        share.sync(&[session(canary)]).await;
+        (share.id.clone(), share.secret.clone())
+    };
+    server.kill();
+    // It was marked, and its content is all there.
+    sqlite(&server.data_dir().join("share.db"), "UPDATE shares SET deleted_at = updated_at");
+    let reader = LongReader::start(&server.data_dir());
+    server.restart();
+    let share = TestShare { server: &server, id, secret, url: String::new() };
+    delete_beside(reader, &share, canary, async || {}).await;
+    assert_eq!(share.delete("wrong").await, 401);
 }

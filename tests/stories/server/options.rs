@@ -1,6 +1,8 @@
 //! Options: flags over environment over a file over defaults, and clear words for what is wrong.
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 
 use awc::http::Method;
@@ -67,7 +69,7 @@ fn links_that_nobody_else_could_follow_are_warned_of() {
         let dir = TempDir::new().expect("a directory");
         let mut server = Command::new(env!("CARGO_BIN_EXE_brutus-share"))
             .args(["serve", "--listen", "0.0.0.0:0", "--data-dir"])
-            .arg(dir.path())
+            .arg(dir.path().join("data"))
             .args(args)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -84,8 +86,10 @@ fn links_that_nobody_else_could_follow_are_warned_of() {
 #[test]
 fn a_database_that_is_none_is_refused_and_left_alone() {
     let dir = TempDir::new().expect("a directory");
+    std::fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).expect("private");
     let database = dir.path().join("share.db");
     std::fs::write(&database, "this is not a database, but somebody may want it").expect("written");
+    std::fs::set_permissions(&database, Permissions::from_mode(0o600)).expect("private");
     let output = Command::new(env!("CARGO_BIN_EXE_brutus-share"))
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(dir.path())

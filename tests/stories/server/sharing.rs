@@ -94,7 +94,7 @@ async fn parts_without_a_message_and_unknown_types_come_last_and_whole() {
         .await;
     assert_eq!(
         share.data().await,
-        vec![message("a", 1), message("b", 1), part("lost", "p", "orphan"), v2, todo]
+        vec![message("b", 1), message("a", 1), part("lost", "p", "orphan"), v2, todo]
     );
 }
 

@@ -1,0 +1,571 @@
+//! A share as a state machine, without actors, sockets or a disk: what is asked of it comes in, what has to be done comes out.
+//!
+//! **Durable before visible.** What a sync changes is applied to the transcript, written by the store, and only then
+//! acknowledged and shown. While a write is under way the transcript is ahead of the disk, so reads wait, and while
+//! somebody waits to read no further write begins. What viewers are shown live was encoded when its write began, so it
+//! holds nothing of a later one. A few writes may be under way: the next gathers what came meanwhile, and is in the store's
+//! queue when the one before it is done.
+//!
+//! **A failed write** ends the machine, for its transcript is then ahead of the disk for good: another one starts with what is
+//! stored.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use tokio::sync::oneshot;
+
+use super::Snapshot;
+use super::feed::Feed;
+use super::frame::{FRAME_BYTES, Frame, encode};
+use super::messages::{Ack, Deletion, Goodbye, Page, Pull, Read, Summary, Sync};
+use crate::config::Limits;
+use crate::error::Error;
+use crate::model::{Capacity, Key, Life, Lifetimes, SecretHash, ShareFull, Transcript};
+use crate::protocol::{Closed, Reason, close_code};
+use crate::store::{StoreError, StoredShare, Write};
+
+/// Writes that may be under way at once.
+const WRITES: usize = 4;
+
+/// Whoever asked waits for this.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+/// What the machine wants to have done. What it asks of the store it is told the outcome of.
+#[derive(Debug)]
+pub(super) enum Effect {
+    /// Store this, then tell `written`.
+    Write(Write),
+    /// Mark the share as deleted, durably, then tell `marked`.
+    MarkDeleted,
+    /// Take the content of the deleted share away, then tell `purged`.
+    Purge,
+    /// Tell the viewers that there is something new in the feed.
+    Wake,
+    /// The share has ended for its readers: note it.
+    Ended(Reason),
+    /// Send the viewers away.
+    Dismiss(Goodbye),
+    /// What is in memory is of no use any more.
+    Stop,
+}
+
+/// What is to be read.
+pub(super) enum Reading {
+    Look(Reply<Summary>),
+    Read(Read, Reply<Page>),
+    ReadAll(Reply<Arc<Snapshot>>),
+    Pull(Pull, Reply<Frame>),
+}
+
+/// A share.
+pub(super) enum ShareState {
+    /// It is not known yet what it is: whoever drives the machine holds all questions back.
+    Loading,
+    /// It can be read and written.
+    Open(Box<OpenShare>),
+    /// Its time is over; the sweeper will have it deleted.
+    Over(SecretHash),
+    /// Deleted: what is left is the means to tell a repeated delete from a wrong secret.
+    Deleted(DeletedShare),
+    /// There is none.
+    Missing,
+    /// It cannot be loaded, or a write of it failed.
+    Broken(Error),
+}
+
+/// A share that is deleted for everybody.
+pub(super) struct DeletedShare {
+    secret: SecretHash,
+    erasing: Erasing,
+}
+
+/// How far the content of a deleted share is gone from the disk.
+enum Erasing {
+    /// Nobody has asked since this was loaded.
+    Unknown,
+    /// It is being taken away; who waits for that.
+    UnderWay(Vec<Reply<Deletion>>),
+    Done,
+}
+
+/// A share that is open: its transcript, the writes under way, and who waits.
+pub(super) struct OpenShare {
+    num: i64,
+    secret: SecretHash,
+    epoch: ByteString,
+    life: Life,
+    transcript: Transcript,
+    title: Option<String>,
+    /// What was read as a whole last, as long as it is what there is.
+    snapshot: Option<Arc<Snapshot>>,
+    feed: Feed,
+    /// Writes that are under way, in their order.
+    writes: VecDeque<Writing>,
+    deleting: bool,
+    waiting_syncs: Vec<(Sync, Reply<Ack>)>,
+    waiting_reads: Vec<Reading>,
+    waiting_deletes: Vec<Reply<Deletion>>,
+}
+
+/// A write that is under way.
+struct Writing {
+    /// The share's position before and after it.
+    before: u64,
+    seq: u64,
+    /// When it began, in milliseconds since 1970.
+    at: i64,
+    /// What viewers are shown when it is done; `None` when they have to pull, or there are none.
+    frame: Option<Frame>,
+    waiters: Vec<(Ack, Reply<Ack>)>,
+    /// Whether it is done: it waits for those before it.
+    written: bool,
+}
+
+/// What of its surroundings a share needs to know to go on.
+pub(super) struct Surroundings<'a> {
+    /// The limits now.
+    pub(super) limits: &'a Limits,
+    /// Viewers that are connected.
+    pub(super) viewers: usize,
+    /// Milliseconds since 1970.
+    pub(super) now: i64,
+}
+
+impl ShareState {
+    /// What a store has of a share.
+    pub(super) fn of(stored: Option<StoredShare>, lifetimes: &Lifetimes, now: i64) -> Self {
+        match stored {
+            Some(stored) if stored.deleted => {
+                Self::Deleted(DeletedShare { secret: stored.secret_hash, erasing: Erasing::Unknown })
+            }
+            Some(stored) if stored.life.ended(lifetimes, now) => Self::Over(stored.secret_hash),
+            Some(stored) => Self::Open(Box::new(OpenShare::new(stored))),
+            None => Self::Missing,
+        }
+    }
+
+    /// The open share, or why there is none. One whose time is over ends now.
+    pub(super) fn open(
+        &mut self,
+        around: &Surroundings,
+        effects: &mut Vec<Effect>,
+    ) -> Result<&mut OpenShare, Error> {
+        self.end_in_time(around, effects);
+        match self {
+            Self::Open(share) => Ok(share),
+            Self::Over(_) | Self::Deleted(_) | Self::Missing => Err(Error::NoSuchShare),
+            Self::Loading => Err(Error::Unavailable),
+            Self::Broken(error) => Err(error.clone()),
+        }
+    }
+
+    /// Ends the share when its time is over; tells whether it did.
+    pub(super) fn end_in_time(&mut self, around: &Surroundings, effects: &mut Vec<Effect>) -> bool {
+        let over = matches!(self, Self::Open(share)
+            if !share.deleting && share.life.ended(&around.limits.lifetimes(), around.now));
+        if over {
+            self.end(Reason::Expired, effects);
+        }
+        over
+    }
+
+    /// Takes a batch in. Answered when it is durable.
+    pub(super) fn sync(
+        &mut self,
+        sync: Sync,
+        reply: Reply<Ack>,
+        around: &Surroundings,
+        effects: &mut Vec<Effect>,
+    ) {
+        match self.open(around, effects) {
+            Ok(share) if !share.secret.matches(&sync.secret) => answer(reply, Err(Error::WrongSecret)),
+            Ok(share) => {
+                share.waiting_syncs.push((sync, reply));
+                share.proceed(around, effects);
+            }
+            Err(error) => answer(reply, Err(error)),
+        }
+    }
+
+    /// Lets a reader wait its turn, which comes at once when no write is under way.
+    pub(super) fn read(&mut self, reading: Reading, around: &Surroundings, effects: &mut Vec<Effect>) {
+        match self.open(around, effects) {
+            Ok(share) => {
+                share.waiting_reads.push(reading);
+                share.proceed(around, effects);
+            }
+            Err(error) => reading.refuse(&error),
+        }
+    }
+
+    /// Deletes the share. Answered when its content is gone from the disk.
+    pub(super) fn delete(
+        &mut self,
+        secret: &SecretHash,
+        reply: Reply<Deletion>,
+        around: &Surroundings,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.end_in_time(around, effects);
+        let own = match self {
+            Self::Open(share) => &share.secret,
+            Self::Over(secret) => secret,
+            Self::Deleted(share) => &share.secret,
+            Self::Missing => return answer(reply, Err(Error::NoSuchShare)),
+            Self::Loading => return answer(reply, Err(Error::Unavailable)),
+            Self::Broken(error) => return answer(reply, Err(error.clone())),
+        };
+        if !own.matches(secret) {
+            return answer(reply, Err(Error::WrongSecret));
+        }
+        match self {
+            Self::Open(share) => {
+                share.waiting_deletes.push(reply);
+                share.proceed(around, effects);
+            }
+            Self::Over(secret) => {
+                // Nobody sees it any more: what is left is to mark it, and then to erase it.
+                let erasing = Erasing::UnderWay(vec![reply]);
+                *self = Self::Deleted(DeletedShare { secret: *secret, erasing });
+                effects.push(Effect::MarkDeleted);
+            }
+            Self::Deleted(share) => share.erase(vec![reply], effects),
+            Self::Loading | Self::Missing | Self::Broken(_) => {}
+        }
+    }
+
+    /// The write that ends at the position `seq` has ended: its syncs are answered and its news shown, in the order of the
+    /// writes, or the machine gives up.
+    pub(super) fn written(
+        &mut self,
+        seq: u64,
+        result: Result<(), StoreError>,
+        around: &Surroundings,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Self::Open(share) = self else { return };
+        match result {
+            Ok(()) => share.committed(seq, around, effects),
+            Err(StoreError::Gone) => self.end(Reason::Deleted, effects),
+            Err(error) => self.give_up(&error.into(), effects),
+        }
+    }
+
+    /// The share is marked as deleted, or could not be.
+    pub(super) fn marked(&mut self, result: Result<(), StoreError>, effects: &mut Vec<Effect>) {
+        match (result, &mut *self) {
+            (Ok(()), Self::Open(_)) => self.end(Reason::Deleted, effects),
+            (Ok(()), Self::Deleted(_)) => effects.push(Effect::Purge),
+            (Err(error), Self::Open(_)) => self.give_up(&error.into(), effects),
+            (Err(error), Self::Deleted(share)) => {
+                let secret = share.secret;
+                share.answer_all(&Err(error.into()));
+                *self = Self::Over(secret);
+            }
+            _ => {}
+        }
+    }
+
+    /// The deleted share's content is gone from the disk, or could not be taken away.
+    pub(super) fn purged(&mut self, result: Result<(), StoreError>) {
+        let Self::Deleted(share) = self else { return };
+        match result {
+            Ok(()) => {
+                share.answer_all(&Ok(Deletion::Gone));
+                share.erasing = Erasing::Done;
+            }
+            Err(error) => share.answer_all(&Err(error.into())),
+        }
+    }
+
+    /// The share was deleted by somebody else: by its operator beside this process, or by the sweeper.
+    pub(super) fn removed(&mut self, around: &Surroundings, effects: &mut Vec<Effect>) {
+        // Who watches a share whose time is over is told so, when the sweeper was first to see it.
+        self.end_in_time(around, effects);
+        // Its own delete ends it when that is on the disk.
+        if matches!(self, Self::Open(share) if !share.deleting) {
+            self.end(Reason::Deleted, effects);
+        }
+    }
+
+    /// Whether something is under way, or somebody waits.
+    pub(super) fn is_busy(&self) -> bool {
+        match self {
+            Self::Loading => true,
+            Self::Open(share) => share.deleting || !share.writes.is_empty(),
+            Self::Deleted(share) => matches!(share.erasing, Erasing::UnderWay(_)),
+            Self::Over(_) | Self::Missing | Self::Broken(_) => false,
+        }
+    }
+
+    /// Ends the share for everybody: its viewers are told why.
+    fn end(&mut self, reason: Reason, effects: &mut Vec<Effect>) {
+        let Self::Open(share) = self else { return };
+        let secret = share.secret;
+        let deletes = std::mem::take(&mut share.waiting_deletes);
+        let after = match reason {
+            Reason::Deleted => Self::Deleted(DeletedShare { secret, erasing: Erasing::Unknown }),
+            Reason::Expired => Self::Over(secret),
+        };
+        if let Self::Open(mut share) = std::mem::replace(self, after) {
+            // Their share went while they waited.
+            share.refuse(&Error::NoSuchShare);
+        }
+        effects.push(Effect::Ended(reason));
+        let last_words = Some(encode(&Closed { reason }));
+        effects.push(Effect::Dismiss(Goodbye { last_words, code: close_code::GONE }));
+        match self {
+            Self::Deleted(share) if !deletes.is_empty() => share.erase(deletes, effects),
+            Self::Over(secret) if !deletes.is_empty() => {
+                let erasing = Erasing::UnderWay(deletes);
+                *self = Self::Deleted(DeletedShare { secret: *secret, erasing });
+                effects.push(Effect::MarkDeleted);
+            }
+            _ => {}
+        }
+    }
+
+    /// The transcript is ahead of the disk for good: everyone who waits is told, viewers are sent to come back.
+    fn give_up(&mut self, error: &Error, effects: &mut Vec<Effect>) {
+        let before = std::mem::replace(self, Self::Broken(Error::Unavailable));
+        if let Self::Open(mut share) = before {
+            share.refuse(error);
+            for reply in share.waiting_deletes.drain(..) {
+                answer(reply, Err(error.clone()));
+            }
+            effects.push(Effect::Dismiss(Goodbye { last_words: None, code: close_code::RESTART }));
+        }
+        effects.push(Effect::Stop);
+    }
+}
+
+impl DeletedShare {
+    /// Has the content taken away, once for all who wait.
+    fn erase(&mut self, waiters: Vec<Reply<Deletion>>, effects: &mut Vec<Effect>) {
+        match &mut self.erasing {
+            Erasing::UnderWay(waiting) => waiting.extend(waiters),
+            Erasing::Done => waiters.into_iter().for_each(|reply| answer(reply, Ok(Deletion::Gone))),
+            Erasing::Unknown => {
+                self.erasing = Erasing::UnderWay(waiters);
+                effects.push(Effect::Purge);
+            }
+        }
+    }
+
+    fn answer_all(&mut self, result: &Result<Deletion, Error>) {
+        if let Erasing::UnderWay(waiters) = std::mem::replace(&mut self.erasing, Erasing::Unknown) {
+            for reply in waiters {
+                answer(reply, result.clone());
+            }
+        }
+    }
+}
+
+impl OpenShare {
+    fn new(stored: StoredShare) -> Self {
+        let epoch = ByteString::from(stored.epoch);
+        let transcript = Transcript::from_rows(stored.rows, stored.seq);
+        Self {
+            num: stored.num,
+            secret: stored.secret_hash,
+            feed: Feed::new(epoch.clone(), transcript.seq()),
+            epoch,
+            life: stored.life,
+            title: transcript.title(),
+            transcript,
+            snapshot: None,
+            writes: VecDeque::new(),
+            deleting: false,
+            waiting_syncs: Vec::new(),
+            waiting_reads: Vec::new(),
+            waiting_deletes: Vec::new(),
+        }
+    }
+
+    /// The newest frames, for all viewers.
+    pub(super) fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// Bytes that its content takes.
+    pub(super) fn size(&self) -> u64 {
+        self.transcript.size()
+    }
+
+    /// Serves whoever waits, as far as that can be done now. Called whenever something came in or a write ended.
+    fn proceed(&mut self, around: &Surroundings, effects: &mut Vec<Effect>) {
+        if self.deleting {
+            return;
+        }
+        if self.writes.is_empty() {
+            for reading in std::mem::take(&mut self.waiting_reads) {
+                self.serve(reading, around);
+            }
+            if !self.waiting_deletes.is_empty() {
+                self.deleting = true;
+                effects.push(Effect::MarkDeleted);
+                return;
+            }
+        }
+        let someone_waits = !self.waiting_reads.is_empty() || !self.waiting_deletes.is_empty();
+        if !someone_waits && self.writes.len() < WRITES && !self.waiting_syncs.is_empty() {
+            self.begin_write(around, effects);
+        }
+    }
+
+    /// Applies the waiting syncs and hands what they change to the store.
+    fn begin_write(&mut self, around: &Surroundings, effects: &mut Vec<Effect>) {
+        let capacity = Capacity { bytes: around.limits.max_share, items: around.limits.max_items };
+        let (before, size_before) = (self.transcript.seq(), self.transcript.size());
+        let (mut rows, mut older) = (HashMap::new(), HashMap::new());
+        let mut waiters = Vec::new();
+        for (sync, reply) in std::mem::take(&mut self.waiting_syncs) {
+            match self.transcript.apply(sync.changes, capacity) {
+                Ok(applied) => {
+                    waiters.push((Ack { seq: self.transcript.seq() }, reply));
+                    // Viewers have what there was before this write: what a sync found that an earlier one of it left is none.
+                    older.extend(applied.older.into_iter().filter(|(key, _)| !rows.contains_key(key)));
+                    // Of several versions of an item in one write the last alone is stored.
+                    rows.extend(applied.rows.into_iter().map(|row| (row.key.clone(), row)));
+                }
+                Err(ShareFull::Bytes) => answer(reply, Err(Error::ShareTooLarge { max: capacity.bytes })),
+                Err(ShareFull::Items) => answer(reply, Err(Error::TooManyItems { max: capacity.items })),
+            }
+        }
+        if rows.is_empty() {
+            // All of it was known already; it is durable when the last write that is under way is.
+            match self.writes.back_mut() {
+                Some(write) => write.waiters.extend(waiters),
+                None => waiters.into_iter().for_each(|(ack, reply)| answer(reply, Ok(ack))),
+            }
+            return;
+        }
+        if rows.contains_key(Key::SESSION) {
+            self.title = self.transcript.title();
+        }
+        // What is newer than `before` is this write alone now. Who comes to view later pulls a first frame anyway.
+        let frame = (around.viewers > 0).then(|| Frame::live(&self.transcript, &self.epoch, before, &older));
+        let seq = self.transcript.seq();
+        self.snapshot = None;
+        self.writes.push_back(Writing { before, seq, at: around.now, frame, waiters, written: false });
+        // In the order in which they came: the database keeps it.
+        let mut rows: Vec<_> = rows.into_values().collect();
+        rows.sort_unstable_by_key(|row| row.seq);
+        effects.push(Effect::Write(Write {
+            num: self.num,
+            rows,
+            seq,
+            size: self.transcript.size(),
+            grown: grown(size_before, self.transcript.size()),
+            at: around.now,
+        }));
+    }
+
+    /// The write that ends at the position `seq` is on the disk.
+    fn committed(&mut self, seq: u64, around: &Surroundings, effects: &mut Vec<Effect>) {
+        if let Some(write) = self.writes.iter_mut().find(|write| write.seq == seq) {
+            write.written = true;
+        }
+        while self.writes.front().is_some_and(|write| write.written)
+            && let Some(write) = self.writes.pop_front()
+        {
+            self.life.updated_at = write.at;
+            self.life.synced = true;
+            for (ack, reply) in write.waiters {
+                answer(reply, Ok(ack));
+            }
+            self.feed.push(write.before, write.frame, write.seq);
+            effects.push(Effect::Wake);
+        }
+        self.proceed(around, effects);
+    }
+
+    fn serve(&mut self, reading: Reading, around: &Surroundings) {
+        match reading {
+            Reading::Look(reply) => answer(
+                reply,
+                Ok(Summary {
+                    title: self.title.clone(),
+                    created_at: self.life.created_at,
+                    updated_at: self.life.updated_at,
+                    expires_at: self.life.end(&around.limits.lifetimes()),
+                    viewers: around.viewers,
+                    room: around.viewers < around.limits.max_viewers,
+                    seq: self.transcript.seq(),
+                }),
+            ),
+            Reading::Read(read, reply) => {
+                let after = self.position(read.after, read.epoch.as_deref());
+                let frame = self.frame(after, read.max_bytes, read.places);
+                answer(reply, Ok(Page { epoch: self.epoch.to_string(), after, frame }));
+            }
+            Reading::ReadAll(reply) => answer(reply, Ok(self.snapshot())),
+            Reading::Pull(pull, reply) => {
+                let after = self.position(pull.after, pull.epoch.as_deref());
+                answer(reply, Ok(self.frame(after, FRAME_BYTES, pull.places)));
+            }
+        }
+    }
+
+    /// All items, the same for all who read at one position.
+    fn snapshot(&mut self) -> Arc<Snapshot> {
+        let seq = self.transcript.seq();
+        if let Some(known) = self.snapshot.as_ref().filter(|known| known.seq == seq) {
+            return known.clone();
+        }
+        let items = self.transcript.items();
+        let items = items.map(|(key, content, arrival)| (key.clone(), content.clone(), arrival)).collect();
+        let snapshot = Snapshot::new(self.epoch.to_string(), seq, self.title.clone(), items);
+        self.snapshot.insert(Arc::new(snapshot)).clone()
+    }
+
+    /// Lets go of what was kept for who reads again.
+    pub(super) fn forget_snapshot(&mut self) {
+        self.snapshot = None;
+    }
+
+    /// A position means something in its own epoch, and only when it is not ahead of the share.
+    fn position(&self, after: u64, epoch: Option<&str>) -> u64 {
+        if epoch == Some(&*self.epoch) && after <= self.transcript.seq() { after } else { 0 }
+    }
+
+    /// What is newer than a position, or the first stretch of it.
+    fn frame(&self, after: u64, max_bytes: usize, places: bool) -> Frame {
+        Frame::since(&self.transcript, &self.epoch, after, max_bytes, places)
+    }
+
+    /// Tells all but those who delete that nothing comes of what they asked.
+    fn refuse(&mut self, error: &Error) {
+        let under_way = self.writes.drain(..).flat_map(|write| write.waiters);
+        under_way.for_each(|(_, reply)| answer(reply, Err(error.clone())));
+        self.waiting_syncs.drain(..).for_each(|(_, reply)| answer(reply, Err(error.clone())));
+        self.waiting_reads.drain(..).for_each(|reading| reading.refuse(error));
+    }
+}
+
+impl Reading {
+    fn refuse(self, error: &Error) {
+        match self {
+            Self::Look(reply) => answer(reply, Err(error.clone())),
+            Self::Read(_, reply) => answer(reply, Err(error.clone())),
+            Self::ReadAll(reply) => answer(reply, Err(error.clone())),
+            Self::Pull(_, reply) => answer(reply, Err(error.clone())),
+        }
+    }
+}
+
+fn answer<T>(reply: Reply<T>, result: Result<T, Error>) {
+    // Who asked may have gone: what was stored stays stored.
+    let _ = reply.send(result);
+}
+
+/// How much larger one size is than another.
+fn grown(before: u64, after: u64) -> i64 {
+    let signed = |size| i64::try_from(size).unwrap_or(i64::MAX);
+    signed(after) - signed(before)
+}
+
+#[cfg(test)]
+#[path = "share_tests.rs"]
+mod tests;
