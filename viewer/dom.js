@@ -1,5 +1,6 @@
 // Making elements without HTML text. Text given here is always text.
 
+import { copyText } from './clipboard.js'
 import { text } from './values.js'
 
 /** `el('a', { class: 'x', href, onclick }, 'text', child)` */
@@ -55,7 +56,7 @@ export function copyButton(strings, words, label = strings.copy) {
   button.addEventListener('click', async (event) => {
     event.stopPropagation()
     event.preventDefault()
-    await navigator.clipboard.writeText(typeof words === 'function' ? words() : words)
+    if (!(await copyText(typeof words === 'function' ? words() : words))) return
     button.classList.add('done')
     button.setAttribute('aria-label', strings.copied)
     setTimeout(() => {
@@ -92,6 +93,24 @@ export function track(work) {
   underWay.add(done)
   done.then(() => underWay.delete(done))
   return done
+}
+
+/** A link to a place of this page, which copies its address too. */
+export function anchor(strings, id) {
+  const node = el(
+    'a',
+    { class: 'anchor', href: `#${id}`, title: strings.copyLink, 'aria-label': strings.copyLink },
+    '#',
+  )
+  node.addEventListener('click', () => copyText(new URL(node.hash, location.href).href))
+  return node
+}
+
+/** Saves bytes or a text as a file. As bytes of no kind, so that no browser opens them as a page of this server. */
+export function save(name, content, type = 'application/octet-stream') {
+  const url = URL.createObjectURL(new Blob([content], { type }))
+  el('a', { href: url, download: name }).click()
+  setTimeout(() => URL.revokeObjectURL(url), 60_000)
 }
 
 const waiting = new WeakMap()

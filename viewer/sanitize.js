@@ -1,6 +1,7 @@
 // The one place where text becomes HTML. What comes out is a fragment of inert elements: nothing in it runs, and
 // nothing in it is loaded from anywhere. The page's policy allows no other way.
 
+import { pictureUrl } from './files.js'
 import DOMPurify from './vendor/purify.min.js'
 
 const words = (list) => list.trim().split(/\s+/)
@@ -16,7 +17,6 @@ const RULES = {
   ALLOW_ARIA_ATTR: false,
 }
 
-const IMAGE = /^data:image\/(?:png|jpeg|gif|webp|avif);base64,/i
 const LINK = /^(?:https?:|mailto:)/i
 
 /** HTML that this page's own libraries made out of a stranger's text. */
@@ -24,7 +24,11 @@ export function toFragment(html) {
   const fragment = DOMPurify.sanitize(html, RULES)
   for (const image of fragment.querySelectorAll('img')) {
     const source = image.getAttribute('src') ?? ''
-    if (IMAGE.test(source)) continue
+    const picture = pictureUrl(source)
+    if (picture) {
+      image.setAttribute('src', picture)
+      continue
+    }
     // An image from elsewhere would tell its host who reads this: it becomes a link, or its text.
     const link = document.createElement('a')
     link.textContent = image.getAttribute('alt') || source
@@ -51,9 +55,4 @@ export function toFragment(html) {
 /** A link that a stranger may give, or nothing. */
 export function safeLink(href) {
   return LINK.test(href ?? '') ? href : undefined
-}
-
-/** A picture that may be shown: one that is in the session itself. SVG is shown as a picture too, where it cannot act. */
-export function safeImage(url) {
-  return IMAGE.test(url ?? '') || /^data:image\/svg\+xml[;,]/i.test(url ?? '') ? url : undefined
 }

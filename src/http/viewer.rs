@@ -83,8 +83,8 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
                 &Markdown { max_bytes: Some(FALLBACK_BYTES), ..Markdown::default() },
             );
             let fallback = format!(
-                "<p>This page needs JavaScript. The session is also here as <a href=\"/s/{id}.md\">Markdown</a> and \
-                 <a href=\"/s/{id}.json\">JSON</a>.</p>\n<pre class=\"fallback\">{}</pre>",
+                "<p>This page needs JavaScript. The session is also here as <a href=\"../s/{id}.md\">Markdown</a> and \
+                 <a href=\"../s/{id}.json\">JSON</a>.</p>\n<pre class=\"fallback\">{}</pre>",
                 escape(&text)
             );
             html(StatusCode::OK, "index.html", &head(title, first_prompt(&snapshot).as_deref()), &fallback)

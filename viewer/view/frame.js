@@ -1,10 +1,11 @@
 // What parts of all kinds are made of: their frame with its link, lines that open, long texts, and files. And what
 // stands in for a part that cannot be shown.
 
-import { copyButton, el, guarded, inSlices, track } from '../dom.js'
+import { anchor, copyButton, el, guarded, inSlices, save, track } from '../dom.js'
+import { bytesOf, fileName, parseDataUrl, pictureUrl, textOf } from '../files.js'
 import { bytes, count } from '../format.js'
 import { startOf, textPieces } from '../pieces.js'
-import { safeImage, safeLink } from '../sanitize.js'
+import { safeLink } from '../sanitize.js'
 import { opened } from '../settings.js'
 import { strings } from '../strings.js'
 import { isRecord, json, record, text } from '../values.js'
@@ -16,15 +17,12 @@ const STAND_IN_CHARACTERS = 20_000
 const FIRST_LINES = 60
 const FIRST_CHARACTERS = 12_000
 
+// Characters that are shown of a name.
+const MAX_NAME = 200
+
 /** The frame of a part: its kind, its link, its content. */
 export function frame(part, kind, ...content) {
-  const anchor = el(
-    'a',
-    { class: 'anchor', href: `#${part.id}`, title: strings.copyLink, 'aria-label': strings.copyLink },
-    '#',
-  )
-  anchor.addEventListener('click', () => navigator.clipboard?.writeText(new URL(`#${part.id}`, location.href).href))
-  return el('div', { class: `part part-${kind}`, id: part.id, dataset: { kind } }, anchor, ...content)
+  return el('div', { class: `part part-${kind}`, id: part.id, dataset: { kind } }, anchor(strings, part.id), ...content)
 }
 
 /**
@@ -126,33 +124,54 @@ export function rawView(part) {
   return { node, text: () => whole }
 }
 
+// Characters of a file's URL up to which its text is shown.
+const MAX_TEXT_FILE = 2_000_000
+
 /**
- * A file that is in the session: a picture, or a chip that says what it is. What is no file at all is shown as it is.
+ * A file that is in the session: a picture, or a chip that says what it is, saves it, and shows it when it is a text.
+ * What is no file at all is shown as it is.
  */
 export function fileBody(part) {
   if (!isRecord(part)) return output(json(part))
   const url = typeof part.url === 'string' ? part.url : ''
   const kind = text(part.mime)
-  const name = text(part.filename ?? record(part.source).path ?? part.mime)
-  const source = kind.startsWith('image/') && safeImage(url)
-  if (source) {
-    const image = el('img', { src: source, alt: name, loading: 'lazy', decoding: 'async' })
-    return el(
-      'button',
-      {
-        class: 'picture',
-        type: 'button',
-        'aria-label': `${strings.image}: ${name}`,
-        onclick: () => lightbox(source, name),
-      },
-      image,
-    )
-  }
-  const inline = /^data:[^,]*,/.test(url)
+  const name = text(part.filename ?? record(part.source).path ?? part.mime).slice(0, MAX_NAME) || strings.file
+  const source = pictureUrl(url, kind)
+  if (source) return picture(source, name, () => fileChip(url, kind, name))
+  const chip = fileChip(url, kind, name)
+  const content = url.length <= MAX_TEXT_FILE ? textOf(url, kind) : undefined
+  return content?.trim() ? el('div', { class: 'file-text' }, chip, output(content)) : chip
+}
+
+/** A picture that opens; when the browser cannot show it, what `instead` makes. */
+function picture(source, name, instead) {
+  const image = el('img', { src: source, alt: name, loading: 'lazy', decoding: 'async' })
+  const button = el(
+    'button',
+    {
+      class: 'picture',
+      type: 'button',
+      'aria-label': `${strings.image}: ${name}`,
+      onclick: () => lightbox(source, name),
+    },
+    image,
+  )
+  image.addEventListener('error', () => button.replaceWith(instead()))
+  return button
+}
+
+function fileChip(url, kind, name) {
+  const isInside = parseDataUrl(url) !== undefined
   const label = [
     el('span', { class: 'chip-name', dir: 'auto' }, name),
-    el('span', { class: 'chip-kind' }, kind, inline ? `, ${bytes((url.length * 3) / 4)}` : ''),
+    el('span', { class: 'chip-kind' }, kind.slice(0, MAX_NAME), isInside ? `, ${bytes((url.length * 3) / 4)}` : ''),
   ]
+  if (isInside) {
+    const chip = el('button', { class: 'chip', type: 'button', title: strings.save }, ...label)
+    chip.file = { name: fileName(name), url }
+    chip.addEventListener('click', () => save(chip.file.name, bytesOf(url) ?? url))
+    return chip
+  }
   const link = safeLink(url)
   return link
     ? el('a', { class: 'chip', href: link, target: '_blank', rel: 'noopener noreferrer nofollow' }, ...label)

@@ -1,6 +1,6 @@
 // The session as one scroll: a section for each turn. A change touches the elements of its own turn alone.
 
-import { arrange, beginWithin, copyButton, el, finishWithin, guarded, inSlices } from '../dom.js'
+import { anchor, arrange, beginWithin, copyButton, el, finishWithin, guarded, inSlices } from '../dom.js'
 import { cost, duration, exactTime, short, timeAgo } from '../format.js'
 import { promptText, times, tokenCount } from '../load/session.js'
 import { startOf } from '../pieces.js'
@@ -171,17 +171,7 @@ class TurnView {
         {},
         el('h2', {}, strings.you),
         time(record(message.info.time).created),
-        el(
-          'a',
-          {
-            class: 'anchor',
-            href: `#${message.id}`,
-            title: strings.copyLink,
-            'aria-label': strings.copyLink,
-            onclick: () => navigator.clipboard?.writeText(new URL(`#${message.id}`, location.href).href),
-          },
-          '#',
-        ),
+        anchor(strings, message.id),
         words ? copyButton(strings, words) : '',
       ),
       ...this.#words(words),
