@@ -31,7 +31,7 @@ export class AnsiReader {
     const ranges = []
     let line = 0
     let classes = classesOf(this.#style)
-    for (let at = 0; at < whole.length; ) {
+    for (let at = 0; at < whole.length;) {
       CONTROL.lastIndex = at
       const end = CONTROL.exec(whole)?.index ?? whole.length
       if (end > at) ranges.push({ from: at, to: end, classes })
@@ -105,7 +105,11 @@ export class AnsiReader {
 }
 
 /** The text that a terminal would show. */
-export const shownText = (output) => new AnsiReader().read(output).map(({ text }) => text).join('')
+export const shownText = (output) =>
+  new AnsiReader()
+    .read(output)
+    .map(({ text }) => text)
+    .join('')
 
 /** What kind of sequence a control character introduces, and where the rest of it begins. */
 function introduced(whole, control, at) {

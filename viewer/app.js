@@ -1,7 +1,7 @@
 // The page put together: the session, its connection, and the views of it.
 
 import { showChanges } from './changes.js'
-import { arrange, el, guarded } from './dom.js'
+import { arrange, copyButton, el, guarded } from './dom.js'
 import { Environment } from './environment.js'
 import { downloadHtml } from './export.js'
 import { cost, duration, exactTime, short, timeAgo } from './format.js'
@@ -10,17 +10,21 @@ import { listen, showHelp } from './keyboard.js'
 import { Connection } from './load/connection.js'
 import { Session } from './load/session.js'
 import { Outline } from './outline.js'
+import { placeOf } from './place.js'
 import { Search, reveal } from './search.js'
 import { set, settings, show, sideBySide, toggle } from './settings.js'
 import { strings } from './strings.js'
 import { moment, text } from './values.js'
 import { Timeline, time } from './view/timeline.js'
 
-const id = location.pathname.split('/').filter(Boolean).at(-1)
+const { id, base } = placeOf(location.href)
 const session = new Session()
+// OpenCode takes a link to the share's own address, not to this page's.
+const importCommand = `opencode import ${base}share/${id}`
 
 show()
-const icon = (label, text, action) => el('button', { class: 'icon', type: 'button', 'aria-label': label, title: label, onclick: action }, text)
+const icon = (label, text, action) =>
+  el('button', { class: 'icon', type: 'button', 'aria-label': label, title: label, onclick: action }, text)
 
 const stateNode = el('span', { class: 'state', role: 'status' })
 const viewersNode = el('span', { class: 'viewers' })
@@ -43,11 +47,29 @@ document.querySelector('#app').replaceWith(
   el(
     'header',
     { class: 'top' },
-    el('button', { class: 'icon only-narrow', type: 'button', 'aria-label': strings.outline, title: strings.outline, onclick: () => document.body.classList.toggle('outline-open') }, '☰'),
+    el(
+      'button',
+      {
+        class: 'icon only-narrow',
+        type: 'button',
+        'aria-label': strings.outline,
+        title: strings.outline,
+        onclick: () => document.body.classList.toggle('outline-open'),
+      },
+      '☰',
+    ),
     stateNode,
     el('span', { class: 'top-title', dir: 'auto' }),
     viewersNode,
-    el('span', { class: 'tools' }, icon(strings.search, '⌕', () => search.open()), el('button', { class: 'plain-button', type: 'button', onclick: changes }, strings.changes), viewMenu(), downloadMenu(), icon(strings.help, '?', showHelp)),
+    el(
+      'span',
+      { class: 'tools' },
+      icon(strings.search, '⌕', () => search.open()),
+      el('button', { class: 'plain-button', type: 'button', onclick: changes }, strings.changes),
+      viewMenu(),
+      downloadMenu(),
+      icon(strings.help, '?', showHelp),
+    ),
     searchNode,
     progressNode,
   ),
@@ -59,7 +81,12 @@ document.querySelector('#app').replaceWith(
 const topTitle = document.querySelector('.top-title')
 
 function menu(label, ...entries) {
-  const details = el('details', { class: 'menu' }, el('summary', {}, label), el('div', { class: 'menu-body' }, ...entries))
+  const details = el(
+    'details',
+    { class: 'menu' },
+    el('summary', {}, label),
+    el('div', { class: 'menu-body' }, ...entries),
+  )
   addEventListener('click', ({ target }) => {
     if (!details.contains(target)) details.open = false
   })
@@ -74,7 +101,13 @@ function viewMenu() {
     const input = el('input', { type: 'checkbox', checked, onchange: action })
     return el('label', {}, input, label)
   }
-  const kinds = [['prompt', strings.kinds.prompts], ['text', strings.kinds.answers], ['reasoning', strings.kinds.reasoning], ['tool', strings.kinds.tools], ['edit', strings.kinds.edits]]
+  const kinds = [
+    ['prompt', strings.kinds.prompts],
+    ['text', strings.kinds.answers],
+    ['reasoning', strings.kinds.reasoning],
+    ['tool', strings.kinds.tools],
+    ['edit', strings.kinds.edits],
+  ]
   const folding = kinds.filter(([kind]) => kind === 'reasoning' || kind === 'tool')
   return menu(
     strings.view,
@@ -102,9 +135,12 @@ function viewMenu() {
 function downloadMenu() {
   return menu(
     strings.download,
-    el('a', { href: `/s/${id}.md`, download: '' }, strings.downloadMarkdown),
-    el('a', { href: `/s/${id}.json`, download: '' }, strings.downloadJson),
+    el('a', { href: `${base}s/${id}.md`, download: '' }, strings.downloadMarkdown),
+    el('a', { href: `${base}s/${id}.json`, download: '' }, strings.downloadJson),
     el('button', { type: 'button', onclick: () => downloadHtml(session, timeline) }, strings.downloadHtml),
+    el('hr'),
+    el('h3', {}, strings.importInto),
+    el('div', { class: 'import' }, el('code', {}, importCommand), copyButton(strings, importCommand)),
   )
 }
 
@@ -148,18 +184,28 @@ function update() {
   }
 }
 
+// Characters of a title that are shown.
+const MAX_TITLE = 1000
+
 let live = false
 let ends
 let state = 'loading'
 function about() {
-  const title = text(session.info?.title) || strings.untitled
+  const title = text(session.info?.title).slice(0, MAX_TITLE).toWellFormed() || strings.untitled
   if (titleNode.textContent !== title) {
     titleNode.textContent = title
     topTitle.textContent = title
     document.title = title
   }
   const { started, ended, tokens, cost: spent } = session.totals()
-  const models = [...new Set(session.ordered().map(({ info }) => info.modelID).filter(Boolean))]
+  const models = [
+    ...new Set(
+      session
+        .ordered()
+        .map(({ info }) => info.modelID)
+        .filter(Boolean),
+    ),
+  ]
   const names = models.map((model) => text(session.models.find(({ id }) => id === model)?.name ?? model))
   const undone = session.undone()
   arrange(
@@ -227,7 +273,11 @@ addEventListener(
   { passive: true },
 )
 
-addEventListener('beforeprint', () => timeline.finish())
+let foldAgain
+addEventListener('beforeprint', () => {
+  foldAgain = timeline.unfold()
+})
+addEventListener('afterprint', () => foldAgain?.())
 
 listen({
   j: () => outline.step(1),
@@ -239,7 +289,7 @@ listen({
   '?': showHelp,
 })
 
-const connection = new Connection(new URL(`/api/share/${id}`, location.href).href, session, new Environment())
+const connection = new Connection(`${base}api/share/${id}`, session, new Environment())
 connection.addEventListener('change', ({ detail }) => changed(detail))
 connection.addEventListener('viewers', ({ detail }) => {
   viewersNode.textContent = strings.viewers(detail)

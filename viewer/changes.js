@@ -4,15 +4,20 @@ import { el, guarded } from './dom.js'
 import { strings } from './strings.js'
 import { isRecord, record, text } from './values.js'
 import { diffView } from './view/diff.js'
+import { wholePatch } from './view/rows.js'
 import { structuredPatch } from './vendor/diff.min.js'
 
-/** The session's diffs: from its own list, or else gathered from its edits. `[{ file, patch }]` */
+// Milliseconds that the difference of two texts may take. One that takes longer is all of the one, and all of the other.
+const MAX_DIFF_MS = 100
+
+/** The session's diffs: from its own list, or else gathered from its edits. `[{ file, patch }]`, where a
+ * patch is its text, or what makes it. */
 export function changesOf(session) {
   const own = (session.diffs ?? [])
     .filter(isRecord)
     .filter(({ patch, before, after }) => patch || before !== undefined || after !== undefined)
   if (own.length)
-    return own.map((diff) => ({ file: text(diff.file), patch: diff.patch ? text(diff.patch) : patchOf(diff) }))
+    return own.map((diff) => ({ file: text(diff.file), patch: diff.patch ? text(diff.patch) : () => patchOf(diff) }))
   const gathered = []
   for (const message of session.ordered()) {
     for (const part of session.partsOf(message)) {
@@ -28,8 +33,10 @@ export function changesOf(session) {
 /** Older clients send the two texts of a file in place of their difference. */
 function patchOf(diff) {
   const file = text(diff.file)
-  const { hunks } = structuredPatch(file, file, text(diff.before), text(diff.after))
-  const lines = hunks.flatMap((hunk) => [
+  const [before, after] = [text(diff.before), text(diff.after)]
+  const patch = structuredPatch(file, file, before, after, '', '', { timeout: MAX_DIFF_MS })
+  if (!patch) return wholePatch(file, before, after)
+  const lines = patch.hunks.flatMap((hunk) => [
     `@@ -${hunk.oldStart},${hunk.oldLines} +${hunk.newStart},${hunk.newLines} @@`,
     ...hunk.lines,
   ])
@@ -56,7 +63,7 @@ export function showChanges(session) {
         ? changes.map(({ file, patch }) =>
             guarded(
               () => diffView(patch, file),
-              () => el('pre', {}, patch),
+              () => el('p', { class: 'note' }, file),
             ),
           )
         : el('p', { class: 'note' }, strings.changesNone),

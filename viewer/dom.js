@@ -1,5 +1,6 @@
 // Making elements without HTML text. Text given here is always text.
 
+import { copyText } from './clipboard.js'
 import { text } from './values.js'
 
 /** `el('a', { class: 'x', href, onclick }, 'text', child)` */
@@ -16,6 +17,13 @@ export function el(name, attributes = {}, ...children) {
     node.append(child instanceof Node ? child : text(child))
   }
   return node
+}
+
+/** Runs of text, `[{ text, classes }]`, as elements. */
+export function spans(runs) {
+  const fragment = document.createDocumentFragment()
+  for (const { text, classes } of runs) fragment.append(classes ? el('span', { class: classes }, text) : text)
+  return fragment
 }
 
 /** What `make` returns; when it fails, what `instead` does. So one fault does not take what stands beside it. */
@@ -48,7 +56,7 @@ export function copyButton(strings, words, label = strings.copy) {
   button.addEventListener('click', async (event) => {
     event.stopPropagation()
     event.preventDefault()
-    await navigator.clipboard.writeText(typeof words === 'function' ? words() : words)
+    if (!(await copyText(typeof words === 'function' ? words() : words))) return
     button.classList.add('done')
     button.setAttribute('aria-label', strings.copied)
     setTimeout(() => {
@@ -59,22 +67,86 @@ export function copyButton(strings, words, label = strings.copy) {
   return button
 }
 
+// Milliseconds of work after which the browser gets its turn: to answer a click, to draw.
+const SLICE = 12
+
+const turn = () => new Promise((resolve) => setTimeout(resolve))
+
+/** Does something with each of these, in slices between which the browser gets its turn. All at once when `atOnce`. */
+export async function inSlices(things, work, atOnce = false) {
+  let began = performance.now()
+  for (const thing of things) {
+    if (!atOnce && performance.now() - began > SLICE) {
+      await turn()
+      began = performance.now()
+    }
+    guarded(() => work(thing))
+  }
+}
+
+// Work that has begun and goes on.
+const underWay = new Set()
+
+/** Notes work that goes on, for who has to wait for all of it. What stands in stays when it fails. */
+export function track(work) {
+  const done = Promise.resolve(work).catch(console.warn)
+  underWay.add(done)
+  done.then(() => underWay.delete(done))
+  return done
+}
+
+/** A link to a place of this page, which copies its address too. */
+export function anchor(strings, id) {
+  const node = el(
+    'a',
+    { class: 'anchor', href: `#${id}`, title: strings.copyLink, 'aria-label': strings.copyLink },
+    '#',
+  )
+  node.addEventListener('click', () => copyText(new URL(node.hash, location.href).href))
+  return node
+}
+
+/** Saves bytes or a text as a file. As bytes of no kind, so that no browser opens them as a page of this server. */
+export function save(name, content, type = 'application/octet-stream') {
+  const url = URL.createObjectURL(new Blob([content], { type }))
+  el('a', { href: url, download: name }).click()
+  setTimeout(() => URL.revokeObjectURL(url), 60_000)
+}
+
 const waiting = new WeakMap()
+const near = new Set()
 const observer = new IntersectionObserver(
   (entries) => {
+    const wasIdle = near.size === 0
     for (const { isIntersecting, target } of entries) {
-      if (isIntersecting) run(target)
+      if (isIntersecting) near.add(target)
+      else near.delete(target)
     }
+    if (wasIdle && near.size) runNear()
   },
   { rootMargin: '1200px 0px' },
 )
+
+/** Does the work of nodes that are near. Each is taken out when its turn comes, for more may come meanwhile. */
+async function runNear() {
+  await inSlices(
+    (function* () {
+      for (let node; near.size;) {
+        ;[node] = near
+        yield node
+        near.delete(node)
+      }
+    })(),
+    run,
+  )
+}
 
 function run(node) {
   const work = waiting.get(node)
   observer.unobserve(node)
   waiting.delete(node)
   // What stands in stays when the work fails.
-  guarded(() => work?.()?.catch?.(console.warn))
+  guarded(() => track(work?.()))
 }
 
 /** Does costly work on a node when it comes near the screen. Later work takes the place of earlier. */
@@ -84,10 +156,22 @@ export function whenNear(node, work) {
     return work()
   })
   node.dataset.lazy = ''
+  // Watched anew, so that it is told again where it stands.
+  observer.unobserve(node)
   observer.observe(node)
 }
 
-/** Does at once what waits within a node, and what that makes wait in turn: for printing and exporting. */
-export function finishWithin(root) {
-  for (let nodes = [root]; nodes.length; nodes = root.querySelectorAll('[data-lazy]')) nodes.forEach(run)
+const lazyWithin = (root) => [...root.querySelectorAll('[data-lazy]')]
+
+/** Begins at once what waits within a node, and what that makes wait in turn: for printing. */
+export function beginWithin(root) {
+  for (let nodes = lazyWithin(root); nodes.length; nodes = lazyWithin(root)) nodes.forEach(run)
+}
+
+/** Does all that waits within a node, to its end: for what is taken along. */
+export async function finishWithin(root) {
+  for (let nodes = lazyWithin(root); nodes.length || underWay.size; nodes = lazyWithin(root)) {
+    await inSlices(nodes, run)
+    await Promise.all(underWay)
+  }
 }

@@ -1,13 +1,14 @@
 // Taking the session along as one HTML file. Markdown and JSON come from the server, which has them for readers
 // without this page too.
 
-import { el } from './dom.js'
+import { save } from './dom.js'
+import { parseDataUrl } from './files.js'
 import { text } from './values.js'
 
 /** The page as it stands, whole, with its styles and without its scripts. */
 export async function downloadHtml(session, timeline) {
-  timeline.finish()
-  const style = await (await fetch('/assets/style.css')).text()
+  await timeline.finish()
+  const style = await (await fetch(new URL('style.css', import.meta.url))).text()
   const page = document.implementation.createHTMLDocument(document.title)
   page.documentElement.lang = 'en'
   page.documentElement.dataset.hidden = ''
@@ -21,14 +22,28 @@ export async function downloadHtml(session, timeline) {
     make(page, 'meta', { name: 'referrer', content: 'no-referrer' }),
   )
   const main = page.importNode(timeline.root, true)
+  saveFiles(page, timeline.root.querySelectorAll('.chip'), main.querySelectorAll('.chip'))
   for (const node of main.querySelectorAll('.copy, .anchor, button.more')) node.remove()
+  for (const details of main.querySelectorAll('details')) details.open = true
   const title = make(page, 'h1', { class: 'export-title' }, document.title)
   const body = make(page, 'main', { class: 'exported' })
   body.append(title, main)
   page.body.append(body)
   // Put in as text: the page's own policy would refuse a style element even in a document that is not shown.
   const html = page.documentElement.outerHTML.replace('</head>', () => `<style>${style}</style></head>`)
-  save(`${name(session)}.html`, 'text/html', `<!doctype html>\n${html}\n`)
+  save(`${name(session)}.html`, `<!doctype html>\n${html}\n`, 'text/html')
+}
+
+/** Gives the chips of files, in their copies, the files themselves: there no script saves them. */
+function saveFiles(page, chips, copies) {
+  for (const [at, { file }] of chips.entries()) {
+    const data = file && parseDataUrl(file.url)
+    if (!data) continue
+    const href = `data:application/octet-stream${data.isBase64 ? ';base64' : ''},${data.body}`
+    const link = make(page, 'a', { class: 'chip', href, download: file.name })
+    link.append(...copies[at].childNodes)
+    copies[at].replaceWith(link)
+  }
 }
 
 function make(page, tag, attributes, words = '') {
@@ -36,12 +51,6 @@ function make(page, tag, attributes, words = '') {
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value)
   node.append(words)
   return node
-}
-
-function save(file, type, content) {
-  const url = URL.createObjectURL(new Blob([content], { type }))
-  el('a', { href: url, download: file }).click()
-  setTimeout(() => URL.revokeObjectURL(url), 60_000)
 }
 
 function name(session) {

@@ -59,5 +59,5 @@ export class Outline {
 
 /** The first words of a prompt. */
 function label(text) {
-  return text.trim().replace(/\s+/g, ' ').slice(0, 120) || '…'
+  return text.slice(0, 2000).trim().replace(/\s+/g, ' ').slice(0, 120) || '…'
 }

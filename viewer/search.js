@@ -4,6 +4,9 @@
 import { el } from './dom.js'
 import { strings } from './strings.js'
 
+// More matches than anybody steps through.
+const MAX_MATCHES = 10_000
+
 export class Search {
   #matches = []
   #at = -1
@@ -11,9 +14,16 @@ export class Search {
   constructor(root, timeline) {
     this.timeline = timeline
     this.root = root
-    this.input = el('input', { type: 'search', 'aria-label': strings.searchLabel, placeholder: strings.searchLabel, autocomplete: 'off', spellcheck: 'false' })
+    this.input = el('input', {
+      type: 'search',
+      'aria-label': strings.searchLabel,
+      placeholder: strings.searchLabel,
+      autocomplete: 'off',
+      spellcheck: 'false',
+    })
     this.count = el('output', { class: 'count' })
-    const button = (label, text, action) => el('button', { type: 'button', 'aria-label': label, title: label, onclick: action }, text)
+    const button = (label, text, action) =>
+      el('button', { type: 'button', 'aria-label': label, title: label, onclick: action }, text)
     root.append(
       this.input,
       this.count,
@@ -52,10 +62,15 @@ export class Search {
     if (words.length > 1) {
       for (const { node, text } of this.timeline.searchable()) {
         const whole = text.toLowerCase()
-        for (let at = whole.indexOf(words), nth = 0; at >= 0; at = whole.indexOf(words, at + words.length), nth++) this.#matches.push({ node, nth })
+        let at = whole.indexOf(words)
+        for (let nth = 0; at >= 0 && this.#matches.length < MAX_MATCHES; nth++) {
+          this.#matches.push({ node, nth })
+          at = whole.indexOf(words, at + words.length)
+        }
       }
     }
-    this.count.textContent = words.length > 1 ? strings.searchCount(this.#matches.length ? 1 : 0, this.#matches.length) : ''
+    this.count.textContent =
+      words.length > 1 ? strings.searchCount(this.#matches.length ? 1 : 0, this.#matches.length) : ''
     if (this.#matches.length) this.step(1)
     else CSS.highlights?.clear()
   }
@@ -94,7 +109,11 @@ function mark(node, words) {
   const walker = document.createTreeWalker(node, NodeFilter.SHOW_TEXT)
   for (let text = walker.nextNode(); text; text = walker.nextNode()) {
     const whole = text.data.toLowerCase()
-    for (let at = whole.indexOf(words); at >= 0; at = whole.indexOf(words, at + words.length)) {
+    for (
+      let at = whole.indexOf(words);
+      at >= 0 && ranges.length < MAX_MATCHES;
+      at = whole.indexOf(words, at + words.length)
+    ) {
       const range = new Range()
       range.setStart(text, at)
       range.setEnd(text, at + words.length)

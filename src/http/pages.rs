@@ -15,7 +15,7 @@ use crate::render::{Markdown, markdown};
 use crate::share::{ReadAll, Snapshot};
 
 /// What the page may do: run and load what this server sent, and nothing else.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
+const POLICY: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types viewer dompurify";
 
@@ -83,8 +83,8 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
                 &Markdown { max_bytes: Some(FALLBACK_BYTES), ..Markdown::default() },
             );
             let fallback = format!(
-                "<p>This page needs JavaScript. The session is also here as <a href=\"/s/{id}.md\">Markdown</a> and \
-                 <a href=\"/s/{id}.json\">JSON</a>.</p>\n<pre class=\"fallback\">{}</pre>",
+                "<p>This page needs JavaScript. The session is also here as <a href=\"../s/{id}.md\">Markdown</a> and \
+                 <a href=\"../s/{id}.json\">JSON</a>.</p>\n<pre class=\"fallback\">{}</pre>",
                 escape(&text)
             );
             html(StatusCode::OK, "index.html", &head(title, first_prompt(&snapshot).as_deref()), &fallback)

@@ -251,7 +251,12 @@ test('an address that names no place, and one that cannot be read, are no fault'
 test('parts without their message, a message without parts, and a session that says nothing of itself are shown', async () => {
   const stray = { type: 'part', data: { id: 'prt_stray', messageID: 'msg_gone', ...text('STRAY-SEEN') } }
   const [message] = prompt('nothing')
-  await holds([stray, message, ...answer([text('ANSWER-SEEN')])], 'Parts without their message', 'STRAY-SEEN', 'ANSWER-SEEN')
+  await holds(
+    [stray, message, ...answer([text('ANSWER-SEEN')])],
+    'Parts without their message',
+    'STRAY-SEEN',
+    'ANSWER-SEEN',
+  )
 })
 
 test('an undo after the ids of messages wrapped hides what came later, and that alone', async () => {
@@ -263,7 +268,9 @@ test('an undo after the ids of messages wrapped hides what came later, and that 
 test('an answer stands under its prompt, whatever the clocks say', async () => {
   const page = await holds(await fixture('answer-before-prompt'), 'the prompt', 'second prompt', 'second answer')
   assert.deepEqual(
-    await page.locator('.turn').evaluateAll((turns) => turns.map((turn) => turn.querySelector('.answer .markdown').textContent.trim())),
+    await page
+      .locator('.turn')
+      .evaluateAll((turns) => turns.map((turn) => turn.querySelector('.answer .markdown').textContent.trim())),
     ['the answer, of a machine 3.1 s behind', 'second answer'],
   )
 })

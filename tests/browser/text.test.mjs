@@ -36,7 +36,13 @@ test('half an emoji takes nothing else along', async () => {
 test('formulas keep their backslashes, stars and lines', async () => {
   const page = await open(await fixture('math-eaten'))
   const seen = await page.locator('.answer .markdown').innerText()
-  const formulas = ['$a_{ij}*b_{jk}*c$', '\\(x^2\\)', '\\[ y = \\frac{1}{2} \\]', '$$f*g*h_1_2$$', 'It costs $5 and $10.']
+  const formulas = [
+    '$a_{ij}*b_{jk}*c$',
+    '\\(x^2\\)',
+    '\\[ y = \\frac{1}{2} \\]',
+    '$$f*g*h_1_2$$',
+    'It costs $5 and $10.',
+  ]
   for (const formula of formulas) assert.ok(seen.includes(formula), `${formula} in ${seen}`)
 })
 
@@ -47,7 +53,13 @@ test('each block is read in its own direction, and code from left to right', asy
     .evaluate((body) =>
       [...body.querySelectorAll('p, li, code')].map((node) => [node.tagName, getComputedStyle(node).direction]),
     )
-  assert.deepEqual(directions, [['P', 'rtl'], ['CODE', 'ltr'], ['LI', 'rtl'], ['LI', 'rtl'], ['P', 'ltr']])
+  assert.deepEqual(directions, [
+    ['P', 'rtl'],
+    ['CODE', 'ltr'],
+    ['LI', 'rtl'],
+    ['LI', 'rtl'],
+    ['P', 'ltr'],
+  ])
   // The full stop of the first paragraph is at its left end, and marks stand at the right of their items.
   const edges = await page.locator('.answer .markdown').evaluate((body) => {
     const words = body.querySelector('p').lastChild
@@ -89,14 +101,21 @@ test('columns stand as they were aligned, and no word of a cell is broken', asyn
       return { align: style.textAlign, lines: range.getClientRects().length }
     }),
   )
-  assert.deepEqual([cells[0].align, cells[1].align.replace('-webkit-', ''), cells.at(-1).align.replace('-webkit-', '')], ['start', 'center', 'right'])
+  assert.deepEqual(
+    [cells[0].align, cells[1].align.replace('-webkit-', ''), cells.at(-1).align.replace('-webkit-', '')],
+    ['start', 'center', 'right'],
+  )
   assert.equal(cells.at(-1).lines, 1)
   assert.ok(cells[0].lines < 10, 'its words are whole')
 })
 
 test('an output has its weights and colours, and no styles of its own', async () => {
   const output = '\x1b[1mbold\x1b[0m \x1b[31mred\x1b[0m 10 %\r\x1b[32mdone\x1b[0m\nab\bc\n'
-  const page = await open([session(), ...prompt('Run'), ...answer([text('x'), tool('bash', { command: 'x' }, { output })])])
+  const page = await open([
+    session(),
+    ...prompt('Run'),
+    ...answer([text('x'), tool('bash', { command: 'x' }, { output })]),
+  ])
   await page.locator('[data-tool=bash] summary').click()
   const code = page.locator('[data-tool=bash] .output code')
   assert.equal(await code.textContent(), 'done\nac\n')

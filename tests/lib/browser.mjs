@@ -10,11 +10,18 @@ import { Server } from './server.mjs'
 export { answer, prompt, session, text, tool } from './items.mjs'
 
 const ARGS = [
-  '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync',
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
 ]
 
-export const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGS })
+export const launch = (...args) =>
+  chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: [...ARGS, ...args] })
 
 /** A browser and a server for the tests of one file. */
 export async function setUp() {
@@ -33,7 +40,11 @@ export async function openPage(browser, options = {}) {
   const record = { errors: [], dialogs: [], hosts: new Set() }
   page.on('pageerror', (error) => record.errors.push(error.message))
   page.on('console', (message) => {
-    if (message.type() === 'error' && !/WebSocket connection|Failed to load resource|ERR_CONNECTION/.test(message.text())) record.errors.push(message.text())
+    if (
+      message.type() === 'error' &&
+      !/WebSocket connection|Failed to load resource|ERR_CONNECTION/.test(message.text())
+    )
+      record.errors.push(message.text())
   })
   page.on('dialog', (dialog) => {
     record.dialogs.push(dialog.message())

@@ -15,6 +15,8 @@ export class Proxy {
    * connection; for an upgrade also `{ websocket }`, which takes the open socket. It may take its time.
    */
   answer = () => undefined
+  /** The path that the proxy serves its server under, and takes away. */
+  path = ''
   #open = new Set()
   #websockets = new WebSocketServer({ noServer: true })
 
@@ -44,6 +46,10 @@ export class Proxy {
     for (const socket of this.#open) socket.destroy()
   }
 
+  #onward(path) {
+    return this.path && path.startsWith(`${this.path}/`) ? path.slice(this.path.length) : path
+  }
+
   async #decide(incoming, upgrade) {
     const asked = { path: incoming.url, upgrade }
     this.requests.push(asked)
@@ -60,7 +66,7 @@ export class Proxy {
     }
     const { hostname, port } = this.target
     const onward = request(
-      { hostname, port, method: incoming.method, path: incoming.url, headers: incoming.headers },
+      { hostname, port, method: incoming.method, path: this.#onward(incoming.url), headers: incoming.headers },
       (answer) => {
         response.writeHead(answer.statusCode, answer.headers)
         answer.pipe(response)
@@ -94,7 +100,7 @@ export class Proxy {
     }
     const onward = connect(Number(this.target.port), this.target.hostname, () => {
       const names = incoming.rawHeaders.map((text, at) => (at % 2 ? `${text}\r\n` : `${text}: `)).join('')
-      onward.write(`${incoming.method} ${incoming.url} HTTP/1.1\r\n${names}\r\n`)
+      onward.write(`${incoming.method} ${this.#onward(incoming.url)} HTTP/1.1\r\n${names}\r\n`)
       socket.pipe(onward).pipe(socket)
     })
     onward.on('error', () => socket.destroy())

@@ -110,12 +110,7 @@ export class Reader extends Changing {
     const parts = (message) => this.session.partsOf(message).map((data) => ({ type: 'part', data }))
     return [
       ...(info ? [{ type: 'session', data: info }] : []),
-      ...this.session
-        .ordered()
-        .flatMap((message) => [
-          { type: 'message', data: message.info },
-          ...parts(message),
-        ]),
+      ...this.session.ordered().flatMap((message) => [{ type: 'message', data: message.info }, ...parts(message)]),
       ...this.session.stray().flatMap(parts),
       ...(models.length ? [{ type: 'model', data: models }] : []),
       ...(diffs ? [{ type: 'session_diff', data: diffs }] : []),

@@ -19,7 +19,7 @@ const LANGUAGES = [
 const LIBRARIES = [
   { file: 'marked.min.js', name: 'marked', source: `export { Marked } from 'marked'` },
   { file: 'purify.min.js', name: 'dompurify', source: `export { default } from 'dompurify'` },
-  { file: 'diff.min.js', name: 'diff', source: `export { diffWordsWithSpace, parsePatch, structuredPatch } from 'diff'` },
+  { file: 'diff.min.js', name: 'diff', source: `export { diffWordsWithSpace, structuredPatch } from 'diff'` },
   {
     file: 'highlight.min.js',
     name: 'highlight.js',

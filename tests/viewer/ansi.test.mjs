@@ -65,7 +65,23 @@ test('whatever is in it, no control character is left and no line is lost', () =
 })
 
 test('an output of a million characters is no matter, whatever it is made of', () => {
-  const kinds = ['x', 'x\r', '\r', '\rx\n', ' \r\n', '\b', 'x\b', '\x1b[', '\x1b]', '\x1b[1;', '\x1b[31m', '\x1bP\n', ';38', '\x1b ', '\x9b']
+  const kinds = [
+    'x',
+    'x\r',
+    '\r',
+    '\rx\n',
+    ' \r\n',
+    '\b',
+    'x\b',
+    '\x1b[',
+    '\x1b]',
+    '\x1b[1;',
+    '\x1b[31m',
+    '\x1bP\n',
+    ';38',
+    '\x1b ',
+    '\x9b',
+  ]
   for (const kind of kinds) {
     const output = `${'y'.repeat(300_000)}\x1b[${kind.repeat(700_000 / kind.length)}`
     const started = performance.now()

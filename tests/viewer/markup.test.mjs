@@ -28,14 +28,24 @@ test('tags that stand in a text are characters of it', () => {
     '<!-- a comment\n\nand more -->',
     '</details>',
   ]
-  for (const text of texts) assert.equal(seen(text).replace(/\s+/g, ' ').trim(), text.replaceAll('`', '').replace(/\s+/g, ' '))
+  for (const text of texts)
+    assert.equal(seen(text).replace(/\s+/g, ' ').trim(), text.replaceAll('`', '').replace(/\s+/g, ' '))
 })
 
 test('a fold that is closed and stands as a block is one', () => {
   const html = toHtml('<details>\n<summary>More <b>here</b></summary>\n\nHidden **text**\n\n</details>\n\nafter')
-  assert.match(html, /^<details><summary>More &#60;b&#62;here&#60;\/b&#62;<\/summary><p>Hidden <strong>text<\/strong><\/p>\s*<\/details><p>after/)
-  assert.match(toHtml('<details><summary>One</summary>\ntext\n</details>'), /^<details><summary>One<\/summary><p class="html">text<\/p>\s*<\/details>$/)
-  assert.match(toHtml('- item\n\n  <details open>\n\n  inside\n\n  </details>'), /<li>.*<details open>.*inside.*<\/details>.*<\/li>/s)
+  assert.match(
+    html,
+    /^<details><summary>More &#60;b&#62;here&#60;\/b&#62;<\/summary><p>Hidden <strong>text<\/strong><\/p>\s*<\/details><p>after/,
+  )
+  assert.match(
+    toHtml('<details><summary>One</summary>\ntext\n</details>'),
+    /^<details><summary>One<\/summary><p class="html">text<\/p>\s*<\/details>$/,
+  )
+  assert.match(
+    toHtml('- item\n\n  <details open>\n\n  inside\n\n  </details>'),
+    /<li>.*<details open>.*inside.*<\/details>.*<\/li>/s,
+  )
   const nested = toHtml('<details>\n\n<details>\n\ninner\n\n</details>\n\nouter')
   assert.equal(nested.match(/<details>/g).length, 1, 'the outer one is not closed')
   assert.match(nested, /&#60;details&#62;/)
@@ -63,7 +73,10 @@ test('formulas keep their characters', () => {
 
 test('what looks like the definition of a link, and is none that a link refers to, is a text', () => {
   assert.equal(seen('[INFO]: done').trim(), '[INFO]: done')
-  assert.equal(toHtml('see [this][1]\n\n[1]: https://example.org').trim(), '<p>see <a href="https://example.org">this</a></p>')
+  assert.equal(
+    toHtml('see [this][1]\n\n[1]: https://example.org').trim(),
+    '<p>see <a href="https://example.org">this</a></p>',
+  )
 })
 
 test('half a surrogate pair is a replacement character', () => {
@@ -73,7 +86,30 @@ test('half a surrogate pair is a replacement character', () => {
 test('whatever stands in a text, its words are seen', () => {
   let seed = 3
   const random = (below) => (seed = (seed * 48271) % 0x7fffffff) % below
-  const pieces = ['<details>', '</details>', '<summary>', '</summary>', '<b>', '<!--', '-->', '\n\n', '\n', ' ', '> ', '- ', '$', '\\(', '\\)', '|', '<br>', '`', '[x]: y', '<div>', '</', '**']
+  const pieces = [
+    '<details>',
+    '</details>',
+    '<summary>',
+    '</summary>',
+    '<b>',
+    '<!--',
+    '-->',
+    '\n\n',
+    '\n',
+    ' ',
+    '> ',
+    '- ',
+    '$',
+    '\\(',
+    '\\)',
+    '|',
+    '<br>',
+    '`',
+    '[x]: y',
+    '<div>',
+    '</',
+    '**',
+  ]
   for (let round = 0; round < 2000; round++) {
     const words = Array.from({ length: 6 }, (_, at) => `word${at}x`)
     const text = words.map((word) => word + pieces[random(pieces.length)] + pieces[random(pieces.length)]).join('')

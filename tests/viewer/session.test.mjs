@@ -42,7 +42,13 @@ test('messages stand by time, and parts by when they came', () => {
   session.apply(frame(4, [came(part('p2', 'two'), 2), came(part('p1', 'one'), 3), message('z', 5), message('a', 5)]))
   assert.deepEqual(ids(), ['z', 'a'])
   session.apply(frame(5, [message('m', 1)]))
-  assert.deepEqual([ids(), Object.keys(texts(session))], [['m', 'z', 'a'], ['p2', 'p1']])
+  assert.deepEqual(
+    [ids(), Object.keys(texts(session))],
+    [
+      ['m', 'z', 'a'],
+      ['p2', 'p1'],
+    ],
+  )
   session.apply(frame(6, [message('m', 9), came(part('p2', 'TWO'), 2)]))
   assert.deepEqual([ids(), texts(session)], [['z', 'a', 'm'], { p2: 'TWO', p1: 'one' }])
   session.apply(frame(7, [], { removed: ['message/z', 'part/m/p1'] }))

@@ -1,163 +1,167 @@
 // A unified diff as a table: one column or two, changed words marked, long ones cut.
 
-import { el, whenNear } from '../dom.js'
+import { el, inSlices, track, whenNear } from '../dom.js'
 import { count } from '../format.js'
 import { highlight, languageOf } from '../highlight.js'
+import { startOf } from '../pieces.js'
 import { sideBySide } from '../settings.js'
 import { strings } from '../strings.js'
-import { diffWordsWithSpace, parsePatch } from '../vendor/diff.min.js'
+import { diffWordsWithSpace } from '../vendor/diff.min.js'
+import { output } from './frame.js'
+import { filesOf } from './rows.js'
 
 const FIRST_ROWS = 60
+// Of a diff far from the screen so much of its start stands in.
+const STAND_IN_CHARACTERS = 20_000
+// Rows of one table. A long diff is several, each laid out by itself, and only when it is near.
+const TABLE_ROWS = 200
 // The height of a row, as the style sheet makes it.
 const LINE_REM = 1.26
+// A longer patch is shown as the text that it is.
+const MAX_PATCH = 4_000_000
 
-/** Lines that a diff adds and takes away. */
-export function lineCounts(patch) {
-  let added = 0
-  let removed = 0
-  for (const line of String(patch).split('\n')) {
-    if (line.startsWith('+') && !line.startsWith('+++')) added += 1
-    else if (line.startsWith('-') && !line.startsWith('---')) removed += 1
-  }
-  return { added, removed }
-}
+// What the words of two lines may cost: characters of both, words that differ, and milliseconds.
+const MAX_WORDS_IN = 2000
+const WORDS = { maxEditLength: 300, timeout: 50 }
 
 /**
- * A diff, of one file or several, as an element. Far from the screen its text stands in, as tall as what it stands for, so
- * that nothing jumps and find-in-page finds it.
+ * A diff, of one file or several, as an element. `patch` is its text, or what makes it. Far from the screen the start
+ * of its text stands in, as tall as what it stands for, so that nothing jumps and find-in-page finds it.
  */
 export function diffView(patch, path) {
-  const lines = patch.split('\n')
-  const plain = el('pre', { class: 'diff-plain', tabindex: '0' }, lines.slice(0, FIRST_ROWS).join('\n'))
+  const start = typeof patch === 'string' ? startOf(patch, FIRST_ROWS, STAND_IN_CHARACTERS).split('\n') : []
+  const plain = el('pre', { class: 'diff-plain', tabindex: '0' }, start.join('\n'))
   const view = el('div', { class: 'diffs' }, plain)
-  plain.style.height = `${Math.min(lines.length, FIRST_ROWS) * LINE_REM + 2}rem`
+  plain.style.height = `${start.length * LINE_REM + 2}rem`
   whenNear(view, () => {
-    try {
-      const files = parsePatch(patch).filter(({ hunks }) => hunks.length)
-      if (files.length) view.replaceChildren(...files.map((file) => fileDiff(file, path)))
-    } catch {
-      // What is no diff is still a text.
-      plain.textContent = patch
-      plain.style.height = ''
-    }
+    const text = typeof patch === 'string' ? patch : patch()
+    const files = text.length > MAX_PATCH ? [] : filesOf(text)
+    view.replaceChildren(...(files.length ? files.map((file) => fileDiff(file, path)) : [output(text)]))
   })
   return view
 }
 
-function fileDiff(file, path) {
-  const name = clean(file.newFileName) ?? clean(file.oldFileName) ?? path ?? ''
-  const rows = rowsOf(file)
+function fileDiff({ name: written, rows }, path) {
+  const name = written || path || ''
   const language = languageOf(name)
-  const table = el('table', { class: 'diff', 'aria-label': name })
-  const draw = (limit) => {
-    table.replaceChildren(...(sideBySide() ? twoColumns(rows, limit, language) : oneColumn(rows, limit, language)))
-  }
-  const box = el('div', { class: 'diff-box' }, el('div', { class: 'diff-name', dir: 'auto' }, name), el('div', { class: 'diff-scroll', tabindex: '0', role: 'group', 'aria-label': name }, table))
+  const scroll = el('div', { class: 'diff-scroll', tabindex: '0', role: 'group', 'aria-label': name })
+  const box = el('div', { class: 'diff-box' }, el('div', { class: 'diff-name', dir: 'auto' }, name), scroll)
   let limit = FIRST_ROWS
-  draw(limit)
-  if (rows.length > FIRST_ROWS) {
-    const button = el('button', { class: 'more', type: 'button' }, strings.showAll(count(rows.length)))
-    button.addEventListener('click', () => {
-      limit = Infinity
-      draw(limit)
-      button.remove()
-    })
-    box.append(button)
+  // Counts the drawings, so that one that is under way ends when another begins.
+  let drawing = 0
+  const draw = (atOnce) => {
+    const mine = (drawing += 1)
+    scroll.replaceChildren()
+    const tables = []
+    for (let at = 0; at < Math.min(rows.length, limit); at += TABLE_ROWS)
+      tables.push(rows.slice(at, Math.min(at + TABLE_ROWS, limit)))
+    return track(
+      inSlices(
+        tables,
+        (rows) => {
+          if (drawing !== mine) return
+          const table = el('table', { class: 'diff', 'aria-label': name })
+          table.style.containIntrinsicSize = `auto ${rows.length * LINE_REM}rem`
+          scroll.append(table)
+          if (tables.length === 1 || atOnce) fill(table, rows, language)
+          else whenNear(table, () => fill(table, rows, language))
+        },
+        atOnce,
+      ),
+    )
   }
-  box.addEventListener('redraw', () => draw(limit))
+  draw(true)
+  if (rows.length > FIRST_ROWS) {
+    const more = el('button', { class: 'more', type: 'button' }, strings.showAll(count(rows.length)))
+    more.show = (atOnce) => {
+      limit = Infinity
+      more.remove()
+      return draw(atOnce)
+    }
+    more.addEventListener('click', () => more.show())
+    box.append(more)
+  }
+  box.addEventListener('redraw', () => draw(false))
   return box
 }
 
-/** The rows of a diff: unchanged ones, and pairs of a removed and an added line. */
-function rowsOf({ hunks }) {
-  const rows = []
-  for (const [at, hunk] of hunks.entries()) {
-    if (at) rows.push({ kind: 'gap' })
-    let oldLine = hunk.oldStart
-    let newLine = hunk.newStart
-    let removed = []
-    let added = []
-    const flush = () => {
-      for (let n = 0; n < Math.max(removed.length, added.length); n++) rows.push({ kind: 'change', old: removed[n], new: added[n] })
-      removed = []
-      added = []
-    }
-    for (const line of hunk.lines) {
-      const text = line.slice(1)
-      if (line[0] === '-') removed.push({ number: oldLine++, text })
-      else if (line[0] === '+') added.push({ number: newLine++, text })
-      else if (line[0] === ' ' || line === '') {
-        flush()
-        rows.push({ kind: 'same', old: { number: oldLine++, text }, new: { number: newLine++, text } })
-      }
-    }
-    flush()
-  }
-  return rows
+function fill(table, rows, language) {
+  // The code that no words are marked in, to be coloured.
+  const plain = []
+  table.replaceChildren(...(sideBySide() ? twoColumns(rows, plain) : oneColumn(rows, plain)))
+  if (language && plain.length) whenNear(table, () => highlight(plain, language))
 }
 
-function oneColumn(rows, limit, language) {
+function oneColumn(rows, plain) {
   const lines = []
   let run = []
   // Within a run of changes what went stands before what came.
   const flush = () => {
-    lines.push(...run.filter(({ old }) => old).map((row) => line('removed', row.old, undefined, row.old, row.new, language)))
-    lines.push(...run.filter((row) => row.new).map((row) => line('added', undefined, row.new, row.new, row.old, language)))
+    for (const row of run) if (row.old) lines.push(line('removed', row.old, undefined, row.old, row.new, plain))
+    for (const row of run) if (row.new) lines.push(line('added', undefined, row.new, row.new, row.old, plain))
     run = []
   }
-  for (const row of rows.slice(0, limit)) {
+  for (const row of rows) {
     if (row.kind === 'change') {
       run.push(row)
       continue
     }
     flush()
-    lines.push(row.kind === 'gap' ? gap(4) : line('same', row.old, row.new, row.new, undefined, language))
+    lines.push(row.kind === 'gap' ? gap(4) : line('same', row.old, row.new, row.new, undefined, plain))
   }
   flush()
   return lines
 }
 
-function line(kind, older, newer, shown, counterpart, language) {
+const SIGNS = { added: '+', removed: '−', same: '' }
+
+const numberOf = (cell) => String(cell?.number ?? '')
+
+function line(kind, older, newer, shown, counterpart, plain) {
   return el(
     'tr',
     { class: kind },
-    el('td', { class: 'number' }, older ? String(older.number) : ''),
-    el('td', { class: 'number' }, newer ? String(newer.number) : ''),
-    el('td', { class: 'sign' }, kind === 'added' ? '+' : kind === 'removed' ? '−' : ''),
-    el('td', { class: 'text' }, code(shown.text, counterpart?.text, kind, language)),
+    el('td', { class: 'number' }, numberOf(older)),
+    el('td', { class: 'number' }, numberOf(newer)),
+    el('td', { class: 'sign' }, SIGNS[kind]),
+    el('td', { class: 'text' }, code(shown.text, counterpart?.text, kind, plain)),
   )
 }
 
-function twoColumns(rows, limit, language) {
-  return rows.slice(0, limit).map((row) => {
-    if (row.kind === 'gap') return gap(4)
+function twoColumns(rows, plain) {
+  return rows.map((row) => {
+    if (row.kind === 'gap') return gap(6)
     const side = (cell, other, kind) => [
-      el('td', { class: `number ${cell ? kind : 'none'}` }, cell ? String(cell.number) : ''),
-      el('td', { class: `text ${cell ? kind : 'none'}` }, cell ? code(cell.text, row.kind === 'change' ? other?.text : undefined, kind, language) : ''),
+      el('td', { class: `number ${cell ? kind : 'none'}` }, numberOf(cell)),
+      el('td', { class: `sign ${cell ? kind : 'none'}` }, cell ? SIGNS[kind] : ''),
+      el(
+        'td',
+        { class: `text ${cell ? kind : 'none'}` },
+        cell ? code(cell.text, row.kind === 'change' ? other?.text : undefined, kind, plain) : '',
+      ),
     ]
-    const changed = row.kind === 'change'
-    return el('tr', { class: 'pair' }, ...side(row.old, row.new, changed ? 'removed' : 'same'), ...side(row.new, row.old, changed ? 'added' : 'same'))
+    const [removed, added] = row.kind === 'change' ? ['removed', 'added'] : ['same', 'same']
+    return el('tr', { class: 'pair' }, ...side(row.old, row.new, removed), ...side(row.new, row.old, added))
   })
 }
 
-/** A line's code: with the words that differ from its counterpart marked, or else coloured. */
-function code(text, counterpart, kind, language) {
+/** A line's code: with the words that differ from its counterpart marked, or else, among `plain`, to be coloured. */
+function code(text, counterpart, kind, plain) {
   const node = el('code', { dir: 'auto' })
-  if (counterpart !== undefined && text.length + counterpart.length < 2000) {
+  if (counterpart !== undefined && text.length + counterpart.length < MAX_WORDS_IN) {
     const [older, newer] = kind === 'added' ? [counterpart, text] : [text, counterpart]
-    const pieces = diffWordsWithSpace(older, newer).filter((piece) => (kind === 'added' ? !piece.removed : !piece.added))
+    const words = diffWordsWithSpace(older, newer, WORDS) ?? []
+    const pieces = words.filter((piece) => (kind === 'added' ? !piece.removed : !piece.added))
     const marked = pieces.filter((piece) => piece.added || piece.removed)
     // Where nearly all differs, marks say nothing.
-    if (marked.reduce((sum, { value }) => sum + value.length, 0) < text.length * 0.7) {
+    if (pieces.length && marked.reduce((sum, { value }) => sum + value.length, 0) < text.length * 0.7) {
       node.append(...pieces.map((piece) => (piece.added || piece.removed ? el('mark', {}, piece.value) : piece.value)))
       return node
     }
   }
-  node.textContent = text
-  if (language && text.trim()) whenNear(node, () => highlight(node, language))
+  node.textContent = text.toWellFormed()
+  if (text.trim()) plain.push(node)
   return node
 }
 
 const gap = (columns) => el('tr', { class: 'gap' }, el('td', { colspan: String(columns) }, '⋯'))
-
-const clean = (name) => (name && name !== '/dev/null' ? name.replace(/^[ab]\//, '') : undefined)

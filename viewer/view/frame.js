@@ -1,9 +1,11 @@
 // What parts of all kinds are made of: their frame with its link, lines that open, long texts, and files. And what
 // stands in for a part that cannot be shown.
 
-import { copyButton, el, guarded } from '../dom.js'
+import { anchor, copyButton, el, guarded, inSlices, save, track } from '../dom.js'
+import { bytesOf, fileName, parseDataUrl, pictureUrl, textOf } from '../files.js'
 import { bytes, count } from '../format.js'
-import { safeImage, safeLink } from '../sanitize.js'
+import { startOf, textPieces } from '../pieces.js'
+import { safeLink } from '../sanitize.js'
 import { opened } from '../settings.js'
 import { strings } from '../strings.js'
 import { isRecord, json, record, text } from '../values.js'
@@ -15,15 +17,12 @@ const STAND_IN_CHARACTERS = 20_000
 const FIRST_LINES = 60
 const FIRST_CHARACTERS = 12_000
 
+// Characters that are shown of a name.
+const MAX_NAME = 200
+
 /** The frame of a part: its kind, its link, its content. */
 export function frame(part, kind, ...content) {
-  const anchor = el(
-    'a',
-    { class: 'anchor', href: `#${part.id}`, title: strings.copyLink, 'aria-label': strings.copyLink },
-    '#',
-  )
-  anchor.addEventListener('click', () => navigator.clipboard?.writeText(new URL(`#${part.id}`, location.href).href))
-  return el('div', { class: `part part-${kind}`, id: part.id, dataset: { kind } }, anchor, ...content)
+  return el('div', { class: `part part-${kind}`, id: part.id, dataset: { kind } }, anchor(strings, part.id), ...content)
 }
 
 /**
@@ -47,22 +46,62 @@ export function folded(part, kind, summary, body, plain, open = opened(kind)) {
   return { node: frame(part, kind, details), details }
 }
 
-/** A text that may be long: its start, and a button for the rest. */
-export function output(content, render = (node, shown) => (node.textContent = shown)) {
+const plainPainter = () => (node, text) => (node.textContent = text.toWellFormed())
+
+/** A text that may be long, as code. `copied` is what its button copies. */
+export function output(content, painter = plainPainter, copied = content) {
   const code = el('code', { dir: 'auto' })
-  const box = el('div', { class: 'code output' }, el('pre', { tabindex: '0' }, code), copyButton(strings, content))
-  const lines = content.split('\n')
-  const start = lines.slice(0, FIRST_LINES).join('\n').slice(0, FIRST_CHARACTERS)
-  render(code, start)
-  if (start.length < content.length) {
-    const button = el('button', { class: 'more', type: 'button' }, strings.showAll(count(lines.length)))
-    button.addEventListener('click', () => {
-      render(code, content)
-      button.remove()
-    })
-    box.append(button)
-  }
+  const box = el('div', { class: 'code output' }, el('pre', { tabindex: '0' }, code), copyButton(strings, copied))
+  const more = paintLong(code, content, startOf(content, FIRST_LINES, FIRST_CHARACTERS), painter)
+  if (more) box.append(more)
   return box
+}
+
+/**
+ * Puts the start of a text into a node; gives a button for the rest, when there is one. `painter` gives what puts a
+ * piece of the text into a node; it is called for one piece after the other, so that it can go on where it was.
+ */
+export function paintLong(node, content, start, painter = plainPainter) {
+  painter()(node, start)
+  if (start.length === content.length) return undefined
+  const lines = lineCount(content)
+  const label = lines > FIRST_LINES ? strings.showAll(count(lines)) : strings.showWhole(bytes(content.length))
+  const more = el('button', { class: 'more', type: 'button' }, label)
+  more.show = (atOnce) => {
+    const paint = painter()
+    const pieces = textPieces(content)
+    node.replaceChildren()
+    more.remove()
+    return track(
+      inSlices(
+        pieces,
+        (text) => {
+          // Each is laid out by itself, and only when it is near.
+          const piece = pieces.length > 1 ? node.appendChild(el('span', { class: 'piece far' })) : node
+          paint(piece, text)
+        },
+        atOnce,
+      ),
+    )
+  }
+  more.addEventListener('click', () => more.show())
+  return more
+}
+
+/** A short text, said quietly. */
+export const noteBox = (words) =>
+  words.length > FIRST_CHARACTERS ? output(words) : el('p', { class: 'note' }, words.toWellFormed())
+
+/** What an error says. */
+export function errorBox(words) {
+  if (words.length > FIRST_CHARACTERS) return output(words)
+  return el('pre', { class: 'error-text', dir: 'auto' }, words.toWellFormed())
+}
+
+function lineCount(text) {
+  let lines = 1
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines += 1
+  return lines
 }
 
 /**
@@ -85,33 +124,54 @@ export function rawView(part) {
   return { node, text: () => whole }
 }
 
+// Characters of a file's URL up to which its text is shown.
+const MAX_TEXT_FILE = 2_000_000
+
 /**
- * A file that is in the session: a picture, or a chip that says what it is. What is no file at all is shown as it is.
+ * A file that is in the session: a picture, or a chip that says what it is, saves it, and shows it when it is a text.
+ * What is no file at all is shown as it is.
  */
 export function fileBody(part) {
   if (!isRecord(part)) return output(json(part))
   const url = typeof part.url === 'string' ? part.url : ''
   const kind = text(part.mime)
-  const name = text(part.filename ?? record(part.source).path ?? part.mime)
-  const source = kind.startsWith('image/') && safeImage(url)
-  if (source) {
-    const image = el('img', { src: source, alt: name, loading: 'lazy', decoding: 'async' })
-    return el(
-      'button',
-      {
-        class: 'picture',
-        type: 'button',
-        'aria-label': `${strings.image}: ${name}`,
-        onclick: () => lightbox(source, name),
-      },
-      image,
-    )
-  }
-  const inline = /^data:[^,]*,/.test(url)
+  const name = text(part.filename ?? record(part.source).path ?? part.mime).slice(0, MAX_NAME) || strings.file
+  const source = pictureUrl(url, kind)
+  if (source) return picture(source, name, () => fileChip(url, kind, name))
+  const chip = fileChip(url, kind, name)
+  const content = url.length <= MAX_TEXT_FILE ? textOf(url, kind) : undefined
+  return content?.trim() ? el('div', { class: 'file-text' }, chip, output(content)) : chip
+}
+
+/** A picture that opens; when the browser cannot show it, what `instead` makes. */
+function picture(source, name, instead) {
+  const image = el('img', { src: source, alt: name, loading: 'lazy', decoding: 'async' })
+  const button = el(
+    'button',
+    {
+      class: 'picture',
+      type: 'button',
+      'aria-label': `${strings.image}: ${name}`,
+      onclick: () => lightbox(source, name),
+    },
+    image,
+  )
+  image.addEventListener('error', () => button.replaceWith(instead()))
+  return button
+}
+
+function fileChip(url, kind, name) {
+  const isInside = parseDataUrl(url) !== undefined
   const label = [
     el('span', { class: 'chip-name', dir: 'auto' }, name),
-    el('span', { class: 'chip-kind' }, kind, inline ? `, ${bytes((url.length * 3) / 4)}` : ''),
+    el('span', { class: 'chip-kind' }, kind.slice(0, MAX_NAME), isInside ? `, ${bytes((url.length * 3) / 4)}` : ''),
   ]
+  if (isInside) {
+    const chip = el('button', { class: 'chip', type: 'button', title: strings.save }, ...label)
+    chip.file = { name: fileName(name), url }
+    chip.addEventListener('click', () => save(chip.file.name, bytesOf(url) ?? url))
+    return chip
+  }
   const link = safeLink(url)
   return link
     ? el('a', { class: 'chip', href: link, target: '_blank', rel: 'noopener noreferrer nofollow' }, ...label)

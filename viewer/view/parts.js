@@ -4,10 +4,10 @@
 import { copyButton, el, guarded, whenNear } from '../dom.js'
 import { duration } from '../format.js'
 import { times } from '../load/session.js'
-import { renderMarkdown } from '../markdown.js'
+import { renderMarkdown, standIn } from '../markdown.js'
 import { strings } from '../strings.js'
 import { isRecord, own, plainText, text } from '../values.js'
-import { fileBody, folded, frame, rawView } from './frame.js'
+import { fileBody, folded, frame, noteBox, rawView } from './frame.js'
 import { toolView } from './tools.js'
 
 /** What a part is shown as: its view, or nothing where it says nothing to a reader. */
@@ -52,7 +52,7 @@ function words(part) {
     if (words === shown) return true
     shown = words
     // Far from the screen the plain text stands in, so that nothing jumps and find-in-page finds it.
-    if (!drawn) body.textContent = shown
+    if (!drawn) body.textContent = standIn(shown)
     whenNear(body, () => {
       drawn = true
       renderMarkdown(body, shown)
@@ -70,6 +70,7 @@ function reasoning(part) {
   const { start, end } = times(part)
   const took = end ? duration(end - start) : ''
   const line = words
+    .slice(0, 1000)
     .trim()
     .split('\n')[0]
     .replace(/[*_`#]/g, '')
@@ -114,10 +115,10 @@ function patch(part) {
   return { node, text: () => files.join('\n') }
 }
 
-const note = (part, kind, ...words) => ({
-  node: frame(part, kind, el('p', { class: 'note' }, ...words)),
-  text: () => words.join(' '),
-})
+function note(part, kind, ...words) {
+  const whole = words.join('')
+  return { node: frame(part, kind, noteBox(whole)), text: () => whole }
+}
 
 function agent(part) {
   return note(part, 'agent', strings.agentSwitch(text(part.name)))

@@ -1,13 +1,17 @@
 // The session as one scroll: a section for each turn. A change touches the elements of its own turn alone.
 
-import { arrange, copyButton, el, finishWithin, guarded } from '../dom.js'
+import { anchor, arrange, beginWithin, copyButton, el, finishWithin, guarded, inSlices } from '../dom.js'
 import { cost, duration, exactTime, short, timeAgo } from '../format.js'
 import { promptText, times, tokenCount } from '../load/session.js'
+import { startOf } from '../pieces.js'
 import { strings } from '../strings.js'
 import { json, moment, number, record, text } from '../values.js'
-import { fileBody, frame, output } from './frame.js'
+import { errorBox, fileBody, frame, noteBox, output, paintLong } from './frame.js'
 import { errorText, partView } from './parts.js'
 import { EDITING, LOOKING } from './tools.js'
+
+// Characters of a prompt that are shown at first.
+const FIRST_PROMPT = 60_000
 
 export class Timeline {
   #turns = new Map()
@@ -47,10 +51,25 @@ export class Timeline {
     return this.session.turns().flatMap(({ id }) => this.#turns.get(id)?.searchable() ?? [])
   }
 
-  /** Makes everything that waits to come into view, for print and export. */
-  finish() {
+  /** Makes everything that is folded, far away or left out for its length, to its end: for what is taken along. */
+  async finish() {
+    await inSlices(this.root.querySelectorAll('details'), (details) => details.make?.())
+    await finishWithin(this.root)
+    await inSlices(this.root.querySelectorAll('button.more'), (more) => more.show())
+    await finishWithin(this.root)
+  }
+
+  /** The same at once, for print: what takes its time stands there as its plain text. Gives what folds it again. */
+  unfold() {
+    const folded = [...this.root.querySelectorAll('details:not([open])')]
     for (const details of this.root.querySelectorAll('details')) guarded(() => details.make?.())
-    finishWithin(this.root)
+    for (const details of folded) details.open = true
+    beginWithin(this.root)
+    for (const more of this.root.querySelectorAll('button.more')) guarded(() => more.show(true))
+    beginWithin(this.root)
+    return () => {
+      for (const details of folded) details.open = false
+    }
   }
 }
 
@@ -152,20 +171,10 @@ class TurnView {
         {},
         el('h2', {}, strings.you),
         time(record(message.info.time).created),
-        el(
-          'a',
-          {
-            class: 'anchor',
-            href: `#${message.id}`,
-            title: strings.copyLink,
-            'aria-label': strings.copyLink,
-            onclick: () => navigator.clipboard?.writeText(new URL(`#${message.id}`, location.href).href),
-          },
-          '#',
-        ),
+        anchor(strings, message.id),
         words ? copyButton(strings, words) : '',
       ),
-      el('div', { class: 'prompt-text', dir: 'auto' }, words),
+      ...this.#words(words),
       files.length
         ? el(
             'div',
@@ -184,6 +193,11 @@ class TurnView {
         : '',
       ...others.filter(Boolean),
     )
+  }
+
+  #words(words) {
+    const node = el('div', { class: 'prompt-text', dir: 'auto' })
+    return [node, paintLong(node, words, startOf(words, Infinity, FIRST_PROMPT))].filter(Boolean)
   }
 
   #group(run) {
@@ -222,12 +236,7 @@ class TurnView {
     const node = frame(
       { id: `error-${message.id}` },
       'error',
-      el(
-        'p',
-        { class: aborted ? 'note' : 'error-text', role: 'note' },
-        aborted ? '' : el('strong', {}, `${strings.error}: `),
-        words,
-      ),
+      aborted ? noteBox(words) : errorBox(`${strings.error}: ${words}`),
     )
     this.#parts.set(id, { part: undefined, words, view: { node, text: () => words } })
     return node

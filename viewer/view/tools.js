@@ -1,7 +1,7 @@
 // A tool's call: one line that says what it did and how it went, and under it what went in and came out.
 
 import { AnsiReader } from '../ansi.js'
-import { copyButton, el, guarded, whenNear } from '../dom.js'
+import { el, guarded, spans, whenNear } from '../dom.js'
 import { duration } from '../format.js'
 import { highlight, languageOf } from '../highlight.js'
 import { times } from '../load/session.js'
@@ -9,8 +9,9 @@ import { renderMarkdown } from '../markdown.js'
 import { safeLink } from '../sanitize.js'
 import { strings } from '../strings.js'
 import { isRecord, json, list, own, record, text } from '../values.js'
-import { diffView, lineCounts } from './diff.js'
-import { fileBody, folded, output } from './frame.js'
+import { diffView } from './diff.js'
+import { errorBox, fileBody, folded, output } from './frame.js'
+import { lineCounts } from './rows.js'
 
 /** Tools that only look. Runs of them are shown as one line. */
 export const LOOKING = new Set(['read', 'grep', 'glob', 'list', 'ls'])
@@ -57,7 +58,7 @@ export function toolView(part) {
   return { node, text: () => plain }
 }
 
-const nameOf = (tool) => own(strings.tools, tool) ?? (tool || strings.tool)
+const nameOf = (tool) => own(strings.tools, tool) ?? (brief(tool) || strings.tool)
 
 /** What a call was about, in a few words. */
 function what(tool, input, state) {
@@ -73,11 +74,11 @@ function what(tool, input, state) {
       return el('code', {}, shortPath(text(path ?? state.title)))
     case 'grep':
     case 'glob':
-      return el('code', {}, `${text(input.pattern)}${input.include ? ` in ${text(input.include)}` : ''}`)
+      return el('code', {}, `${brief(text(input.pattern))}${input.include ? ` in ${brief(text(input.include))}` : ''}`)
     case 'webfetch':
-      return text(input.url)
+      return brief(text(input.url))
     case 'task':
-      return `${text(input.description)}${input.subagent_type ? ` (${text(input.subagent_type)})` : ''}`
+      return `${brief(text(input.description))}${input.subagent_type ? ` (${brief(text(input.subagent_type))})` : ''}`
     case 'todowrite': {
       const todos = todosOf(input, state) ?? []
       return `${todos.filter((todo) => todo?.status === 'completed').length} / ${todos.length}`
@@ -119,8 +120,7 @@ function body(tool, state) {
   const input = state.input ?? {}
   const make = isRecord(input) ? own(BODIES, tool) : undefined
   const parts = [guarded(() => make?.(input, state)) ?? unknown(state)].flat()
-  if (state.status === 'error' || state.error)
-    parts.push(el('pre', { class: 'error-text', dir: 'auto' }, text(state.error)))
+  if (state.status === 'error' || state.error) parts.push(errorBox(text(state.error)))
   const { attachments } = state
   if (Array.isArray(attachments))
     parts.push(
@@ -140,15 +140,7 @@ const BODIES = {
   bash(input, state) {
     const shown = text(state.output ?? record(state.metadata).output)
     const command = text(input.command)
-    return [
-      el(
-        'div',
-        { class: 'code command' },
-        el('pre', { tabindex: '0' }, el('code', {}, `$ ${command}`)),
-        copyButton(strings, command),
-      ),
-      shown && output(shown, renderAnsi),
-    ]
+    return [commandBox(command), shown && output(shown, terminal)]
   },
   read(input, state) {
     const shown = text(state.output)
@@ -213,7 +205,7 @@ function unknown(state) {
   const { input } = state
   if (isRecord(input) ? Object.keys(input).length : input)
     parts.push(el('p', { class: 'label' }, strings.input), output(json(input)))
-  if (state.output) parts.push(el('p', { class: 'label' }, strings.output), output(text(state.output), renderAnsi))
+  if (state.output) parts.push(el('p', { class: 'label' }, strings.output), output(text(state.output), terminal))
   return parts
 }
 
@@ -229,20 +221,24 @@ function edits(input, state) {
   return input.patchText ? output(text(input.patchText)) : undefined
 }
 
-/** Puts a terminal's output into a node. */
-function renderAnsi(node, output) {
-  const shown = document.createDocumentFragment()
-  for (const { text, classes } of new AnsiReader().read(output))
-    shown.append(classes ? el('span', { class: classes }, text) : text)
-  node.replaceChildren(shown)
+function commandBox(command) {
+  const box = output(`$ ${command}`, undefined, command)
+  box.classList.replace('output', 'command')
+  return box
+}
+
+/** Puts pieces of a terminal's output into nodes. Colours go on from one to the next. */
+function terminal() {
+  const reader = new AnsiReader()
+  return (node, output) => node.replaceChildren(spans(reader.read(output)))
 }
 
 /** Source text, coloured when it comes into view. */
 function source(content, path) {
-  return output(content, (node, shown) => {
-    node.textContent = shown
-    const language = languageOf(path)
-    if (language) whenNear(node, () => highlight(node, language))
+  const language = languageOf(path)
+  return output(content, () => (node, shown) => {
+    node.textContent = shown.toWellFormed()
+    if (language) whenNear(node, () => highlight([node], language))
   })
 }
 
@@ -258,7 +254,10 @@ function todosOf(input, state) {
   return Array.isArray(todos) ? todos : undefined
 }
 
-const firstLine = (value) => text(value).trim().split('\n')[0].slice(0, 200)
+const firstLine = (value) => brief(text(value).slice(0, 10_000).trim().split('\n')[0])
+
+/** So much of a text as a line can show. */
+const brief = (words) => words.slice(0, 200)
 
 /** The last parts of a path, which tell the most. */
 export function shortPath(path) {
