@@ -124,6 +124,14 @@ pub enum Error {
     /// The share server asked the relay to wait.
     #[error("{0}")]
     UpstreamBusy(String),
+    /// Not all that the relay accepted of a session is on the share server.
+    #[error("{pending} items wait to be sent, and go on waiting: {reason}")]
+    NotFlushed {
+        /// Items that wait.
+        pending: u64,
+        /// Why they do.
+        reason: String,
+    },
     /// The share has ended on the server.
     #[error("{0}")]
     Ended(String),
@@ -170,6 +178,7 @@ impl Error {
             Self::Disabled(_) => ("disabled", StatusCode::FORBIDDEN),
             Self::NotShared => ("not_shared", StatusCode::NOT_FOUND),
             Self::Upstream(_) => ("server_unreachable", StatusCode::BAD_GATEWAY),
+            Self::NotFlushed { .. } => ("not_flushed", StatusCode::GATEWAY_TIMEOUT),
             Self::UpstreamBusy(_) => ("server_busy", StatusCode::SERVICE_UNAVAILABLE),
             Self::Ended(_) => ("share_ended", StatusCode::CONFLICT),
             Self::NoRoom(_) => ("no_room", StatusCode::INSUFFICIENT_STORAGE),

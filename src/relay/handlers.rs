@@ -72,9 +72,18 @@ pub(super) async fn unshare(session: web::Path<String>, manager: ManagerData) ->
 
 /// `POST /v1/sessions/{sessionID}/flush`
 pub(super) async fn flush(session: web::Path<String>, manager: ManagerData) -> Result<HttpResponse, Error> {
-    let flush = Flush { session_id: session_id(session)? };
-    manager.send(flush).await.map_err(|_| Error::Unavailable)??;
-    Ok(HttpResponse::Ok().json(json!({})))
+    let session_id = session_id(session)?;
+    let flush = Flush { session_id: session_id.clone() };
+    match manager.send(flush).await.map_err(|_| Error::Unavailable)? {
+        Ok(()) => Ok(HttpResponse::Ok().json(json!({}))),
+        Err(ClientError::Unreachable(reason) | ClientError::ServerBusy(reason)) => {
+            let shares = manager.send(List).await.map_err(|_| Error::Unavailable)?;
+            let waiting = shares.iter().filter(|share| share.session_id == session_id);
+            let pending = waiting.map(|share| share.pending).sum();
+            Err(Error::NotFlushed { pending, reason })
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// `GET /v1/shares`

@@ -75,7 +75,9 @@ async fn whatever_answers_nothing_is_lost_or_told_and_it_goes_on_when_the_server
         assert!(matches!(status, 502 | 503), "{name}: create {status}");
         assert_eq!(relay.report(&[part_event(&kept, "m", "p", name)]).await, 1, "{name}");
         let (status, answer) = relay.flush(&kept).await;
-        assert_eq!((status, &answer["error"]["code"]), (502, &json!("server_unreachable")), "{name}");
+        assert_eq!((status, &answer["error"]["code"]), (504, &json!("not_flushed")), "{name}");
+        let message = answer["error"]["message"].as_str().expect("words");
+        assert!(message.starts_with("1 items wait to be sent"), "{name}: {message}");
         let listed = relay.list().await;
         let of = |session: &str| listed.iter().find(|share| share["sessionID"] == session).cloned();
         let share = of(&kept).expect("kept");

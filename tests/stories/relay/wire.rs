@@ -45,7 +45,7 @@ async fn a_server_that_answers_500_to_a_wrong_secret_is_asked_ever_more_rarely()
     relay.share("ses_1", &[]).await;
     relay.report(&[part_event("ses_1", "m", "p", "x")]).await;
     let (status, answer) = relay.flush("ses_1").await;
-    assert_eq!((status, &answer["error"]["code"]), (502, &json!("server_unreachable")));
+    assert_eq!((status, &answer["error"]["code"]), (504, &json!("not_flushed")));
     let list = relay.list().await;
     assert_eq!((&list[0]["state"], &list[0]["pending"]), (&json!("retrying"), &json!(1)));
     assert!(list[0]["lastError"].as_str().is_some_and(|error| error.contains("500")));
