@@ -89,6 +89,11 @@ pub struct Viewer {
 
 impl Viewer {
     pub fn connect(address: &str, target: &str) -> Self {
+        Self::try_connect(address, target).unwrap_or_else(|head| panic!("{head}"))
+    }
+
+    /// A viewer, or the head of the answer that refuses it.
+    pub fn try_connect(address: &str, target: &str) -> Result<Self, String> {
         let mut viewer = Self { stream: connect(address), unread: Vec::new() };
         let head = format!(
             "GET {target} HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
@@ -102,8 +107,11 @@ impl Viewer {
             assert!(viewer.read(), "no answer to the handshake");
         };
         let head: Vec<u8> = viewer.unread.drain(..end).collect();
-        assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
-        viewer
+        if head.starts_with(b"HTTP/1.1 101") {
+            Ok(viewer)
+        } else {
+            Err(String::from_utf8_lossy(&head).into())
+        }
     }
 
     /// Reads what is there; false at the end.
