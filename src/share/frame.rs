@@ -10,6 +10,9 @@ use crate::protocol::{FrameItem, ItemsFrame, Viewers, WireAppend, WireItem};
 /// How much a frame for a viewer may carry, in bytes: a viewer that does not read holds one frame.
 pub(super) const FRAME_BYTES: usize = 128 << 10;
 
+/// Bytes that a frame's buffer may be larger than the frame.
+const SPARE_BYTES: usize = 16 << 10;
+
 /// An `items` frame.
 #[derive(Debug, Clone)]
 pub struct Frame {
@@ -73,7 +76,12 @@ pub fn viewers_frame(count: usize) -> ByteString {
 
 pub(super) fn encode(frame: &impl serde::Serialize) -> ByteString {
     // Frames are strings, numbers and raw JSON: nothing of that can fail to be written.
-    serde_json::to_string(frame).unwrap_or_default().into()
+    let mut text = serde_json::to_string(frame).unwrap_or_default();
+    // A viewer that does not read holds it: what the buffer grew beyond it is given back.
+    if text.capacity() - text.len() > SPARE_BYTES {
+        text.shrink_to_fit();
+    }
+    text.into()
 }
 
 fn encoded<I: serde::Serialize>(
