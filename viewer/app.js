@@ -4,7 +4,7 @@ import { showChanges } from './changes.js'
 import { arrange, copyButton, el, guarded } from './dom.js'
 import { Environment } from './environment.js'
 import { downloadHtml } from './export.js'
-import { cost, duration, exactTime, short, timeAgo } from './format.js'
+import { cost, duration, exactTime, relativeTime, short, timeAgo } from './format.js'
 import { Follow } from './follow.js'
 import { listen, showHelp } from './keyboard.js'
 import { Connection } from './load/connection.js'
@@ -218,7 +218,7 @@ function about() {
       tokens && el('span', {}, strings.tokens(short(tokens))),
       spent && el('span', {}, cost(spent)),
       undone && el('span', {}, strings.reverted(undone)),
-      ends && el('span', {}, `${strings.ends} `, time(ends)),
+      ends && el('span', {}, `${strings.ends} `, time(ends, true)),
     ].filter(Boolean),
   )
   noticeNode.hidden = !(session.empty && state === 'live') && state !== 'deleted' && state !== 'expired'
@@ -229,6 +229,8 @@ function about() {
 
 // A session that nothing was added to for this long is said to rest.
 const RESTS = 2 * 60_000
+// What was under way when a session came to rest for so long did not come to its end.
+const UNFINISHED = 60 * 60_000
 function status() {
   stateNode.dataset.state = state
   const { ended } = session.totals()
@@ -240,9 +242,17 @@ function status() {
 
 setInterval(() => {
   status()
-  for (const node of document.querySelectorAll('time[data-ms]')) node.textContent = timeAgo(Number(node.dataset.ms))
+  const now = Date.now()
+  const { ended } = session.totals()
+  for (const node of document.querySelectorAll('time[data-ms]')) {
+    const { ms, ahead } = node.dataset
+    node.textContent = (ahead === undefined ? timeAgo : relativeTime)(Number(ms))
+  }
   for (const node of document.querySelectorAll('.busy[data-since]')) {
-    if (node.dataset.since) node.textContent = `${strings.running} ${duration(Date.now() - Number(node.dataset.since))}`
+    const since = Number(node.dataset.since)
+    const isLeft = now - Math.max(since, ended ?? 0) > UNFINISHED
+    if (isLeft) node.textContent = strings.unfinished
+    else if (since) node.textContent = `${strings.running} ${duration(now - since)}`
   }
 }, 1000)
 

@@ -19,8 +19,11 @@ const UNITS = [
 
 export const exactTime = (ms) => exact.format(ms)
 
-/** "3 min ago" */
-export function timeAgo(ms, now = Date.now()) {
+/** "3 min ago". What lies ahead is now: the clocks of different machines differ. */
+export const timeAgo = (ms, now = Date.now()) => relativeTime(Math.min(ms, now), now)
+
+/** "3 min ago", or "in 3 min" */
+export function relativeTime(ms, now = Date.now()) {
   let amount = (ms - now) / 1000
   for (const [unit, size] of UNITS) {
     if (Math.abs(amount) < size) return relative.format(Math.round(amount), unit)

@@ -58,6 +58,7 @@ export const strings = {
   running: 'running',
   pending: 'pending',
   failed: 'failed',
+  unfinished: 'did not finish',
   exit: (code) => `exit ${code}`,
   truncated: 'The agent saw this output cut short.',
   part: 'Part',

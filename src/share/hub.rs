@@ -238,6 +238,8 @@ impl Handler<Create> for Hub {
 
     fn handle(&mut self, create: Create, _: &mut Self::Context) -> Self::Result {
         let (store, limits) = (self.store.clone(), self.config.limits.clone());
+        // One time for all of it: a lifetime counts from the creation.
+        let now = now_ms();
         Box::pin(async move {
             let no_randomness = |error| {
                 tracing::error!(%error, "the system gives no random numbers");
@@ -246,14 +248,14 @@ impl Handler<Create> for Hub {
             let share = NewShare {
                 id: ShareId::random().map_err(no_randomness)?,
                 secret: Secret::random(),
-                expires_at: expires_at(&limits.get().lifetimes(), now_ms(), create.lifetime),
+                expires_at: expires_at(&limits.get().lifetimes(), now, create.lifetime),
             };
             let stored = store::NewShare {
                 id: share.id.clone(),
                 session_id: create.session_id,
                 secret_hash: share.secret.hash(),
                 epoch: random_epoch().map_err(no_randomness)?,
-                at: now_ms(),
+                at: now,
                 expires_at: share.expires_at,
                 token: create.token,
             };

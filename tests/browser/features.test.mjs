@@ -69,6 +69,7 @@ test('every kind of part is shown by its meaning', async () => {
 
   const bash = shown('[data-tool=bash]').first()
   assert.match(await bash.locator('.tool-meta').textContent(), /exit 2.*1\.2 s/)
+  assert.equal(await bash.locator('.dot.error').count(), 1, 'a command that failed is seen to have failed')
   await bash.locator('summary').click()
   assert.equal(await bash.locator('.ansi-green-fg.ansi-bold').textContent(), 'green')
   assert.equal(await bash.locator('.output [style]').count(), 0)

@@ -136,6 +136,7 @@ test('what is printed holds what is folded, and signs in its diffs; afterwards i
     if (sides)
       await page.evaluate(() => localStorage.setItem('brutus-share', '{"sideBySide":true}')).then(() => page.reload())
     await page.locator('.part-edit .diff').waitFor()
+    await page.locator('.markdown > .piece > details').waitFor()
     const isOpen = () => page.locator('details[open]').count()
     const before = await isOpen()
     await page.emulateMedia({ media: 'print' })

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 
 import { messagesLeft, partOrder, partsLeft, readingOrder, standing } from '../../viewer/load/order.js'
-import { Session } from '../../viewer/load/session.js'
+import { sessionOf } from '../lib/session.mjs'
 
 const fixture = async (name) => JSON.parse(await readFile(new URL(`../fixtures/${name}.json`, import.meta.url), 'utf8'))
 
@@ -71,16 +71,6 @@ test('an undo takes back by place, and only what is there', () => {
   assert.equal(partsLeft({ messageID: 'a', partID: 'p' }, 'z', parts), 3)
   assert.equal(partsLeft({ messageID: 'a' }, 'a', parts), 3)
 })
-
-/** A session of items as a server sends them: `n` is their place by when they came. */
-function sessionOf(items) {
-  const key = ({ type, data }) =>
-    type === 'part' ? `part/${data.messageID}/${data.id}` : type === 'message' ? `message/${data.id}` : type
-  const session = new Session()
-  const frame = { type: 'items', epoch: 'e', seq: 1, removed: [], more: false }
-  session.apply({ ...frame, items: items.map((item, n) => ({ key: key(item), n, ...item })) })
-  return session
-}
 
 test('ids that wrapped: an undo hides the named message and all after it, and nothing before', async () => {
   const session = sessionOf(await fixture('odd/undo-after-rollover'))

@@ -1,7 +1,7 @@
 // The session as one scroll: a section for each turn. A change touches the elements of its own turn alone.
 
 import { anchor, arrange, beginWithin, copyButton, el, finishWithin, guarded, inSlices } from '../dom.js'
-import { cost, duration, exactTime, short, timeAgo } from '../format.js'
+import { cost, duration, exactTime, relativeTime, short, timeAgo } from '../format.js'
 import { promptText, times, tokenCount } from '../load/session.js'
 import { startOf } from '../pieces.js'
 import { strings } from '../strings.js'
@@ -273,14 +273,18 @@ class TurnView {
   }
 }
 
-/** A time that is said relatively, and exactly on hover. Nothing when it is no time. */
-export function time(value) {
+/** A time that is said relatively, and exactly on hover; one that `mayComeYet` too. Nothing when it is no time. */
+export function time(value, mayComeYet = false) {
   const ms = moment(value)
   if (ms === undefined) return undefined
   return el(
     'time',
-    { datetime: new Date(ms).toISOString(), title: exactTime(ms), dataset: { ms: String(ms) } },
-    timeAgo(ms),
+    {
+      datetime: new Date(ms).toISOString(),
+      title: exactTime(ms),
+      dataset: { ms: String(ms), ...(mayComeYet && { ahead: '' }) },
+    },
+    (mayComeYet ? relativeTime : timeAgo)(ms),
   )
 }
 

@@ -8,7 +8,7 @@ import { times } from '../load/session.js'
 import { renderMarkdown } from '../markdown.js'
 import { safeLink } from '../sanitize.js'
 import { strings } from '../strings.js'
-import { isRecord, json, list, own, record, text } from '../values.js'
+import { isRecord, json, list, number, own, record, text } from '../values.js'
 import { diffView } from './diff.js'
 import { errorBox, fileBody, folded, output } from './frame.js'
 import { lineCounts } from './rows.js'
@@ -27,7 +27,7 @@ export function toolView(part) {
   const kind = EDITING.has(tool) ? 'edit' : 'tool'
   const status = STATUSES.has(state.status) ? state.status : ''
   const summary = [
-    el('span', { class: `dot ${status}`, title: text(state.status) }),
+    el('span', { class: `dot ${failed(tool, state) ? 'error' : status}`, title: text(state.status) }),
     el('span', { class: 'tool-name', dir: 'auto' }, nameOf(tool)),
     el(
       'span',
@@ -57,6 +57,9 @@ export function toolView(part) {
   }
   return { node, text: () => plain }
 }
+
+/** Whether a command that came to its end says itself that it failed. */
+const failed = (tool, state) => tool === 'bash' && Boolean(number(record(state.metadata).exit))
 
 const nameOf = (tool) => own(strings.tools, tool) ?? (brief(tool) || strings.tool)
 

@@ -176,7 +176,9 @@ async fn a_full_disk_refuses_syncs_and_nothing_else_and_all_works_when_there_is_
         }
     };
     assert!(tokio::time::timeout(PATIENCE, again).await.is_ok(), "there is room: {last}");
-    assert_eq!(server.get("/readyz").await.0, 200);
+    // What it was a moment ago is told for up to a second.
+    let ready = async { while server.get("/readyz").await.0 != 200 {} };
+    assert!(tokio::time::timeout(PATIENCE, ready).await.is_ok(), "never ready again");
     let mut newest = TestViewer::connect(&poll).await;
     newest.until("the newest", |viewer| viewer.items.len() == stored + 3).await;
     let database = format!("{}/data/share.db", server.dir.path().display());

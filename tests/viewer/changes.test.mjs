@@ -1,0 +1,100 @@
+// What a session changed in its files: by its own word, by that of its turns, or out of the edits that were made.
+
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { test } from 'node:test'
+
+import { changesOf } from '../../viewer/load/changes.js'
+import { lineCounts } from '../../viewer/view/rows.js'
+import { answer, prompt, tool } from '../lib/items.mjs'
+import { sessionOf } from '../lib/session.mjs'
+
+const patch = (file, from, to) => `--- a/${file}\n+++ b/${file}\n@@ -1 +1 @@\n-${from}\n+${to}\n`
+
+/** Its changes as the counts of lines of each file's patches. */
+const counts = (items) =>
+  Object.fromEntries(
+    changesOf(sessionOf(items)).map(({ file, patches }) => [
+      file,
+      patches
+        .map((patch) => lineCounts(typeof patch === 'string' ? patch : patch()))
+        .map(({ added, removed }) => `+${added} -${removed}`)
+        .join(' '),
+    ]),
+  )
+
+test('the recorded session made two files, though its own list of them is empty', async () => {
+  const lines = await readFile(new URL('../fixtures/opencode-session.jsonl', import.meta.url), 'utf8')
+  const items = lines
+    .trim()
+    .split('\n')
+    .flatMap((line) => JSON.parse(line).body.data ?? [])
+  assert.deepEqual(counts(items), { 'greeter.py': '+2 -0', 'README.md': '+3 -0' })
+})
+
+test('without any word of its own, edits, patches and written files are gathered, one entry a file', () => {
+  const edits = [
+    tool('edit', { filePath: 'a.rs' }, { metadata: { diff: patch('a.rs', '1', '2') } }),
+    tool('edit', { filePath: 'a.rs' }, { metadata: { filediff: { patch: patch('a.rs', '2', '3') } } }),
+    tool('write', { filePath: 'NEW.md', content: 'one\ntwo\n' }),
+    tool(
+      'apply_patch',
+      {},
+      {
+        metadata: {
+          files: [
+            { relativePath: 'b.rs', patch: patch('b.rs', 'x', 'y') },
+            { filePath: 'c.rs', diff: patch('c.rs', 'x', 'y') },
+          ],
+        },
+      },
+    ),
+    tool('edit', { filePath: 'failed.rs' }, { status: 'error', metadata: { diff: patch('failed.rs', 'x', 'y') } }),
+    tool('read', { filePath: 'read.rs' }),
+  ]
+  assert.deepEqual(counts([...prompt('x'), ...answer(edits)]), {
+    'a.rs': '+1 -1 +1 -1',
+    'NEW.md': '+2 -0',
+    'b.rs': '+1 -1',
+    'c.rs': '+1 -1',
+  })
+})
+
+test('the list of the session comes first, with patches or with two texts', () => {
+  const own = {
+    type: 'session_diff',
+    data: [
+      { file: 'x', before: 'a\nb\n', after: 'a\nc\n' },
+      { file: 'y', patch: patch('y', '1', '2') },
+      { file: 'empty' },
+    ],
+  }
+  assert.deepEqual(counts([own, ...prompt('x'), ...answer([tool('write', { filePath: 'z', content: 'z' })])]), {
+    x: '+1 -1',
+    y: '+1 -1',
+  })
+})
+
+test('texts of which all differs are compared in a short time', () => {
+  const lines = (word) => Array.from({ length: 8000 }, (_, at) => `${word} ${at}`).join('\n')
+  const started = performance.now()
+  const own = { type: 'session_diff', data: [{ file: 'x', before: lines('before'), after: lines('after') }] }
+  assert.deepEqual(counts([own]), { x: '+8000 -8000' })
+  assert.ok(performance.now() - started < 3000)
+})
+
+test('odd values change nothing', () => {
+  for (const odd of [null, 5, 'text', [], [null], {}, true]) {
+    const [message, ...parts] = prompt('x')
+    message.data.summary = { diffs: odd }
+    const items = [
+      message,
+      ...parts,
+      ...answer([
+        { type: 'tool', tool: 'edit', state: { status: 'completed', input: odd, metadata: odd } },
+        tool('write', odd, { metadata: { files: odd } }),
+      ]),
+    ]
+    assert.deepEqual(counts(items), {})
+  }
+})
