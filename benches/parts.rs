@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::hint::black_box;
 
 use brutus_share::model::{Append, Capacity, Change, Content, Key, Transcript, reading_order};
-use brutus_share::protocol::SyncRequest;
+use brutus_share::protocol::{Malformed, SyncRequest};
 use brutus_share::render::{Markdown, markdown};
 use brutus_share::share::Frame;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -52,9 +52,13 @@ fn reading(c: &mut Criterion) {
             |b, body| {
                 b.iter(|| {
                     let sync = SyncRequest::parse(black_box(body)).unwrap();
-                    let changes =
-                        sync.items.iter().map(|item| Change::from_item(&item.kind, item.data, "data[0]"));
-                    changes.collect::<Result<Vec<_>, _>>().unwrap()
+                    let mut changes = Vec::new();
+                    let read = sync.for_each_item(|item| {
+                        changes.push(Change::from_item(&item.kind, item.data, "data[0]")?);
+                        Ok::<_, Malformed>(())
+                    });
+                    read.unwrap();
+                    changes
                 });
             },
         );

@@ -108,6 +108,10 @@ pub struct Limits {
     #[arg(long, env = "BRUTUS_SHARE_MAX_VIEWERS_PER_ADDRESS", value_name = "N")]
     pub max_viewers_per_address: Option<usize>,
 
+    /// Most connections that one client address may have, but for those of trusted proxies [default: half of all]
+    #[arg(long, env = "BRUTUS_SHARE_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
+    pub max_connections_per_address: Option<usize>,
+
     /// Most connections of the whole server; further ones wait to be accepted
     #[arg(long, env = "BRUTUS_SHARE_MAX_CONNECTIONS", value_name = "N", default_value_t = 50_000)]
     pub max_connections: usize,
@@ -269,7 +273,8 @@ pub struct Timings {
     #[arg(long, env = "BRUTUS_SHARE_HEAD_TIMEOUT", value_name = "TIME", default_value = "15s", value_parser = duration)]
     pub head_timeout: Duration,
 
-    /// How long a client may take between two pieces of a body; all of it may take four of these, and a second for each 16 KiB
+    /// How long a client may take between two pieces of a body or an answer; all of it may take four of these and a second for each
+    /// 16 KiB, a body forty of these at most
     #[arg(long, env = "BRUTUS_SHARE_BODY_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub body_timeout: Duration,
 
@@ -456,11 +461,14 @@ pub fn size(text: &str) -> Result<u64, String> {
     }
 }
 
+/// The longest time that can be asked for: several of them can be added to a point in time.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// Reads a time.
 pub fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(time) if !time.is_zero() => Ok(time),
-        _ => Err("expected a time above zero, like 500ms, 30s or 5m".into()),
+        Ok(time) if !time.is_zero() && time <= LONGEST => Ok(time),
+        _ => Err("expected a time above zero and of at most 100 years, like 500ms, 30s or 5m".into()),
     }
 }
 
@@ -492,6 +500,7 @@ mod tests {
         assert!("0.0.0.0:1".parse::<RelayAddress>().is_err());
         assert_eq!("unix:/a".parse(), Ok(RelayAddress::Unix("/a".into())));
         assert_eq!("never".parse(), Ok(Lifetime(None)));
+        assert!(duration("99years").is_ok() && duration("500years").is_err());
         assert!("0s".parse::<Lifetime>().is_err() && "soon".parse::<Lifetime>().is_err());
         let proxies: Proxies = "127.0.0.1, 2001:db8::/32".parse().unwrap();
         let contains = |text: &str| proxies.contains(text.parse().unwrap());

@@ -4,6 +4,7 @@
 //! Memory is accounted before it is used. Who takes more than there is waits a little, in which whoever can spare some is asked
 //! to give it back; then the request is refused. Knows nothing of what the bytes are for.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -180,6 +181,12 @@ impl Held {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
         self.budget.release(bytes);
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").field("bytes", &self.bytes).finish_non_exhaustive()
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Metrics {
     pub queue: Gauge,
     /// Shares that are in memory.
     pub open_shares: Gauge,
+    /// Bytes that are accounted for out of `max_memory`.
+    pub memory: Gauge<u64, AtomicU64>,
     /// Bytes of all shares' content.
     pub content: Gauge<u64, AtomicU64>,
     /// Bytes of the database's files.
@@ -81,6 +83,7 @@ impl Metrics {
             commit_failures: Counter::default(),
             queue: Gauge::default(),
             open_shares: Gauge::default(),
+            memory: Gauge::default(),
             content: Gauge::default(),
             database: Gauge::default(),
             disk_free: Gauge::default(),
@@ -110,6 +113,8 @@ impl Metrics {
         registry.register("commit_failures", "Commits that failed", metrics.commit_failures.clone());
         registry.register("writer_queue", "Writes that wait for the writer", metrics.queue.clone());
         registry.register("open_shares", "Shares that are in memory", metrics.open_shares.clone());
+        let about = "Memory of requests under way and of shares that nobody watches, as max_memory counts it";
+        registry.register_with_unit("memory_held", about, Unit::Bytes, metrics.memory.clone());
         let about = "Content of all shares, as the limits count it";
         registry.register_with_unit("content", about, Unit::Bytes, metrics.content.clone());
         registry.register_with_unit(

@@ -3,7 +3,9 @@
 #![no_main]
 
 use brutus_share::model::{Capacity, Change, Transcript};
-use brutus_share::protocol::{CreateRequest, SecretRequest, SyncRequest};
+use brutus_share::protocol::{
+    CreateRequest, LeadingSecret, Malformed, SecretRequest, SyncRequest, leading_secret,
+};
 use libfuzzer_sys::fuzz_target;
 
 /// Stands in the body for each `q`, and nowhere in the code.
@@ -18,15 +20,21 @@ fuzz_target!(|body: &[u8]| {
     let _ = CreateRequest::parse(&body).map_err(|error| check(&error.to_string()));
     let _ = SecretRequest::parse(&body).map_err(|error| check(&error.to_string()));
     let sync = match SyncRequest::parse(&body) {
-        Ok(sync) => sync,
+        Ok(sync) => {
+            if let LeadingSecret::Is(leading) = leading_secret(&body) {
+                assert_eq!(leading, sync.secret);
+            }
+            sync
+        }
         Err(error) => return check(&error.to_string()),
     };
-    let changes = sync
-        .items
-        .iter()
-        .zip(0..)
-        .map(|(item, nth)| Change::from_item(&item.kind, item.data, &format!("data[{nth}]")));
-    match changes.collect::<Result<Vec<_>, _>>() {
+    let mut changes = Vec::new();
+    let read = sync.for_each_item(|item| {
+        let place = format!("data[{}]", item.index);
+        changes.push(Change::from_item(&item.kind, item.data, &place)?);
+        Ok::<_, Malformed>(())
+    });
+    match read.map(|()| changes) {
         Ok(changes) => {
             let mut transcript = Transcript::default();
             let applied =

@@ -39,7 +39,7 @@ pub(super) fn run(
                 systemd::ready();
             }
         });
-        actix_web::rt::spawn(systemd::keep_watchdog(server.shares()));
+        actix_web::rt::spawn(systemd::keep_watchdog(server.shares(), server.http_workers()));
         // On stdout, for whoever started this process and waits for it.
         println!("listening on {url}");
         let _ = std::io::stdout().flush();

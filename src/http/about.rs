@@ -3,6 +3,7 @@
 use actix_web::{HttpResponse, web};
 
 use crate::error::resource;
+use crate::memory::Memory;
 use crate::metrics::METRICS;
 use crate::share::Directory;
 use crate::store::Store;
@@ -13,6 +14,8 @@ pub struct About {
     pub shares: Directory,
     /// The store.
     pub store: Store,
+    /// The budget of memory.
+    pub memory: Memory,
 }
 
 /// The routes of the operator's listener.
@@ -25,6 +28,7 @@ async fn metrics(about: web::Data<About>) -> HttpResponse {
     let open = i64::try_from(about.shares.open_shares()).unwrap_or(i64::MAX);
     METRICS.open_shares.set(open);
     METRICS.queue.set(i64::try_from(about.store.waiting()).unwrap_or(i64::MAX));
+    METRICS.memory.set(about.memory.held());
     let sizes = about.store.sizes();
     METRICS.content.set(sizes.content);
     METRICS.database.set(sizes.database);

@@ -1,11 +1,16 @@
 //! The server's HTTP and WebSocket side. Every route stands on this page.
 
 mod about;
+mod answers;
 mod body;
+mod budget;
 mod health;
 mod limits;
 mod log;
+mod offload;
 mod openapi;
+mod origin;
+mod pace;
 mod pages;
 mod shares;
 mod viewer;
@@ -18,7 +23,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header;
 use actix_web::middleware::{Compress, Next};
-use actix_web::{HttpResponse, Resource, guard, web};
+use actix_web::{HttpResponse, Resource, ResponseError, guard, web};
 
 use crate::config::LiveLimits;
 use crate::error::{Error, resource};
@@ -26,8 +31,12 @@ use crate::share::Directory;
 use crate::store::Store;
 
 pub use about::{About, about_routes};
-pub use limits::{CreateLimit, ViewerLimit};
+pub use answers::Deadline;
+pub use budget::Budget;
+pub use health::Readiness;
+pub use limits::{Client, CreateLimit, InUse, Portion};
 pub use log::RequestSpan;
+pub use offload::Offload;
 pub use openapi::document as openapi_document;
 pub use viewer::wire;
 
@@ -42,12 +51,20 @@ pub struct Service {
     /// Counts creates by client.
     pub creates: CreateLimit,
     /// Counts viewers by client.
-    pub viewers: ViewerLimit,
+    pub viewers: InUse,
+    /// Memory for requests under way.
+    pub budget: Budget,
+    /// Runs what takes longer than a moment.
+    pub offload: Offload,
+    /// Whether the store commits, as last seen.
+    pub readiness: Readiness,
     /// What links start with, without a slash at the end.
     pub public_url: String,
+    /// Whether TLS is the server's own.
+    pub over_tls: bool,
     /// How often an idle viewer is pinged.
     pub ping_interval: Duration,
-    /// How long a client may take between two pieces of a body.
+    /// How long a client may take between two pieces of a body, or of an answer.
     pub body_timeout: Duration,
 }
 
@@ -85,17 +102,26 @@ pub fn routes(app: &mut web::ServiceConfig) {
         .default_service(web::to(async || Err::<HttpResponse, _>(Error::NoSuchPath)));
 }
 
-/// Around every request: headers that stand on every answer. Its future and the body are boxed: a connection has room for
-/// the largest of both as long as it lives, and what a viewer keeps open is small.
+/// Around every request: web pages of others are refused what is not reading, and headers stand on every answer. The future and the
+/// body are boxed: a connection has room for the largest of both as long as it lives, and what a viewer keeps open is small.
 pub async fn around(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse, actix_web::Error> {
-    let mut response = next.call(request).await?.map_into_boxed_body();
+    let over_tls = request.app_data::<ServiceData>().is_some_and(|service| service.over_tls);
+    let mut response = match origin::check(&request) {
+        Ok(()) => next.call(request).await?.map_into_boxed_body(),
+        Err(error) => request.into_response(error.error_response()),
+    };
     let headers = response.headers_mut();
-    for (name, value) in
-        [(header::X_CONTENT_TYPE_OPTIONS, "nosniff"), (header::REFERRER_POLICY, "no-referrer")]
-    {
+    let always = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CROSS_ORIGIN_OPENER_POLICY, "same-origin"),
+        (header::CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"),
+    ];
+    let over_tls = over_tls.then_some((header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"));
+    for (name, value) in always.into_iter().chain(over_tls) {
         if !headers.contains_key(&name) {
             headers.insert(name, header::HeaderValue::from_static(value));
         }

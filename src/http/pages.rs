@@ -2,17 +2,21 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use super::ServiceData;
+use super::answers::{self, Pieces};
+use super::limits::Portion;
 use super::openapi::{self, AssetRefused, ReadyRefused};
 use super::shares::{Id, fresh, snapshot_json};
+use super::{Service, ServiceData, offload};
 use crate::error::{Error, ErrorBody};
+use crate::model::{Content, Key};
 use crate::render::{Markdown, markdown};
-use crate::share::{ReadAll, Snapshot};
+use crate::share::{ReadAll, Snapshot, TextKind};
 
 /// What the page may do: run and load what this server sent, and nothing else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
@@ -41,6 +45,9 @@ enum Format {
 /// Bytes of Markdown in the page, for readers without JavaScript. The whole is one link away.
 const FALLBACK_BYTES: usize = 128 << 10;
 
+/// Bytes of the words that link previews show.
+const PROMPT_BYTES: u64 = 1 << 10;
+
 /// The viewer's page; or Markdown or JSON, when `Accept` asks for that first, or `.md` or `.json` stands after the id.
 #[utoipa::path(get, path = "/s/{id}", params(Id, ("full" = Option<String>, Query, description = "`1`: Markdown with long outputs whole")), responses(
     (status = 200, description = "The session", content((String = "text/html"), (String = "text/markdown"), (Vec<openapi::Item> = "application/json"))),
@@ -55,6 +62,7 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
         Some((id, "json")) => (id, Format::Json),
         _ => (name, accepted(&request)),
     };
+    let read = service.heavy_read(&request).await?;
     let found = match id.parse() {
         Ok(id) => service.shares.ask(&id, || ReadAll).await,
         Err(_) => Err(Error::NoSuchShare),
@@ -67,28 +75,77 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
         Err(error) => return Err(error),
     };
     match format {
-        Format::Json => Ok(snapshot_json(&request, &snapshot)),
+        Format::Json => snapshot_json(&request, &service, snapshot, read).await,
         Format::Markdown => {
             let full = request.query_string().split('&').any(|option| option == "full=1");
-            let text = markdown(snapshot.in_reading_order(), &Markdown { full, ..Markdown::default() });
-            Ok(fresh(StatusCode::OK)
-                .insert_header(VARY)
-                .content_type("text/markdown; charset=utf-8")
-                .body(text))
+            as_markdown(&request, &service, snapshot, full, read).await
         }
         Format::Page => {
-            let title = snapshot.title.as_deref().unwrap_or("Shared session");
-            let text = markdown(
-                snapshot.in_reading_order(),
-                &Markdown { max_bytes: Some(FALLBACK_BYTES), ..Markdown::default() },
-            );
+            have_text(&service, &snapshot, TextKind::Beginning, FALLBACK_BYTES as u64, |items| {
+                markdown(items, &Markdown { max_bytes: Some(FALLBACK_BYTES), ..Markdown::default() })
+            })
+            .await?;
+            have_text(&service, &snapshot, TextKind::FirstPrompt, PROMPT_BYTES, first_prompt).await?;
+            let text = |kind| snapshot.text(kind).unwrap_or_default();
             let fallback = format!(
                 "<p>This page needs JavaScript. The session is also here as <a href=\"/s/{id}.md\">Markdown</a> and \
                  <a href=\"/s/{id}.json\">JSON</a>.</p>\n<pre class=\"fallback\">{}</pre>",
-                escape(&text)
+                escape(text(TextKind::Beginning))
             );
-            html(StatusCode::OK, "index.html", &head(title, first_prompt(&snapshot).as_deref()), &fallback)
+            let prompt = Some(text(TextKind::FirstPrompt)).filter(|prompt| !prompt.is_empty());
+            let title = snapshot.title.as_deref().unwrap_or("Shared session");
+            html(StatusCode::OK, "index.html", &head(title, prompt), &fallback)
         }
+    }
+}
+
+/// A session as Markdown. What most ask for is kept for the next; long outputs whole are not.
+async fn as_markdown(
+    request: &HttpRequest,
+    service: &Service,
+    snapshot: Arc<Snapshot>,
+    full: bool,
+    read: Option<Portion>,
+) -> Result<HttpResponse, Error> {
+    let mut account = service.account(request);
+    let (bytes, cost) = (snapshot.bytes(), answers::cost(request, snapshot.bytes()));
+    let mut response = fresh(StatusCode::OK);
+    response.insert_header(VARY).content_type("text/markdown; charset=utf-8");
+    if !full {
+        have_text(service, &snapshot, TextKind::Markdown, bytes, |items| {
+            markdown(items, &Markdown::default())
+        })
+        .await?;
+        account.grow(cost).await?;
+        let text = answers::text_of(snapshot, TextKind::Markdown);
+        return Ok(response.body(Pieces::new(request, service, text, account, read)));
+    }
+    account.grow(bytes + cost).await?;
+    let write =
+        move || markdown(snapshot.in_reading_order(), &Markdown { full: true, ..Markdown::default() });
+    let text = if bytes > offload::WORTH_IT as u64 { service.offload.run(write).await? } else { write() };
+    account.resize(text.len() as u64 + cost);
+    Ok(response.body(Pieces::new(request, service, answers::text(text.into()), account, read)))
+}
+
+/// Has a text of at most about so many bytes made of a snapshot, when it is not there yet: a large one beside the HTTP threads.
+async fn have_text(
+    service: &Service,
+    snapshot: &Arc<Snapshot>,
+    kind: TextKind,
+    at_most: u64,
+    write: fn(&[(Key, Content)]) -> String,
+) -> Result<(), Error> {
+    if snapshot.text(kind).is_some() {
+        return Ok(());
+    }
+    let held = service.budget.memory().take(at_most).await?;
+    if snapshot.bytes() > offload::WORTH_IT as u64 {
+        let snapshot = snapshot.clone();
+        service.offload.run(move || snapshot.make_text(kind, held, write)).await
+    } else {
+        snapshot.make_text(kind, held, write);
+        Ok(())
     }
 }
 
@@ -108,24 +165,25 @@ fn accepted(request: &HttpRequest) -> Format {
     kinds.find_map(known).unwrap_or(Format::Page)
 }
 
-/// The first words that were asked, for link previews.
-fn first_prompt(snapshot: &Snapshot) -> Option<String> {
+/// The first words that were asked, for link previews; nothing when nothing was.
+fn first_prompt(items: &[(Key, Content)]) -> String {
     #[derive(serde::Deserialize)]
     struct Part {
         #[serde(rename = "type")]
         kind: String,
         text: Option<String>,
     }
-    let texts = snapshot.in_reading_order().iter().filter(|(key, _)| key.part_id().is_some());
-    let text = texts
+    let parts = items.iter().filter(|(key, _)| key.part_id().is_some());
+    let text = parts
         .filter_map(|(_, content)| serde_json::from_str::<Part>(content.get()).ok())
-        .find(|part| part.kind == "text")?
-        .text?;
+        .find(|part| part.kind == "text")
+        .and_then(|part| part.text)
+        .unwrap_or_default();
     let mut words: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200).collect();
     if words.len() < text.trim().len() {
         words.push('…');
     }
-    Some(words)
+    words
 }
 
 /// A file of the viewer's page.

@@ -1,5 +1,6 @@
 //! A share over plain HTTP: create, sync, delete, and reading it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
@@ -9,30 +10,40 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::IntoParams;
 
+use super::answers::{self, Pieces};
+use super::body::{Incoming, Received};
+use super::budget::Account;
+use super::limits::Portion;
 use super::openapi::{self, CreateRefused, DeleteRefused, Done, PositionRefused, ReadRefused, SyncRefused};
-use super::{Service, ServiceData, body, who};
+use super::{Service, ServiceData, offload, who};
 use crate::error::Error;
 use crate::metrics::METRICS;
 use crate::model::{Change, SecretHash, ShareId};
-use crate::protocol::{CreateRequest, Created, SecretRequest, SyncRequest, WireItem};
-use crate::share::{Create, Delete, Deletion, Look, Read, ReadAll, Snapshot, Sync};
+use crate::protocol::{CreateRequest, Created, SecretRequest, SyncItem, SyncRequest};
+use crate::share::{Create, Delete, Deletion, Look, Read, ReadAll, Snapshot, Standing, Sync};
 
-/// A create's body is small: a session's id and JSON around it.
-const MAX_CREATE_BODY: u64 = 64 << 10;
+/// The body of a create or a delete is small: an id or a secret, and JSON around it.
+const MAX_SMALL_BODY: u64 = 64 << 10;
 
 /// How much a frame over `GET …/items` carries, in bytes: fewer, larger ones than over a WebSocket, for they are
 /// compressed and leave nothing behind.
 const PAGE_BYTES: usize = 1 << 20;
 
+/// What a change takes beside the content of its item, in bytes: its key, and its places in lists and maps until it is stored.
+const ITEM_OVERHEAD: u64 = 256;
+
+/// For how many items that is taken at once.
+const COUNTED_ITEMS: usize = 64;
+
 /// Create a share: always a new one.
 #[utoipa::path(post, path = "/api/share", request_body = openapi::CreateRequest, security((), ("token" = [])), responses((status = 200, description = "A new share", body = openapi::Created), CreateRefused))]
 pub(super) async fn create(
     request: HttpRequest,
-    mut payload: web::Payload,
+    payload: web::Payload,
     service: ServiceData,
 ) -> Result<HttpResponse, Error> {
-    let body = small_body(&request, &mut payload, &service).await?;
-    let CreateRequest { session_id, expires_in } = CreateRequest::parse(&body)?;
+    let body = Incoming::of(&request, payload, &service).all(MAX_SMALL_BODY).await?;
+    let CreateRequest { session_id, expires_in } = CreateRequest::parse(&body.bytes)?;
     let token = who::admit(&service, &request).await?;
     service.store.has_room(&service.limits.get())?;
     let lifetime = expires_in.map(Duration::from_secs);
@@ -46,30 +57,31 @@ pub(super) async fn create(
     }))
 }
 
-async fn small_body(
-    request: &HttpRequest,
-    payload: &mut web::Payload,
-    service: &Service,
-) -> Result<Vec<u8>, Error> {
-    let max = service.limits.get().max_body.min(MAX_CREATE_BODY);
-    body::read(request, payload, max, service.body_timeout).await
-}
-
 /// Store what changed, all of it or nothing. When it is answered, it is on the disk. Sent again, it changes nothing.
 #[utoipa::path(post, path = "/api/share/{id}/sync", params(Id), request_body = openapi::SyncRequest, responses((status = 200, description = "All of it is stored", body = Done), SyncRefused))]
 pub(super) async fn sync(
     request: HttpRequest,
-    mut payload: web::Payload,
+    payload: web::Payload,
     service: ServiceData,
 ) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
-    let limits = service.limits.get();
-    let body = body::read(&request, &mut payload, limits.max_body, service.body_timeout).await?;
-    let (secret, changes) = changes(&body, limits.max_item)?;
-    let bytes = body.len() as u64;
-    // The items are copies by now.
-    drop(body);
-    service.store.has_room(&limits)?;
+    let mut body = Incoming::of(&request, payload, &service);
+    // The share and the secret before all else: nothing of a body is kept or read for somebody who may not write.
+    body.meanwhile(admit_writer(&service, &id, None)).await?;
+    body.limit(u64::MAX)?;
+    let mut checked = None;
+    while body.more().await? {
+        if checked.is_none() {
+            checked = body.leading_secret();
+            if checked.is_some() {
+                admit_writer(&service, &id, checked.as_ref()).await?;
+            }
+        }
+    }
+    let body = body.into_received();
+    let bytes = body.bytes.len() as u64;
+    let Batch { secret, changes, _account } = read_batch(&service, &id, body, checked).await?;
+    service.store.has_room(&service.limits.get())?;
     service.shares.ask(&id, || Sync { secret, changes: changes.clone() }).await?;
     METRICS.syncs.inc();
     METRICS.items.inc_by(changes.len() as u64);
@@ -77,16 +89,104 @@ pub(super) async fn sync(
     Ok(done())
 }
 
+/// Looks whether a share can be written, and whether the secret is its own when it is known.
+async fn admit_writer(service: &Service, id: &ShareId, secret: Option<&SecretHash>) -> Result<(), Error> {
+    match service.shares.check(id, secret).await? {
+        Standing::Live => Ok(()),
+        Standing::Ended => Err(Error::NoSuchShare),
+    }
+}
+
+/// A sync that has been read.
+struct Batch {
+    secret: SecretHash,
+    changes: Vec<Change>,
+    /// What the changes take, until they are stored.
+    _account: Account,
+}
+
+/// Reads a sync's body, a large one beside the HTTP threads. When its secret does not stand first it is looked for in all of the body,
+/// and checked before any item is read.
+async fn read_batch(
+    service: &Service,
+    id: &ShareId,
+    mut body: Received,
+    mut checked: Option<SecretHash>,
+) -> Result<Batch, Error> {
+    let (max_item, max_items) = {
+        let limits = service.limits.get();
+        (limits.max_item, limits.max_items)
+    };
+    // What is kept of the items are copies.
+    body.account.grow(body.bytes.len() as u64).await?;
+    loop {
+        let read;
+        if body.bytes.len() > offload::WORTH_IT {
+            let reading = move || {
+                let read = read_changes(&mut body, checked, max_item, max_items);
+                (body, read)
+            };
+            (body, read) = service.offload.run(reading).await?;
+        } else {
+            read = read_changes(&mut body, checked, max_item, max_items);
+        }
+        match read? {
+            (secret, Some(changes)) => {
+                let Received { bytes, mut account } = body;
+                account.shrink(bytes.len() as u64);
+                return Ok(Batch { secret, changes, _account: account });
+            }
+            (secret, None) => {
+                admit_writer(service, id, Some(&secret)).await?;
+                checked = Some(secret);
+            }
+        }
+    }
+}
+
+/// The secret that a sync's body claims, and what it changes, when it is the secret that was checked.
+fn read_changes(
+    body: &mut Received,
+    checked: Option<SecretHash>,
+    max_item: u64,
+    max_items: u64,
+) -> Result<(SecretHash, Option<Vec<Change>>), Error> {
+    let request = SyncRequest::parse(&body.bytes)?;
+    let secret = SecretHash::of(&request.secret);
+    if !checked.is_some_and(|checked| checked.matches(&secret)) {
+        return Ok((secret, None));
+    }
+    let mut changes = Vec::new();
+    request.for_each_item(|SyncItem { index, kind, data }| {
+        // A batch that takes all items of a full share away and brings as many others is no larger.
+        if index as u64 >= max_items.saturating_mul(2) {
+            return Err(Error::TooManyItems { max: max_items });
+        }
+        if index % COUNTED_ITEMS == 0 {
+            body.account.grow_now(COUNTED_ITEMS as u64 * ITEM_OVERHEAD)?;
+        }
+        if data.get().len() as u64 > max_item {
+            return Err(Error::ItemTooLarge { index, max: max_item });
+        }
+        changes.push(Change::from_item(&kind, data, &format!("data[{index}]"))?);
+        Ok(())
+    })?;
+    Ok((secret, Some(changes)))
+}
+
 /// Delete a share for good. A repeated delete is answered like the first.
 #[utoipa::path(delete, path = "/api/share/{id}", params(Id), request_body = openapi::SecretRequest, responses((status = 200, description = "The content is gone from the disk", body = Done), (status = 202, description = "The share has ended for everybody, and its content is being erased: ask again", body = openapi::Deleting), DeleteRefused))]
 pub(super) async fn delete(
     request: HttpRequest,
-    mut payload: web::Payload,
+    payload: web::Payload,
     service: ServiceData,
 ) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
-    let body = small_body(&request, &mut payload, &service).await?;
-    let secret = SecretHash::of(&SecretRequest::parse(&body)?.secret);
+    let mut body = Incoming::of(&request, payload, &service);
+    // One that has ended can be deleted, again too.
+    body.meanwhile(service.shares.check(&id, None)).await?;
+    let body = body.all(MAX_SMALL_BODY).await?;
+    let secret = SecretHash::of(&SecretRequest::parse(&body.bytes)?.secret);
     Ok(match service.shares.ask(&id, || Delete { secret }).await? {
         Deletion::Gone => done(),
         Deletion::UnderWay => fresh(StatusCode::ACCEPTED).json(json!({"state": "deleting"})),
@@ -113,22 +213,30 @@ pub(super) async fn summary(request: HttpRequest, service: ServiceData) -> Resul
 #[utoipa::path(get, path = "/api/share/{id}/data", params(Id), responses((status = 200, description = "All items", body = Vec<openapi::Item>), (status = 304, description = "The same as `If-None-Match` names"), ReadRefused))]
 pub(super) async fn data(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
+    let read = service.heavy_read(&request).await?;
     let snapshot = service.shares.ask(&id, || ReadAll).await?;
-    Ok(snapshot_json(&request, &snapshot))
+    snapshot_json(&request, &service, snapshot, read).await
 }
 
 /// A session's items as JSON, or that they are the same as before.
-pub(super) fn snapshot_json(request: &HttpRequest, snapshot: &Snapshot) -> HttpResponse {
+pub(super) async fn snapshot_json(
+    request: &HttpRequest,
+    service: &Service,
+    snapshot: Arc<Snapshot>,
+    read: Option<Portion>,
+) -> Result<HttpResponse, Error> {
     let tag = format!("{}-{}", snapshot.epoch, snapshot.seq);
     if let Some(known) = not_modified(request, &tag) {
-        return known;
+        return Ok(known);
     }
-    let items: Vec<_> = snapshot
-        .in_reading_order()
-        .iter()
-        .map(|(key, content)| WireItem { key: None, n: None, kind: key.kind(), data: content })
-        .collect();
-    tagged(&tag).json(items)
+    let mut account = service.account(request);
+    account.grow(answers::cost(request, snapshot.bytes())).await?;
+    if !snapshot.is_in_order() && snapshot.bytes() > offload::WORTH_IT as u64 {
+        let snapshot = snapshot.clone();
+        service.offload.run(move || _ = snapshot.in_reading_order()).await?;
+    }
+    let pieces = Pieces::new(request, service, answers::json(snapshot), account, read);
+    Ok(tagged(&tag).content_type("application/json").body(pieces))
 }
 
 /// What changed since a position.
@@ -137,13 +245,18 @@ pub(super) async fn items(request: HttpRequest, service: ServiceData) -> Result<
     let id = share_id(&request)?;
     let Position { after, epoch, order, .. } = position(&request)?;
     let places = order.as_deref() == Some("1");
+    let mut account = service.account(&request);
+    account.grow(PAGE_BYTES as u64).await?;
     let read = || Read { after, epoch: epoch.clone(), max_bytes: PAGE_BYTES, places };
     let page = service.shares.ask(&id, read).await?;
     let tag = format!("{}-{}-{}-{}", page.epoch, page.after, page.frame.seq, u8::from(places));
     if let Some(known) = not_modified(&request, &tag) {
         return Ok(known);
     }
-    Ok(tagged(&tag).content_type("application/json").body(page.frame.text))
+    let text = page.frame.text;
+    account.resize(text.len() as u64 + answers::cost(&request, text.len() as u64));
+    let pieces = Pieces::new(&request, &service, answers::text(text), account, None);
+    Ok(tagged(&tag).content_type("application/json").body(pieces))
 }
 
 /// The share that a path names.
@@ -207,18 +320,6 @@ fn not_modified(request: &HttpRequest, tag: &str) -> Option<HttpResponse> {
 
 fn done() -> HttpResponse {
     fresh(StatusCode::OK).json(json!({}))
-}
-
-/// What a sync's body changes, with the hash of the secret that it claims.
-fn changes(body: &[u8], max_item: u64) -> Result<(SecretHash, Vec<Change>), Error> {
-    let request = SyncRequest::parse(body)?;
-    let changes = request.items.iter().enumerate().map(|(index, item)| {
-        if item.data.get().len() as u64 > max_item {
-            return Err(Error::ItemTooLarge { index, max: max_item });
-        }
-        Ok(Change::from_item(&item.kind, item.data, &format!("data[{index}]"))?)
-    });
-    Ok((SecretHash::of(&request.secret), changes.collect::<Result<_, _>>()?))
 }
 
 /// The epoch of a position, as messages carry it.

@@ -9,5 +9,6 @@ mod request;
 pub use frame::{Closed, FrameItem, ItemsFrame, Reason, Viewers, WireAppend, WireItem, close_code};
 pub use malformed::Malformed;
 pub use request::{
-    CreateRequest, Created, MAX_NESTING, MAX_SESSION_ID, SecretRequest, SyncBody, SyncItem, SyncRequest,
+    CreateRequest, Created, LeadingSecret, MAX_NESTING, MAX_SESSION_ID, SecretRequest, SyncBody, SyncItem,
+    SyncRequest, leading_secret,
 };

@@ -4,8 +4,10 @@
 //! `data` is never parsed here: it stays raw JSON from the socket to the disk.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer as _, Serialize};
 use serde_json::value::RawValue;
 
 use super::Malformed;
@@ -88,22 +90,23 @@ impl<'a> SecretRequest<'a> {
 /// One `{type, data}` of a sync.
 #[derive(Debug, Clone)]
 pub struct SyncItem<'a> {
+    /// Its place in the batch.
+    pub index: usize,
     /// The item's type.
     pub kind: Cow<'a, str>,
     /// The item, as it stood in the body.
     pub data: &'a RawValue,
 }
 
-/// `POST /api/share/{id}/sync`, as the server reads it.
+/// `POST /api/share/{id}/sync`, as the server reads it: the secret, and items that are not looked at yet.
 pub struct SyncRequest<'a> {
     /// The share's secret.
     pub secret: Cow<'a, str>,
-    /// What changed.
-    pub items: Vec<SyncItem<'a>>,
+    data: &'a RawValue,
 }
 
 impl<'a> SyncRequest<'a> {
-    /// Reads the body of a sync.
+    /// Reads the body of a sync, but for its items.
     pub fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
         #[derive(Deserialize)]
         struct Fields<'a> {
@@ -112,6 +115,21 @@ impl<'a> SyncRequest<'a> {
             #[serde(borrow)]
             data: Option<&'a RawValue>,
         }
+        check_nesting(body)?;
+        let fields: Fields = object(body, "{secret, data}")?;
+        let secret = string(fields.secret, "secret")?;
+        let data = fields.data.ok_or_else(|| missing("data", "an array of {type, data}"))?;
+        Ok(Self { secret, data })
+    }
+
+    /// Reads one item after the other, and keeps none: a batch may have millions.
+    ///
+    /// # Errors
+    /// At the first that cannot be read, and what `each` says.
+    pub fn for_each_item<E: From<Malformed>>(
+        &self,
+        mut each: impl FnMut(SyncItem<'a>) -> Result<(), E>,
+    ) -> Result<(), E> {
         #[derive(Deserialize)]
         struct Item<'a> {
             #[serde(borrow, rename = "type")]
@@ -119,21 +137,124 @@ impl<'a> SyncRequest<'a> {
             #[serde(borrow)]
             data: Option<&'a RawValue>,
         }
-        check_nesting(body)?;
-        let fields: Fields = object(body, "{secret, data}")?;
-        let secret = string(fields.secret, "secret")?;
-        let data = fields.data.ok_or_else(|| missing("data", "an array of {type, data}"))?;
-        let raw: Vec<&RawValue> = serde_json::from_str(data.get())
-            .map_err(|_| Malformed::new("`data` must be an array of {type, data}"))?;
-        let items = raw.into_iter().enumerate().map(|(index, raw)| {
-            let item: Item = serde_json::from_str(raw.get())
-                .map_err(|_| Malformed::new(format!("`data[{index}]` must be an object {{type, data}}")))?;
-            Ok(SyncItem {
-                kind: string(item.kind, &format!("data[{index}].type"))?,
-                data: item.data.ok_or_else(|| missing(&format!("data[{index}].data"), "a JSON value"))?,
-            })
+        let mut index = 0;
+        let mut refused = None;
+        let read = for_each_element(self.data, |raw| {
+            let item = || {
+                let item: Item = serde_json::from_str(raw.get()).map_err(|_| {
+                    Malformed::new(format!("`data[{index}]` must be an object {{type, data}}"))
+                })?;
+                Ok(SyncItem {
+                    index,
+                    kind: string(item.kind, &format!("data[{index}].type"))?,
+                    data: item.data.ok_or_else(|| missing(&format!("data[{index}].data"), "a JSON value"))?,
+                })
+            };
+            let done = item().map_err(|malformed: Malformed| malformed.into()).and_then(&mut each);
+            index += 1;
+            done.map_err(|error| refused = Some(error)).is_ok()
         });
-        Ok(Self { secret, items: items.collect::<Result<_, Malformed>>()? })
+        match (refused, read) {
+            (Some(error), _) => Err(error),
+            (None, Err(_)) => Err(Malformed::new("`data` must be an array of {type, data}").into()),
+            (None, Ok(())) => Ok(()),
+        }
+    }
+}
+
+/// Gives the elements of an array one after the other, as long as `each` says to go on.
+fn for_each_element<'a>(
+    array: &'a RawValue,
+    each: impl FnMut(&'a RawValue) -> bool,
+) -> Result<(), serde_json::Error> {
+    struct Elements<F>(F);
+
+    impl<'de, F: FnMut(&'de RawValue) -> bool> Visitor<'de> for Elements<F> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an array")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut array: A) -> Result<(), A::Error> {
+            while let Some(element) = array.next_element()? {
+                if !(self.0)(element) {
+                    return Err(A::Error::custom("enough"));
+                }
+            }
+            Ok(())
+        }
+    }
+    serde_json::Deserializer::from_str(array.get()).deserialize_seq(Elements(each))
+}
+
+/// What the beginning of a body says of its secret.
+#[derive(Debug, PartialEq, Eq)]
+pub enum LeadingSecret {
+    /// Not enough has come to say.
+    Unfinished,
+    /// It does not stand first, or the body is none that can be read.
+    Elsewhere,
+    /// It is this one, if the rest of the body can be read.
+    Is(String),
+}
+
+/// Looks for the secret at the beginning of a body: its first field, when it is that.
+pub fn leading_secret(beginning: &[u8]) -> LeadingSecret {
+    /// A secret has 36 bytes; whoever puts so many before its end does not know one.
+    const MOST: usize = 1024;
+    let beginning = &beginning[..beginning.len().min(MOST)];
+    let found = Beginning(beginning).secret();
+    match found {
+        Some(found) => found.map_or(LeadingSecret::Elsewhere, LeadingSecret::Is),
+        None if beginning.len() == MOST => LeadingSecret::Elsewhere,
+        None => LeadingSecret::Unfinished,
+    }
+}
+
+/// What is left of the beginning of a body. Every step gives `None` where the body is not long enough for it yet.
+struct Beginning<'a>(&'a [u8]);
+
+impl<'a> Beginning<'a> {
+    /// The value of the first field, when that is `secret`.
+    fn secret(&mut self) -> Option<Option<String>> {
+        if self.sign()? != b'{' {
+            return Some(None);
+        }
+        if self.string()?.as_deref() != Some("secret") || self.sign()? != b':' {
+            return Some(None);
+        }
+        self.string()
+    }
+
+    /// The next byte that is not a space.
+    fn sign(&mut self) -> Option<u8> {
+        let place = self.0.iter().position(|byte| !b" \t\r\n".contains(byte))?;
+        let sign = self.0[place];
+        self.0 = &self.0[place + 1..];
+        Some(sign)
+    }
+
+    /// A string, or that there is none here.
+    fn string(&mut self) -> Option<Option<String>> {
+        let before = self.0;
+        if self.sign()? != b'"' {
+            return Some(None);
+        }
+        let began = before.len() - self.0.len() - 1;
+        let mut bytes = self.0.iter().enumerate();
+        while let Some((place, byte)) = bytes.next() {
+            match byte {
+                b'\\' => _ = bytes.next()?,
+                b'"' => {
+                    self.0 = &self.0[place + 1..];
+                    let quoted = &before[began..before.len() - self.0.len()];
+                    return Some(serde_json::from_slice(quoted).ok());
+                }
+                _ => {}
+            }
+        }
+        None
     }
 }
 
@@ -200,8 +321,17 @@ fn check_nesting(body: &[u8]) -> Result<(), Malformed> {
 mod tests {
     use super::*;
 
+    fn items(body: &[u8]) -> Result<Vec<(usize, String, String)>, Malformed> {
+        let mut items = Vec::new();
+        SyncRequest::parse(body)?.for_each_item(|item| {
+            items.push((item.index, item.kind.into_owned(), item.data.get().to_owned()));
+            Ok::<_, Malformed>(())
+        })?;
+        Ok(items)
+    }
+
     fn refusal(body: &str) -> String {
-        SyncRequest::parse(body.as_bytes()).err().expect("refused").to_string()
+        items(body.as_bytes()).err().expect("refused").to_string()
     }
 
     #[test]
@@ -225,9 +355,9 @@ mod tests {
     #[test]
     fn data_stays_raw() {
         let body = br#"{"secret":"s","data":[{"type":"part","data":{ "id" : "\ud800", "n":1.0 }}]}"#;
-        let request = SyncRequest::parse(body).expect("valid");
-        assert_eq!(request.items[0].data.get(), r#"{ "id" : "\ud800", "n":1.0 }"#);
-        assert!(matches!(request.secret, Cow::Borrowed("s")));
+        let data = r#"{ "id" : "\ud800", "n":1.0 }"#;
+        assert_eq!(items(body), Ok(vec![(0, "part".to_owned(), data.to_owned())]));
+        assert!(matches!(SyncRequest::parse(body).expect("valid").secret, Cow::Borrowed("s")));
     }
 
     #[test]
@@ -243,5 +373,47 @@ mod tests {
         assert!(refusal(&nested(MAX_NESTING - 2)).contains("deeper"));
         let text = format!(r#"{{"secret":"s","data":[{{"type":"x","data":"{}\\\"["}}]}}"#, "[".repeat(500));
         assert!(SyncRequest::parse(text.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn reading_ends_at_the_first_item_that_is_refused() {
+        let body = br#"{"secret":"s","data":[{"type":"a","data":1},{"type":"b","data":2},7]}"#;
+        let mut seen = 0;
+        let read = SyncRequest::parse(body).expect("valid").for_each_item(|item| {
+            seen += 1;
+            if item.index == 1 { Err(Malformed::new("enough")) } else { Ok(()) }
+        });
+        assert_eq!((read, seen), (Err(Malformed::new("enough")), 2));
+    }
+
+    #[test]
+    fn a_secret_that_stands_first_is_known_before_the_rest_is() {
+        let body = r#" { "se\u0063ret" : "a\"b\u00e9" , "data":[]}"#;
+        let known = body.find(" , ").expect("there");
+        for length in 0..=body.len() {
+            let expected = match length {
+                _ if length < known => LeadingSecret::Unfinished,
+                _ => LeadingSecret::Is("a\"b\u{e9}".to_owned()),
+            };
+            assert_eq!(leading_secret(&body.as_bytes()[..length]), expected, "{length}");
+        }
+        let long = format!(r#"{{"secret":"{}""#, "x".repeat(2000));
+        for other in [
+            r#"{"data":[],"secret":"s"}"#,
+            "[",
+            "7",
+            r#"{"secret":7"#,
+            r#"{"secret""s""#,
+            r#"{"secret":"\u00"#,
+            &long,
+        ] {
+            let whole = leading_secret(other.as_bytes());
+            assert!(
+                matches!(whole, LeadingSecret::Elsewhere | LeadingSecret::Unfinished),
+                "{other}: {whole:?}"
+            );
+        }
+        assert_eq!(leading_secret(long.as_bytes()), LeadingSecret::Elsewhere);
+        assert_eq!(leading_secret(b"{\"secret\":\"\xff\""), LeadingSecret::Elsewhere);
     }
 }

@@ -1,32 +1,34 @@
 //! The server put together, from the store up, and taken down in order.
 
+mod connection;
 pub mod systemd;
 mod tls;
+mod workers;
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::HttpService;
-
+use actix_http::error::DispatchError;
 use actix_server::{Server, ServerHandle};
-use actix_service::map_config;
-use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_service::{ServiceFactoryExt, fn_service, map_config};
+use actix_tls::accept::TlsError;
+use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
 use actix_web::dev::AppConfig;
 use actix_web::middleware::TrailingSlash::MergeOnly;
 use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::{App, web};
 use rustls::ServerConfig;
-use socket2::SockRef;
-use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::connection::{Connection, Gate};
+pub use self::tls::{Certificate, CertificateError};
+pub use self::workers::Workers;
 use crate::config::{self, LiveLimits};
-use crate::http::{self, CreateLimit, RequestSpan, Service, ViewerLimit};
+use crate::http::{self, Budget, CreateLimit, InUse, Offload, RequestSpan, Service};
 use crate::memory::Memory;
-pub use tls::{Certificate, TlsError};
-
 use crate::share::{Crowds, Directory, Hub, ShareConfig};
 use crate::sqlite::StartupError;
 use crate::store::Store;
@@ -37,6 +39,16 @@ const SHUTDOWN_SECONDS: u64 = 1;
 
 /// How long a connection stays open between two requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How long a connection is read on that is closed after its answer, because its request was refused before all of it had come: its
+/// client writes first and then reads, and is to see why.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// Threads beside each that serves HTTP, for compression and looks into the database.
+const BLOCKING_THREADS: usize = 16;
+
+/// Files that the server needs for itself.
+const OWN_FILES: usize = 100;
 
 /// How long changes of the count of viewers are gathered.
 const VIEWERS_DELAY: Duration = Duration::from_millis(250);
@@ -58,7 +70,7 @@ pub enum StartError {
     NoHome(#[from] config::NoHome),
     /// The certificate cannot be used.
     #[error(transparent)]
-    Tls(#[from] TlsError),
+    Tls(#[from] CertificateError),
     /// The listener cannot be used.
     #[error("cannot serve: {0}")]
     Io(#[from] std::io::Error),
@@ -84,6 +96,7 @@ pub struct Running {
     shares: Directory,
     store: Store,
     controls: Controls,
+    http_workers: Workers,
 }
 
 /// What of a server can be changed while it runs.
@@ -99,7 +112,7 @@ impl Controls {
     ///
     /// # Errors
     /// When the files cannot be used: what was there stays, and so do the limits.
-    pub fn apply(&self, config: &config::Serve) -> Result<(), TlsError> {
+    pub fn apply(&self, config: &config::Serve) -> Result<(), CertificateError> {
         self.certificate.as_ref().map_or(Ok(()), Certificate::reload)?;
         self.memory.set_max(config.limits.max_memory);
         self.limits.set(config.limits.clone());
@@ -121,7 +134,7 @@ pub fn own_url(listeners: &Listeners, config: &config::Serve) -> std::io::Result
 /// # Errors
 /// When the data directory, the certificate or a listener cannot be used.
 pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, StartError> {
-    raise_file_limit();
+    let files = raise_file_limit();
     let address = own_url(&listeners, config)?;
     let public_url = config.public_url.clone().unwrap_or_else(|| address.clone());
     let certificate = Certificate::open(&config.tls)?;
@@ -150,18 +163,25 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
         store: store.clone(),
         limits: limits.clone(),
         creates: CreateLimit::default(),
-        viewers: ViewerLimit::default(),
+        viewers: InUse::default(),
+        budget: Budget::new(memory.clone()),
+        offload: Offload::new(threads),
+        readiness: http::Readiness::default(),
         public_url,
+        over_tls: certificate.is_some(),
         ping_interval: config.timings.ping_interval,
         body_timeout: config.timings.body_timeout,
     }));
-    let about = web::Data::new(http::About { shares: shares.clone(), store: store.clone() });
+    let about =
+        web::Data::new(http::About { shares: shares.clone(), store: store.clone(), memory: memory.clone() });
     let ping_interval = config.timings.ping_interval;
-    let dead_peer_timeout = config.timings.dead_peer_timeout;
+    let http_workers = Workers::default();
+    let of_app = http_workers.clone();
     let app = move || {
+        // Once in each thread.
+        of_app.add_this_thread();
         App::new()
             .app_data(service.clone())
-            // One for each thread: this runs once in each.
             .app_data(web::Data::new(Crowds::new(ping_interval / 2)))
             .wrap(NormalizePath::new(MergeOnly))
             .wrap(tracing_actix_web::TracingLogger::<RequestSpan>::new())
@@ -171,32 +191,55 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
     // HTTP/1 alone, as a WebSocket needs it: `HttpServer` makes every connection large enough for HTTP/2 too, which costs
     // each viewer two kilobytes.
     let head_timeout = config.timings.head_timeout;
+    let room = connection_room(files, config.limits.max_connections);
+    let gate = Gate {
+        limits: limits.clone(),
+        connections: InUse::default(),
+        room,
+        dead_peer_timeout: config.timings.dead_peer_timeout,
+    };
     let plain = {
-        let app = app.clone();
+        let (app, gate) = (app.clone(), gate.clone());
         move || {
-            HttpService::build()
+            let gate = gate.clone();
+            let http = HttpService::build()
                 .keep_alive(KEEP_ALIVE)
                 .client_request_timeout(head_timeout)
-                .on_connect_ext(move |stream: &TcpStream, _| reap_when_dead(stream, dead_peer_timeout))
-                .h1(map_config(app(), |()| AppConfig::default()))
-                .tcp()
+                .client_disconnect_timeout(LINGER)
+                .on_connect_ext(|connection: &Connection, data| _ = data.insert(connection.deadline.clone()))
+                .h1(map_config(app(), |()| AppConfig::default()));
+            fn_service(move |stream| ready(gate.admit(stream, true).map_err(DispatchError::Io)))
+                .map(|connection: Connection| {
+                    let peer = connection.peer;
+                    (connection, peer)
+                })
+                .and_then(http)
         }
     };
     let secure = move |tls: ServerConfig| {
         move || {
-            HttpService::build()
+            let gate = gate.clone();
+            let http = HttpService::build()
                 .keep_alive(KEEP_ALIVE)
                 .client_request_timeout(head_timeout)
-                .on_connect_ext(move |stream: &TlsStream<TcpStream>, _| {
-                    reap_when_dead(stream.get_ref().0, dead_peer_timeout);
+                .client_disconnect_timeout(LINGER)
+                .on_connect_ext(|stream: &TlsStream<Connection>, data| {
+                    data.insert(stream.get_ref().0.deadline.clone());
                 })
-                .h1(map_config(app(), |()| AppConfig::default()))
-                .rustls_0_23(tls.clone())
+                .h1(map_config(app(), |()| AppConfig::default()));
+            fn_service(move |stream| ready(gate.admit(stream, false).map_err(TlsError::Tls)))
+                .and_then(Acceptor::new(tls.clone()).map_err(TlsError::into_service_error))
+                .map(|stream: TlsStream<Connection>| {
+                    let peer = stream.get_ref().0.peer;
+                    (stream, peer)
+                })
+                .and_then(http.map_err(TlsError::Service))
         }
     };
     let mut server = Server::build()
         .workers(workers)
-        .max_concurrent_connections(config.limits.max_connections.div_ceil(workers))
+        .worker_max_blocking_threads(BLOCKING_THREADS)
+        .max_concurrent_connections(room.div_ceil(workers))
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .disable_signals();
     for listener in listeners.http {
@@ -213,7 +256,7 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
         })?;
     }
     let controls = Controls { limits, memory, certificate };
-    Ok(Running { server: server.run(), shares, store, controls })
+    Ok(Running { server: server.run(), shares, store, controls, http_workers })
 }
 
 impl Running {
@@ -225,6 +268,11 @@ impl Running {
     /// Where shares are found.
     pub fn shares(&self) -> Directory {
         self.shares.clone()
+    }
+
+    /// The threads that serve HTTP.
+    pub fn http_workers(&self) -> Workers {
+        self.http_workers.clone()
     }
 
     /// Serves until `stop` is done, then ends in order: viewers are told to come back, requests under way are answered,
@@ -264,21 +312,25 @@ pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Lets the kernel end a connection whose peer takes nothing any more. A connection that cannot be written freezes the
-/// actor behind it, timers and all, so nobody else could.
-fn reap_when_dead(stream: &TcpStream, timeout: Duration) {
-    let socket = SockRef::from(stream);
-    if let Err(error) = socket.set_tcp_user_timeout(Some(timeout)).and_then(|()| socket.set_tcp_nodelay(true))
-    {
-        tracing::warn!(%error, "cannot set a connection's options");
+/// How many connections there is room for: each is an open file, and the database and its like need some too.
+fn connection_room(files: usize, wanted: usize) -> usize {
+    let room = files.saturating_sub(OWN_FILES).max(files / 2).max(1);
+    if room < wanted {
+        tracing::warn!(
+            "the system allows {files} open files: there is room for {room} connections, not for {wanted}"
+        );
     }
+    room.min(wanted)
 }
 
-/// Every viewer is a file descriptor: takes as many as the system allows.
-fn raise_file_limit() {
+/// Every viewer is a file descriptor: takes as many as the system allows, and gives how many these are.
+fn raise_file_limit() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    if let Err(error) = &raised {
         tracing::warn!(%error, "cannot raise the limit of open files");
     }
+    let files = if raised.is_ok() { limit.maximum } else { limit.current };
+    files.and_then(|files| files.try_into().ok()).unwrap_or(usize::MAX)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
 
+use super::Workers;
 use crate::share::Directory;
 
 /// The sockets that systemd holds for this service, so that none is refused while it restarts; none when there are none.
@@ -35,12 +36,14 @@ pub fn stopping() {
     notify(&[NotifyState::Stopping]);
 }
 
-/// Tells the watchdog, when there is one, that shares can be asked: again and again, until they cannot.
-pub async fn keep_watchdog(shares: Directory) {
+/// Tells the watchdog, when there is one, that shares can be asked and that all threads that serve HTTP do: again and again, until
+/// they do not.
+pub async fn keep_watchdog(shares: Directory, http_workers: Workers) {
     let Some(limit) = sd_notify::watchdog_enabled() else { return };
     let mut ticks = tokio::time::interval((limit / 3).max(Duration::from_millis(10)));
     loop {
         ticks.tick().await;
+        http_workers.have_answered().await;
         if shares.is_alive().await {
             notify(&[NotifyState::Watchdog]);
         }

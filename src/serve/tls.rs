@@ -26,7 +26,7 @@ struct Current(ArcSwap<CertifiedKey>);
 
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum TlsError {
+pub enum CertificateError {
     /// One of the two files is not named.
     #[error("tls_cert and tls_key belong together: one of them is not set")]
     Half,
@@ -48,11 +48,11 @@ impl Certificate {
     ///
     /// # Errors
     /// When they cannot be read, or do not fit together.
-    pub fn open(config: &config::Tls) -> Result<Option<Self>, TlsError> {
+    pub fn open(config: &config::Tls) -> Result<Option<Self>, CertificateError> {
         let (cert, key) = match (config.tls_cert.clone(), config.tls_key.clone()) {
             (Some(cert), Some(key)) => (cert, key),
             (None, None) => return Ok(None),
-            _ => return Err(TlsError::Half),
+            _ => return Err(CertificateError::Half),
         };
         let current = Arc::new(Current(ArcSwap::from_pointee(read(&cert, &key)?)));
         Ok(Some(Self { cert, key, current }))
@@ -62,12 +62,12 @@ impl Certificate {
     ///
     /// # Errors
     /// When they cannot be read, or do not fit together.
-    pub fn reload(&self) -> Result<(), TlsError> {
+    pub fn reload(&self) -> Result<(), CertificateError> {
         self.current.0.store(Arc::new(read(&self.cert, &self.key)?));
         Ok(())
     }
 
-    pub(super) fn config(&self) -> Result<ServerConfig, TlsError> {
+    pub(super) fn config(&self) -> Result<ServerConfig, CertificateError> {
         let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
         let builder = builder.with_safe_default_protocol_versions()?.with_no_client_auth();
         Ok(builder.with_cert_resolver(self.current.clone()))
@@ -80,8 +80,8 @@ impl ResolvesServerCert for Current {
     }
 }
 
-fn read(cert: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
-    let file = |file: &Path, reason: String| TlsError::File { file: file.to_owned(), reason };
+fn read(cert: &Path, key: &Path) -> Result<CertifiedKey, CertificateError> {
+    let file = |file: &Path, reason: String| CertificateError::File { file: file.to_owned(), reason };
     let certificates = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let certificates = certificates.map_err(|error| file(cert, error.to_string()))?;
     if certificates.is_empty() {

@@ -23,4 +23,4 @@ pub use messages::{
     Ack, Create, CrowdId, Delete, Deletion, Enter, Goodbye, Idle, Join, Joined, Leave, Look, NewShare,
     Notice, Open, Page, Pull, Read, ReadAll, SeatFreed, Shutdown, Summary, Sync,
 };
-pub use snapshot::Snapshot;
+pub use snapshot::{Snapshot, TextKind};

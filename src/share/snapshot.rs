@@ -1,8 +1,9 @@
 //! A share at one position, for who reads all of it: made on the share's thread in the time that it takes to count its items, and
-//! read on any other, once for all who read at that position.
+//! read on any other. What is made of it is kept with it, for all who read at that position.
 
 use std::sync::OnceLock;
 
+use crate::memory::Held;
 use crate::model::{Content, Key, reading_order};
 
 /// All items of a share at one position.
@@ -15,25 +16,40 @@ pub struct Snapshot {
     /// The session's title; `None` before its first sync.
     pub title: Option<String>,
     items: Vec<(Key, Content, u64)>,
+    bytes: u64,
     ordered: OnceLock<Vec<(Key, Content)>>,
-    text: OnceLock<String>,
+    texts: [OnceLock<Text>; 3],
+}
+
+/// A text that is made of all items.
+#[derive(Debug, Clone, Copy)]
+pub enum TextKind {
+    /// The session as Markdown.
+    Markdown,
+    /// The beginning of that.
+    Beginning,
+    /// What was asked first.
+    FirstPrompt,
+}
+
+/// A text, and the memory that it takes.
+#[derive(Debug)]
+struct Text {
+    text: String,
+    _held: Held,
 }
 
 impl Snapshot {
     /// Items with their places by when they first came, in any order.
-    pub(super) fn new(
-        epoch: String,
-        seq: u64,
-        title: Option<String>,
-        items: Vec<(Key, Content, u64)>,
-    ) -> Self {
-        Self { epoch, seq, title, items, ordered: OnceLock::new(), text: OnceLock::new() }
+    pub fn new(epoch: String, seq: u64, title: Option<String>, items: Vec<(Key, Content, u64)>) -> Self {
+        let bytes = items.iter().map(|(key, content, _)| key.as_str().len() + content.get().len());
+        let bytes = bytes.sum::<usize>() as u64;
+        Self { epoch, seq, title, items, bytes, ordered: OnceLock::new(), texts: Default::default() }
     }
 
     /// Bytes of the items.
     pub fn bytes(&self) -> u64 {
-        self.items.iter().map(|(key, content, _)| key.as_str().len() + content.get().len()).sum::<usize>()
-            as u64
+        self.bytes
     }
 
     /// The items in reading order. The first who asks has it made, which takes as long as parsing all messages does.
@@ -45,8 +61,23 @@ impl Snapshot {
         })
     }
 
-    /// The session as a text, which `write` makes of the items in reading order for the first who asks.
-    pub fn text(&self, write: impl FnOnce(&[(Key, Content)]) -> String) -> &str {
-        self.text.get_or_init(|| write(self.in_reading_order()))
+    /// Whether the reading order is made.
+    pub fn is_in_order(&self) -> bool {
+        self.ordered.get().is_some()
+    }
+
+    /// A text, when it is made.
+    pub fn text(&self, kind: TextKind) -> Option<&str> {
+        self.texts[kind as usize].get().map(|made| &*made.text)
+    }
+
+    /// Makes a text out of the items in reading order, and keeps it with the memory that was taken for it. When it is made already,
+    /// that is given back.
+    pub fn make_text(&self, kind: TextKind, mut held: Held, write: impl FnOnce(&[(Key, Content)]) -> String) {
+        self.texts[kind as usize].get_or_init(|| {
+            let text = write(self.in_reading_order());
+            held.resize(text.len() as u64);
+            Text { text, _held: held }
+        });
     }
 }

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
 
 use self::session::Viewer;
-use super::limits::{Client, Seat};
+use super::limits::{Client, Portion};
 use super::openapi::PollRefused;
 use super::shares::{Id, Position, position, share_id};
 use super::{Service, ServiceData, who};
@@ -31,17 +31,20 @@ pub(super) async fn poll(
     if !service.shares.ask(&id, || Look).await?.room {
         return Err(Error::TooManyViewers);
     }
+    // What a viewer is sent is accounted for when it is made: while there is nothing left, none is let in.
+    service.budget.memory().take(0).await?;
     let seat = seat(&service, &request)?;
     let share = service.shares.open(&id).await?;
-    let viewer = Viewer::new(share, crowds.of(&id), position, service.ping_interval, seat);
+    let viewer = Viewer::new(share, crowds.of(&id), position, &service, seat);
     let wire = viewer.wire();
     Ok(response.streaming(wire::run(viewer, payload, MAX_INCOMING, wire)))
 }
 
 /// Counts a viewer against its address, if there is a limit for that.
-fn seat(service: &Service, request: &HttpRequest) -> Result<Option<Seat>, Error> {
+fn seat(service: &Service, request: &HttpRequest) -> Result<Option<Portion>, Error> {
     let limits = service.limits.get();
     let Some(max) = limits.max_viewers_per_address else { return Ok(None) };
     let Some(address) = who::address(request, &limits.trusted_proxies) else { return Ok(None) };
-    service.viewers.seat(max, Client::at(address)).map(Some)
+    let seat = service.viewers.take_one(Client::at(address), max as u64);
+    seat.map(Some).ok_or(Error::TooManyViewersHere)
 }

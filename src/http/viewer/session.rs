@@ -14,8 +14,10 @@ use bytestring::ByteString;
 
 use super::wire::{Wire, answer_to_close};
 use crate::error::Error;
-use crate::http::limits::Seat;
+use crate::http::Service;
+use crate::http::limits::Portion;
 use crate::http::shares::{Position, shared_epoch};
+use crate::memory::Memory;
 use crate::metrics::METRICS;
 use crate::protocol::close_code;
 use crate::share::{Crowd, Enter, Goodbye, Joined, Leave, Notice, Pull, Share, ViewerId, viewers_frame};
@@ -53,11 +55,13 @@ pub(super) struct Viewer {
     measured: u8,
     /// Whether a pull is under way.
     pulling: bool,
+    /// Where frames are accounted for that are made for it alone.
+    memory: Memory,
     heard: Instant,
     pinged: Instant,
     ping_interval: Duration,
     /// Counted against its address, where that has a limit.
-    _seat: Option<Seat>,
+    _seat: Option<Portion>,
 }
 
 impl Viewer {
@@ -66,8 +70,8 @@ impl Viewer {
         share: Addr<Share>,
         crowd: Addr<Crowd>,
         position: Position,
-        ping_interval: Duration,
-        seat: Option<Seat>,
+        service: &Service,
+        seat: Option<Portion>,
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -86,9 +90,10 @@ impl Viewer {
             viewers: None,
             measured: 0,
             pulling: false,
+            memory: service.budget.memory().clone(),
             heard: now,
             pinged: now,
-            ping_interval,
+            ping_interval: service.ping_interval,
             _seat: seat,
         }
     }
@@ -138,7 +143,8 @@ impl Viewer {
                     viewer.after = frame.seq;
                     viewer.complete = !frame.more;
                     METRICS.frames.inc();
-                    viewer.wire.text(frame.text);
+                    let held = viewer.memory.owe(frame.text.len() as u64);
+                    viewer.wire.own_text(frame.text, held);
                     // What came up meanwhile woke nobody.
                     viewer.advance(ctx);
                 }

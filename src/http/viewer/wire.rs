@@ -19,6 +19,7 @@ use actix_web_actors::ws::{CloseReason, Message, ProtocolError, WebsocketContext
 use bytestring::ByteString;
 use futures_util::{FutureExt, Stream, StreamExt};
 
+use crate::memory::Held;
 use crate::protocol::close_code;
 
 /// How long a closed connection is still read, so that its peer gets to read the close code.
@@ -36,8 +37,8 @@ pub struct Wire(Rc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    /// What the session shows and its connection has not taken yet: WebSocket frames in pieces.
-    shown: RefCell<VecDeque<Bytes>>,
+    /// What the session shows and its connection has not taken yet: WebSocket frames in pieces, with the memory that they alone take.
+    shown: RefCell<VecDeque<(Bytes, Option<Held>)>>,
     /// The close code for a frame that was refused by its head.
     refused: Cell<Option<u16>>,
 }
@@ -46,9 +47,18 @@ impl Wire {
     /// Shows a text in one frame. The bytes are those that all viewers share: the library's `text` would copy them into a buffer
     /// of its own, which stays as large as its largest frame was.
     pub fn text(&self, text: ByteString) {
+        self.show(text, None);
+    }
+
+    /// Shows a text that is made for this peer alone, with the memory that it takes until the connection has taken it.
+    pub fn own_text(&self, text: ByteString, held: Held) {
+        self.show(text, Some(held));
+    }
+
+    fn show(&self, text: ByteString, held: Option<Held>) {
         let mut shown = self.0.shown.borrow_mut();
-        shown.push_back(text_header(text.len()));
-        shown.push_back(text.into_bytes());
+        shown.push_back((text_header(text.len()), None));
+        shown.push_back((text.into_bytes(), held));
     }
 
     /// The close code that says what was wrong. A connection that is broken does not read it.
@@ -79,7 +89,7 @@ where
     let heads = Heads::new(max_data as u64);
     let incoming = Incoming { payload: payload.clone(), heads, refusal: None, wire: wire.clone() };
     let session = WebsocketContext::with_codec(actor, incoming, Codec::new().max_size(max_data));
-    Outgoing { session: Box::pin(session), wire, said: Poll::Pending, payload, until: None }
+    Outgoing { session: Box::pin(session), wire, said: Poll::Pending, sending: None, payload, until: None }
 }
 
 /// What a peer's close is answered with: the same code, or that it is none that a peer may send (RFC 6455, 7.4).
@@ -241,6 +251,8 @@ struct Outgoing<S> {
     wire: Wire,
     /// What the session has come up with after what is shown.
     said: Poll<Option<Result<Bytes, actix_web::Error>>>,
+    /// What the frame takes that stands in the connection's buffer: when more is asked for, it is sent.
+    sending: Option<Held>,
     payload: Rc<RefCell<web::Payload>>,
     until: Option<Pin<Box<tokio::time::Sleep>>>,
 }
@@ -254,7 +266,9 @@ impl<S: Stream<Item = Result<Bytes, actix_web::Error>>> Stream for Outgoing<S> {
                 self.said = self.session.as_mut().poll_next(poller);
             }
             let shown = self.wire.0.shown.borrow_mut().pop_front();
-            if let Some(bytes) = shown {
+            self.sending = None;
+            if let Some((bytes, held)) = shown {
+                self.sending = held;
                 return Poll::Ready(Some(Ok(bytes)));
             }
             match std::mem::replace(&mut self.said, Poll::Pending) {

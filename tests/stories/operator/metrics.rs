@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::harness::{PATIENCE, TestServer, client, session};
 
 /// The listener of the metrics, from the log.
-async fn metrics_url(server: &TestServer) -> String {
+pub async fn metrics_url(server: &TestServer) -> String {
     let line = async {
         loop {
             let log = server.log();
@@ -21,13 +21,13 @@ async fn metrics_url(server: &TestServer) -> String {
     format!("http://{address}/metrics")
 }
 
-async fn metrics(url: &str) -> String {
+pub async fn metrics(url: &str) -> String {
     let mut answer = client().get(url).send().await.expect("an answer");
     assert_eq!(answer.status(), 200);
     String::from_utf8(answer.body().await.expect("a body").to_vec()).expect("UTF-8")
 }
 
-fn value(metrics: &str, name: &str) -> f64 {
+pub fn value(metrics: &str, name: &str) -> f64 {
     let line = metrics.lines().find(|line| line.split(' ').next() == Some(name));
     let line = line.unwrap_or_else(|| panic!("{name} in {metrics}"));
     line.split(' ').nth(1).expect("a value").parse().expect("a number")
@@ -58,6 +58,7 @@ async fn what_happens_is_counted_on_a_listener_of_its_own() {
         ("brutus_share_commit_jobs_sum", 3.0),
         ("brutus_share_commit_failures_total", 0.0),
         ("brutus_share_writer_queue", 0.0),
+        ("brutus_share_memory_held_bytes", 0.0),
         ("brutus_share_database_bytes", 1000.0),
         ("brutus_share_content_bytes", 10.0),
         ("brutus_share_disk_free_bytes", 1000.0),

@@ -6,7 +6,7 @@ mod config;
 mod disk;
 mod expiry;
 mod healthcheck;
-mod metrics;
+pub mod metrics;
 mod openapi;
 mod proxies;
 mod systemd;
