@@ -90,6 +90,10 @@ async fn the_server_speaks_tls_and_takes_a_new_certificate_while_it_runs() {
     fs::copy(&cert, &first).expect("copied");
     let share = share_and_watch(&first, &server.url);
     assert!(share["url"].as_str().expect("a link").starts_with("https://"));
+    let head =
+        Command::new("curl").args(["--silent", "--head", "--cacert"]).arg(&first).arg(&server.url).output();
+    let head = String::from_utf8(head.expect("curl is installed").stdout).expect("UTF-8");
+    assert!(head.contains("strict-transport-security: max-age="), "{head}");
 
     let (new_cert, new_key) = certificate(dir.path(), "two");
     let reload = async |said: &str| {
