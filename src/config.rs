@@ -512,7 +512,7 @@ pub fn check_http(option: &'static str, url: &str, accepted: bool) -> Result<boo
 }
 
 /// Whether a URL is `http` to a host that is not this machine.
-fn is_in_clear(url: &str) -> bool {
+pub fn is_in_clear(url: &str) -> bool {
     let origin = origin(url);
     let Some(host) = origin.strip_prefix("http://") else { return false };
     let name = match host.rsplit_once(':') {
