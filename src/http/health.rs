@@ -15,7 +15,7 @@ use crate::store::Store;
 /// How long a commit may take before the server counts as not ready.
 const READY_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long what was found counts.
+/// How long a store that commits counts as one.
 const READY_FOR: Duration = Duration::from_secs(1);
 
 /// The process answers.
@@ -31,22 +31,29 @@ pub(super) async fn readyz(service: ServiceData) -> Result<HttpResponse, Error> 
     Ok(HttpResponse::Ok().json(json!({"status": "ready"})))
 }
 
-/// What the last look at the store said: a look is a commit, so all who ask within a second share one.
+/// What the last look at the store found. A look is a commit, so many who ask share one.
 #[derive(Default)]
-pub struct Readiness(Mutex<Option<(Instant, Result<(), Error>)>>);
+pub struct Readiness(Mutex<Option<Look>>);
+
+struct Look {
+    began: Instant,
+    found: Result<(), Error>,
+}
 
 impl Readiness {
     async fn check(&self, store: &Store) -> Result<(), Error> {
-        // Who comes while one looks waits for what it finds.
+        let asked = Instant::now();
+        // Who comes while one looks waits here, and shares the next.
         let mut last = self.0.lock().await;
-        if let Some((at, result)) = &*last
-            && at.elapsed() < READY_FOR
+        if let Some(look) = &*last
+            && (look.began >= asked || (look.found.is_ok() && look.began.elapsed() < READY_FOR))
         {
-            return result.clone();
+            return look.found.clone();
         }
+        let began = Instant::now();
         let checked = tokio::time::timeout(READY_WITHIN, store.check(now_ms())).await;
-        let result = checked.map_err(|_| Error::Busy).and_then(|checked| Ok(checked?));
-        *last = Some((Instant::now(), result.clone()));
-        result
+        let found = checked.map_err(|_| Error::Busy).and_then(|checked| Ok(checked?));
+        *last = Some(Look { began, found: found.clone() });
+        found
     }
 }

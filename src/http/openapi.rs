@@ -209,32 +209,38 @@ macro_rules! refusals {
     )+};
 }
 
+const TOO_MANY_REQUESTS: Error = Error::TooManyRequests { retry_after: Duration::ZERO };
+
 refusals! {
     /// Of a create.
     CreateRefused:
         Error::malformed(""), Error::BodyIncomplete, Error::WrongCreateToken, Error::TooManyShares, Error::BodyTimeout,
         Error::BodyTooLarge { max: 0 }, Error::TooManyCreates { retry_after: Duration::ZERO }, Error::StorageFull(""),
-        Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
+        Error::Forbidden(""), TOO_MANY_REQUESTS, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of a sync.
     SyncRefused:
         Error::malformed(""), Error::BodyIncomplete, Error::WrongSecret, Error::NoSuchShare, Error::BodyTimeout,
         Error::BodyTooLarge { max: 0 }, Error::ItemTooLarge { index: 0, max: 0 }, Error::ShareTooLarge { max: 0 },
-        Error::TooManyItems { max: 0 },
+        Error::TooManyItems { max: 0 }, Error::Forbidden(""), TOO_MANY_REQUESTS,
         Error::StorageFull(""), Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of a delete.
     DeleteRefused:
         Error::malformed(""), Error::BodyIncomplete, Error::WrongSecret, Error::NoSuchShare, Error::BodyTimeout,
-        Error::BodyTooLarge { max: 0 }, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
+        Error::BodyTooLarge { max: 0 }, Error::Forbidden(""), TOO_MANY_REQUESTS, Error::Busy, Error::TooMuchAtOnce,
+        Error::Unavailable;
     /// Of reading a share.
-    ReadRefused: Error::NoSuchShare, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
+    ReadRefused: Error::NoSuchShare, TOO_MANY_REQUESTS, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of reading a share from a position.
-    PositionRefused: Error::malformed(""), Error::NoSuchShare, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
+    PositionRefused:
+        Error::malformed(""), Error::NoSuchShare, TOO_MANY_REQUESTS, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of a WebSocket.
     PollRefused:
         Error::NotAnUpgrade(String::new()), Error::malformed(""), Error::NoSuchShare, Error::TooManyViewers,
         Error::TooManyViewersHere, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of a file of the page.
     AssetRefused: Error::NoSuchPath;
+    /// Of the page.
+    PageRefused: TOO_MANY_REQUESTS, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of a readiness check.
     ReadyRefused: Error::Busy, Error::Unavailable;
 }

@@ -10,7 +10,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::answers::{self, Pieces};
 use super::limits::Portion;
-use super::openapi::{self, AssetRefused, ReadyRefused};
+use super::openapi::{self, AssetRefused, PageRefused};
 use super::shares::{Id, fresh, snapshot_json};
 use super::{Service, ServiceData, offload};
 use crate::error::{Error, ErrorBody};
@@ -53,7 +53,7 @@ const PROMPT_BYTES: u64 = 1 << 10;
     (status = 200, description = "The session", content((String = "text/html"), (String = "text/markdown"), (Vec<openapi::Item> = "application/json"))),
     (status = 304, description = "The same JSON as `If-None-Match` names"),
     (status = 404, description = "`no_such_share`", content((String = "text/html"), (ErrorBody = "application/json"))),
-    ReadyRefused
+    PageRefused
 ))]
 pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let name = request.match_info().query("id");
