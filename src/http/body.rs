@@ -4,6 +4,7 @@
 //! for a while, so that a client that writes first and reads then gets to see it (`serve` says for how long).
 
 use std::pin::pin;
+use std::task::Poll;
 
 use actix_web::error::PayloadError;
 use actix_web::http::header;
@@ -23,8 +24,7 @@ use crate::protocol::{LeadingSecret, leading_secret};
 pub(super) struct Incoming {
     payload: web::Payload,
     /// What came while nobody waited for it yet.
-    #[allow(clippy::option_option)] // Nothing came yet; the body ended; a piece came.
-    first: Option<Option<Result<Bytes, PayloadError>>>,
+    first: Poll<Option<Result<Bytes, PayloadError>>>,
     announced: Option<u64>,
     max: u64,
     pace: Pace,
@@ -44,7 +44,7 @@ impl Incoming {
         let announced = request.headers().get(header::CONTENT_LENGTH);
         Self {
             payload,
-            first: None,
+            first: Poll::Pending,
             announced: announced.and_then(|length| length.to_str().ok()?.parse().ok()),
             max: service.limits.get().max_body,
             pace: Pace::of_body(service.body_timeout),
@@ -75,11 +75,11 @@ impl Incoming {
         other: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let mut other = pin!(other);
-        if self.first.is_none() {
+        if self.first.is_pending() {
             match select(other.as_mut(), self.payload.next()).await {
                 Either::Left((done, _)) => return done,
                 Either::Right((Some(Err(_)), _)) => return Err(Error::BodyIncomplete),
-                Either::Right((piece, _)) => self.first = Some(piece),
+                Either::Right((piece, _)) => self.first = Poll::Ready(piece),
             }
         }
         other.await
@@ -99,9 +99,11 @@ impl Incoming {
     /// When it does not come, is more than is allowed, or there is no memory for it.
     pub(super) async fn more(&mut self) -> Result<bool, Error> {
         let wait = self.pace.next(self.bytes.len() as u64);
-        let piece = match self.first.take() {
-            Some(first) => first,
-            None => tokio::time::timeout(wait, self.payload.next()).await.map_err(|_| Error::BodyTimeout)?,
+        let piece = match std::mem::replace(&mut self.first, Poll::Pending) {
+            Poll::Ready(first) => first,
+            Poll::Pending => {
+                tokio::time::timeout(wait, self.payload.next()).await.map_err(|_| Error::BodyTimeout)?
+            }
         };
         let Some(piece) = piece else { return Ok(false) };
         let piece = piece.map_err(|_| Error::BodyIncomplete)?;

@@ -33,9 +33,13 @@ impl Pace {
 
     /// How long the next piece may take when so many bytes are through.
     pub(super) fn next(&self, bytes: u64) -> Duration {
+        self.next_after(self.began.elapsed(), bytes)
+    }
+
+    fn next_after(&self, elapsed: Duration, bytes: u64) -> Duration {
         let longest = self.wait.saturating_mul(FIRST) + Duration::from_secs(bytes / BYTES_PER_SECOND);
         let longest = self.most.map_or(longest, |most| longest.min(most));
-        self.wait.min(longest.saturating_sub(self.began.elapsed()))
+        self.wait.min(longest.saturating_sub(elapsed))
     }
 }
 
@@ -46,12 +50,9 @@ mod tests {
     #[test]
     fn the_slow_are_waited_for_and_the_endless_are_not() {
         let wait = Duration::from_secs(30);
-        let ago =
-            |seconds| Instant::now().checked_sub(Duration::from_secs(seconds)).expect("the machine is up");
-        let after = |seconds, pace: Pace| Pace { began: ago(seconds), ..pace };
-        #[allow(clippy::cast_possible_truncation)] // Some seconds.
-        let left = |seconds, bytes, pace| after(seconds, pace).next(bytes).as_secs_f64().round() as i64;
         let (body, answer) = (Pace::of_body(wait), Pace::of_answer(wait));
+        let left =
+            |seconds, bytes, pace: Pace| pace.next_after(Duration::from_secs(seconds), bytes).as_secs();
         assert_eq!((left(0, 0, body), left(100, 0, body), left(120, 0, body)), (30, 20, 0));
         assert_eq!((left(200, 2 << 20, body), left(1190, 64 << 20, body)), (30, 10));
         assert_eq!((left(1300, 64 << 20, body), left(1300, 64 << 20, answer)), (0, 30));

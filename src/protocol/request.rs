@@ -204,58 +204,50 @@ pub fn leading_secret(beginning: &[u8]) -> LeadingSecret {
     /// A secret has 36 bytes; whoever puts so many before its end does not know one.
     const MOST: usize = 1024;
     let beginning = &beginning[..beginning.len().min(MOST)];
-    let found = Beginning(beginning).secret();
-    match found {
-        Some(found) => found.map_or(LeadingSecret::Elsewhere, LeadingSecret::Is),
-        None if beginning.len() == MOST => LeadingSecret::Elsewhere,
-        None => LeadingSecret::Unfinished,
+    match Beginning(beginning).secret() {
+        Ok(secret) => LeadingSecret::Is(secret),
+        Err(LeadingSecret::Unfinished) if beginning.len() == MOST => LeadingSecret::Elsewhere,
+        Err(why) => why,
     }
 }
 
-/// What is left of the beginning of a body. Every step gives `None` where the body is not long enough for it yet.
+/// What is left of the beginning of a body. Every step says when there is not enough of it, or when something else stands there.
 struct Beginning<'a>(&'a [u8]);
 
-#[allow(clippy::option_option)] // It is not long enough yet; there is none; it is this one.
 impl Beginning<'_> {
     /// The value of the first field, when that is `secret`.
-    fn secret(&mut self) -> Option<Option<String>> {
-        if self.sign()? != b'{' {
-            return Some(None);
+    fn secret(&mut self) -> Result<String, LeadingSecret> {
+        self.expect(b'{')?;
+        if self.string()? != "secret" {
+            return Err(LeadingSecret::Elsewhere);
         }
-        if self.string()?.as_deref() != Some("secret") || self.sign()? != b':' {
-            return Some(None);
-        }
+        self.expect(b':')?;
         self.string()
     }
 
-    /// The next byte that is not a space.
-    fn sign(&mut self) -> Option<u8> {
-        let place = self.0.iter().position(|byte| !b" \t\r\n".contains(byte))?;
-        let sign = self.0[place];
+    /// A sign, behind spaces.
+    fn expect(&mut self, sign: u8) -> Result<(), LeadingSecret> {
+        let place = self.0.iter().position(|byte| !b" \t\r\n".contains(byte));
+        let place = place.ok_or(LeadingSecret::Unfinished)?;
+        if self.0[place] != sign {
+            return Err(LeadingSecret::Elsewhere);
+        }
         self.0 = &self.0[place + 1..];
-        Some(sign)
+        Ok(())
     }
 
-    /// A string, or that there is none here.
-    fn string(&mut self) -> Option<Option<String>> {
-        let before = self.0;
-        if self.sign()? != b'"' {
-            return Some(None);
-        }
-        let began = before.len() - self.0.len() - 1;
-        let mut bytes = self.0.iter().enumerate();
-        while let Some((place, byte)) = bytes.next() {
-            match byte {
-                b'\\' => _ = bytes.next()?,
-                b'"' => {
-                    self.0 = &self.0[place + 1..];
-                    let quoted = &before[began..before.len() - self.0.len()];
-                    return Some(serde_json::from_slice(quoted).ok());
-                }
-                _ => {}
-            }
-        }
-        None
+    /// A string.
+    fn string(&mut self) -> Result<String, LeadingSecret> {
+        self.expect(b'"')?;
+        let mut escaped = false;
+        let end = self.0.iter().position(|byte| {
+            let ends = *byte == b'"' && !escaped;
+            escaped = *byte == b'\\' && !escaped;
+            ends
+        });
+        let (text, rest) = self.0.split_at(end.ok_or(LeadingSecret::Unfinished)?);
+        self.0 = &rest[1..];
+        serde_json::from_slice(&[b"\"", text, b"\""].concat()).map_err(|_| LeadingSecret::Elsewhere)
     }
 }
 

@@ -19,6 +19,20 @@ use crate::metrics::METRICS;
 /// When a client comes back that has too many connections.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Files that the server needs for itself.
+const OWN_FILES: usize = 100;
+
+/// How many connections there is room for, of those that are wanted: each is an open file, and the database and its like need some too.
+pub(super) fn room(files: usize, wanted: usize) -> usize {
+    let room = files.saturating_sub(OWN_FILES).max(files / 2).max(1);
+    if room < wanted {
+        tracing::warn!(
+            "the system allows {files} open files: there is room for {room} connections, not for {wanted} (max_connections)"
+        );
+    }
+    room.min(wanted)
+}
+
 /// Lets connections in.
 #[derive(Clone)]
 pub(super) struct Gate {

@@ -1,29 +1,27 @@
 //! The server put together, from the store up, and taken down in order.
 
 mod connection;
+mod listen;
 pub mod systemd;
 mod tls;
 mod workers;
 
-use std::future::{Future, ready};
+use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::HttpService;
-use actix_http::error::DispatchError;
 use actix_server::{Server, ServerHandle};
-use actix_service::{ServiceFactoryExt, fn_service, map_config};
-use actix_tls::accept::TlsError;
-use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
+use actix_service::map_config;
 use actix_web::dev::AppConfig;
 use actix_web::middleware::TrailingSlash::MergeOnly;
 use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::{App, web};
-use rustls::ServerConfig;
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::connection::{Connection, Gate};
+use self::connection::Gate;
+use self::listen::Http;
 pub use self::tls::{Certificate, CertificateError};
 pub use self::workers::Workers;
 use crate::config::{self, LiveLimits};
@@ -37,18 +35,8 @@ use crate::store::Store;
 /// the two seconds within which a service should stop is for the last commits.
 const SHUTDOWN_SECONDS: u64 = 1;
 
-/// How long a connection stays open between two requests.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-
-/// How long a connection is read on that is closed after its answer, because its request was refused before all of it had come: its
-/// client writes first and then reads, and is to see why.
-const LINGER: Duration = Duration::from_secs(10);
-
 /// Threads beside each that serves HTTP, for compression and looks into the database.
 const BLOCKING_THREADS: usize = 16;
-
-/// Files that the server needs for itself.
-const OWN_FILES: usize = 100;
 
 /// How long changes of the count of viewers are gathered.
 const VIEWERS_DELAY: Duration = Duration::from_millis(250);
@@ -133,7 +121,6 @@ pub fn own_url(listeners: &Listeners, config: &config::Serve) -> std::io::Result
 ///
 /// # Errors
 /// When the data directory, the certificate or a listener cannot be used.
-#[allow(clippy::too_many_lines)] // One part after the other, from the store up.
 pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, StartError> {
     let files = raise_file_limit();
     let address = own_url(&listeners, config)?;
@@ -189,53 +176,16 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
             .wrap(from_fn(http::around))
             .configure(http::routes)
     };
-    // HTTP/1 alone, as a WebSocket needs it: `HttpServer` makes every connection large enough for HTTP/2 too, which costs
-    // each viewer two kilobytes.
-    let head_timeout = config.timings.head_timeout;
-    let room = connection_room(files, config.limits.max_connections);
-    let gate = Gate {
-        limits: limits.clone(),
-        connections: InUse::default(),
-        room,
-        dead_peer_timeout: config.timings.dead_peer_timeout,
-    };
-    let plain = {
-        let (app, gate) = (app.clone(), gate.clone());
-        move || {
-            let gate = gate.clone();
-            let http = HttpService::build()
-                .keep_alive(KEEP_ALIVE)
-                .client_request_timeout(head_timeout)
-                .client_disconnect_timeout(LINGER)
-                .on_connect_ext(|connection: &Connection, data| _ = data.insert(connection.deadline.clone()))
-                .h1(map_config(app(), |()| AppConfig::default()));
-            fn_service(move |stream| ready(gate.admit(stream, true).map_err(DispatchError::Io)))
-                .map(|connection: Connection| {
-                    let peer = connection.peer;
-                    (connection, peer)
-                })
-                .and_then(http)
-        }
-    };
-    let secure = move |tls: ServerConfig| {
-        move || {
-            let gate = gate.clone();
-            let http = HttpService::build()
-                .keep_alive(KEEP_ALIVE)
-                .client_request_timeout(head_timeout)
-                .client_disconnect_timeout(LINGER)
-                .on_connect_ext(|stream: &TlsStream<Connection>, data| {
-                    data.insert(stream.get_ref().0.deadline.clone());
-                })
-                .h1(map_config(app(), |()| AppConfig::default()));
-            fn_service(move |stream| ready(gate.admit(stream, false).map_err(TlsError::Tls)))
-                .and_then(Acceptor::new(tls.clone()).map_err(TlsError::into_service_error))
-                .map(|stream: TlsStream<Connection>| {
-                    let peer = stream.get_ref().0.peer;
-                    (stream, peer)
-                })
-                .and_then(http.map_err(TlsError::Service))
-        }
+    let room = connection::room(files, config.limits.max_connections);
+    let http = Http {
+        app,
+        gate: Gate {
+            limits: limits.clone(),
+            connections: InUse::default(),
+            room,
+            dead_peer_timeout: config.timings.dead_peer_timeout,
+        },
+        head_timeout: config.timings.head_timeout,
     };
     let mut server = Server::build()
         .workers(workers)
@@ -244,10 +194,8 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .disable_signals();
     for listener in listeners.http {
-        server = match &certificate {
-            Some(certificate) => server.listen("https", listener, secure.clone()(certificate.config()?))?,
-            None => server.listen("http", listener, plain.clone())?,
-        };
+        let tls = certificate.as_ref().map(Certificate::config).transpose()?;
+        server = http.listen(server, listener, tls)?;
     }
     if let Some(listener) = listeners.metrics {
         tracing::info!(address = %listener.local_addr()?, "metrics");
@@ -311,17 +259,6 @@ pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
-}
-
-/// How many connections there is room for: each is an open file, and the database and its like need some too.
-fn connection_room(files: usize, wanted: usize) -> usize {
-    let room = files.saturating_sub(OWN_FILES).max(files / 2).max(1);
-    if room < wanted {
-        tracing::warn!(
-            "the system allows {files} open files: there is room for {room} connections, not for {wanted}"
-        );
-    }
-    room.min(wanted)
 }
 
 /// Every viewer is a file descriptor: takes as many as the system allows, and gives how many these are.
