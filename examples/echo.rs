@@ -1,5 +1,5 @@
-//! A WebSocket that says everything back, over the sessions' own way in and out: what the protocol (RFC 6455) asks of a server is
-//! tried on it by a conformance suite.
+//! A WebSocket that says everything back, over the sessions' own way in and out: what the protocol (RFC 6455) asks of a
+//! server is tried on it by a conformance suite.
 //!
 //!     cargo run --example echo
 

@@ -1,8 +1,8 @@
-//! One budget of bytes for what a server holds in memory on behalf of others: bodies and answers under way, and shares that
-//! are loaded and watched by nobody.
+//! One budget of bytes for what a server holds in memory on behalf of others: bodies and answers under way, and shares
+//! that are loaded and watched by nobody.
 //!
-//! Memory is accounted before it is used. Who takes more than there is waits a little, in which whoever can spare some is asked
-//! to give it back; then the request is refused. Knows nothing of what the bytes are for.
+//! Memory is accounted before it is used. Who takes more than there is waits a little, in which whoever can spare some
+//! is asked to give it back; then the request is refused. Knows nothing of what the bytes are for.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,8 +53,8 @@ impl Memory {
         self.0.released.notify_waiters();
     }
 
-    /// What is asked, with the number of bytes that are missing, to give back what it can spare. It must not block. The first
-    /// that is given stays.
+    /// What is asked, with the number of bytes that are missing, to give back what it can spare. It must not block. The
+    /// first that is given stays.
     pub fn on_shortage(&self, reclaim: impl Fn(u64) + Send + Sync + 'static) {
         let _ = self.0.reclaim.set(Box::new(reclaim));
     }
@@ -93,8 +93,8 @@ impl Memory {
 }
 
 impl Budget {
-    /// Adds to what is held, unless that is more than there is. More than the whole budget is given to one who holds all that
-    /// is held: a share of the largest size can be loaded while nothing else is under way.
+    /// Adds to what is held, unless that is more than there is. More than the whole budget is given to one who holds
+    /// all that is held: a share of the largest size can be loaded while nothing else is under way.
     fn try_add(&self, bytes: u64, own: u64) -> bool {
         let max = self.max.load(Ordering::Relaxed);
         let fits = |held: u64| held.saturating_add(bytes) <= max || held <= own;

@@ -1,5 +1,5 @@
-//! Answers as large as a share: made piece by piece as their client takes them, so that one that does not read costs a few
-//! pieces, whatever it asked for; and not for ever.
+//! Answers as large as a share: made piece by piece as their client takes them, so that one that does not read costs a
+//! few pieces, whatever it asked for; and not for ever.
 
 use std::cell::Cell;
 use std::convert::Infallible;

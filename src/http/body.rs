@@ -1,7 +1,8 @@
 //! A request's body: read piece by piece, no more of it than is allowed, and accounted for before it is kept.
 //!
-//! What is not read is not kept: when a request is refused before its end, the answer goes out, and what still comes is thrown away
-//! for a while, so that a client that writes first and reads then gets to see it (`serve` says for how long).
+//! What is not read is not kept: when a request is refused before its end, the answer goes out, and what still comes is
+//! thrown away for a while, so that a client that writes first and reads then gets to see it (`serve` says for how
+//! long).
 
 use std::pin::pin;
 use std::task::Poll;
@@ -65,8 +66,8 @@ impl Incoming {
         }
     }
 
-    /// Waits for what decides whether the body is wanted. A body that is broken is seen meanwhile: the connection ends with it, unless it is
-    /// answered at once.
+    /// Waits for what decides whether the body is wanted. A body that is broken is seen meanwhile: the connection ends
+    /// with it, unless it is answered at once.
     ///
     /// # Errors
     /// What the other says, or that the body is broken.
@@ -85,7 +86,8 @@ impl Incoming {
         other.await
     }
 
-    /// The hash of the secret, when it stands first in what has come: clients put it there, and need not send more when it is wrong.
+    /// The hash of the secret, when it stands first in what has come: clients put it there, and need not send more when
+    /// it is wrong.
     pub(super) fn leading_secret(&self) -> Option<SecretHash> {
         match leading_secret(&self.bytes) {
             LeadingSecret::Is(secret) => Some(SecretHash::of(&secret)),
@@ -117,8 +119,8 @@ impl Incoming {
         Ok(true)
     }
 
-    /// Makes room for so many bytes: for all that was announced, once there is something of it. The system gives memory for what is
-    /// written to it, so what does not come costs nothing, and what comes is not copied again.
+    /// Makes room for so many bytes: for all that was announced, once there is something of it. The system gives memory
+    /// for what is written to it, so what does not come costs nothing, and what comes is not copied again.
     fn reserve(&mut self, length: usize) -> Result<(), Error> {
         if length > self.bytes.capacity() {
             let announced = self.announced.and_then(|announced| usize::try_from(announced).ok());

@@ -20,8 +20,8 @@ use crate::error::Error;
 /// Clients that are remembered before those whose time is over are looked for and forgotten.
 const REMEMBERED: usize = 10_000;
 
-/// How many times the rate of one IPv6 network of /64 all networks of its /48 may have together: whoever is given a /48 has 65,536
-/// of them.
+/// How many times the rate of one IPv6 network of /64 all networks of its /48 may have together: whoever is given a /48
+/// has 65,536 of them.
 const SITE_FACTOR: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
 /// Who is counted as one.
@@ -138,7 +138,8 @@ impl InUse {
 }
 
 impl Portion {
-    /// Adds to it, unless its client would then have more than `max` in all. A client that has nothing else may have more.
+    /// Adds to it, unless its client would then have more than `max` in all. A client that has nothing else may have
+    /// more.
     pub fn try_grow(&mut self, amount: u64, max: u64) -> bool {
         let mut by_client = self.amounts.lock();
         let all = by_client.get(&self.client).copied().unwrap_or(0);

@@ -102,8 +102,9 @@ pub fn routes(app: &mut web::ServiceConfig) {
         .default_service(web::to(async || Err::<HttpResponse, _>(Error::NoSuchPath)));
 }
 
-/// Around every request: web pages of others are refused what is not reading, and headers stand on every answer. The future and the
-/// body are boxed: a connection has room for the largest of both as long as it lives, and what a viewer keeps open is small.
+/// Around every request: web pages of others are refused what is not reading, and headers stand on every answer. The
+/// future and the body are boxed: a connection has room for the largest of both as long as it lives, and what a viewer
+/// keeps open is small.
 pub async fn around(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

@@ -10,8 +10,8 @@ use crate::error::Error;
 /// Bytes to read or to write from which on work is done here: handing it over costs as much as a tenth of that.
 pub(super) const WORTH_IT: usize = 64 << 10;
 
-/// Runs work on other threads. For the whole server; what waits for its turn has taken its memory already, which bounds how much
-/// that can be.
+/// Runs work on other threads. For the whole server; what waits for its turn has taken its memory already, which bounds
+/// how much that can be.
 pub struct Offload(Arc<Semaphore>);
 
 impl Offload {

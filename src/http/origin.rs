@@ -1,5 +1,5 @@
-//! Which web pages may write: those that this server gave out itself. A browser says in `Origin` whose page it is that asks; what is no
-//! browser says nothing, and is not held to this.
+//! Which web pages may write: those that this server gave out itself. A browser says in `Origin` whose page it is that
+//! asks; what is no browser says nothing, and is not held to this.
 
 use std::net::IpAddr;
 
@@ -21,8 +21,8 @@ pub(super) fn check(request: &ServiceRequest) -> Result<(), Error> {
     Err(Error::Forbidden("writing is refused to web pages of other origins"))
 }
 
-/// Whether an origin is this server's: that of its links, or the address at which it is asked. A name says nothing in the latter case:
-/// whoever owns a name can have it lead here.
+/// Whether an origin is this server's: that of its links, or the address at which it is asked. A name says nothing in
+/// the latter case: whoever owns a name can have it lead here.
 fn is_own(origin: &str, host: &str, public_url: &str) -> bool {
     let Some(origin) = Origin::of(origin) else { return false };
     let asked = Origin::of(&format!("{}://{host}", origin.scheme));

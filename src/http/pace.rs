@@ -20,8 +20,8 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Of a body whose client may wait so long between two pieces; all of it may take four of these, and longer for what comes at
-    /// `BYTES_PER_SECOND`, but no more than forty.
+    /// Of a body whose client may wait so long between two pieces; all of it may take four of these, and longer for
+    /// what comes at `BYTES_PER_SECOND`, but no more than forty.
     pub(super) fn of_body(wait: Duration) -> Self {
         Self { began: Instant::now(), wait, most: Some(wait.saturating_mul(MOST)) }
     }

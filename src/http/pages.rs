@@ -128,7 +128,8 @@ async fn as_markdown(
     Ok(response.body(Pieces::new(request, service, answers::text(text.into()), account, read)))
 }
 
-/// Has a text of at most about so many bytes made of a snapshot, when it is not there yet: a large one beside the HTTP threads.
+/// Has a text of at most about so many bytes made of a snapshot, when it is not there yet: a large one beside the HTTP
+/// threads.
 async fn have_text(
     service: &Service,
     snapshot: &Arc<Snapshot>,

@@ -29,7 +29,8 @@ const MAX_SMALL_BODY: u64 = 64 << 10;
 /// compressed and leave nothing behind.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// What a change takes beside the content of its item, in bytes: its key, and its places in lists and maps until it is stored.
+/// What a change takes beside the content of its item, in bytes: its key, and its places in lists and maps until it is
+/// stored.
 const ITEM_OVERHEAD: u64 = 256;
 
 /// For how many items that is taken at once.
@@ -105,8 +106,8 @@ struct Batch {
     _account: Account,
 }
 
-/// Reads a sync's body, a large one beside the HTTP threads. When its secret does not stand first it is looked for in all of the body,
-/// and checked before any item is read.
+/// Reads a sync's body, a large one beside the HTTP threads. When its secret does not stand first it is looked for in
+/// all of the body, and checked before any item is read.
 async fn read_batch(
     service: &Service,
     id: &ShareId,

@@ -53,8 +53,8 @@ pub(super) fn address(request: &HttpRequest, proxies: &Proxies) -> Option<IpAddr
     Some(behind(request.peer_addr()?.ip(), request.headers(), proxies))
 }
 
-/// The address that is nearest to the client, of those that a trusted proxy names. When the two headers in use say different
-/// things, one of them is the client's own, and neither is believed.
+/// The address that is nearest to the client, of those that a trusted proxy names. When the two headers in use say
+/// different things, one of them is the client's own, and neither is believed.
 fn behind(peer: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> IpAddr {
     if !proxies.contains(peer) {
         return peer;

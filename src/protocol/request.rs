@@ -211,7 +211,8 @@ pub fn leading_secret(beginning: &[u8]) -> LeadingSecret {
     }
 }
 
-/// What is left of the beginning of a body. Every step says when there is not enough of it, or when something else stands there.
+/// What is left of the beginning of a body. Every step says when there is not enough of it, or when something else
+/// stands there.
 struct Beginning<'a>(&'a [u8]);
 
 impl Beginning<'_> {

@@ -1,4 +1,5 @@
-//! A client's connection: counted by its address before anything is read from it, and ended when it has to take bytes and does not.
+//! A client's connection: counted by its address before anything is read from it, and ended when it has to take bytes
+//! and does not.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -22,7 +23,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Files that the server needs for itself.
 const OWN_FILES: usize = 100;
 
-/// How many connections there is room for, of those that are wanted: each is an open file, and the database and its like need some too.
+/// How many connections there is room for, of those that are wanted: each is an open file, and the database and its
+/// like need some too.
 pub(super) fn room(files: usize, wanted: usize) -> usize {
     let room = files.saturating_sub(OWN_FILES).max(files / 2).max(1);
     if room < wanted {
@@ -54,8 +56,8 @@ pub(super) struct Connection {
 }
 
 impl Gate {
-    /// Lets a connection in, unless its address has as many as it may have. One that is refused is told so when it speaks `plain`
-    /// HTTP, as far as that costs nothing.
+    /// Lets a connection in, unless its address has as many as it may have. One that is refused is told so when it
+    /// speaks `plain` HTTP, as far as that costs nothing.
     pub(super) fn admit(&self, stream: TcpStream, plain: bool) -> io::Result<Connection> {
         let peer = stream.peer_addr().ok();
         let place = match peer {
@@ -78,8 +80,8 @@ impl Gate {
         self.limits.get().max_connections_per_address.unwrap_or(self.room / 2).max(1) as u64
     }
 
-    /// Lets the kernel end a connection whose peer takes nothing any more. A connection that cannot be written freezes the
-    /// actor behind it, timers and all, so nobody else could.
+    /// Lets the kernel end a connection whose peer takes nothing any more. A connection that cannot be written freezes
+    /// the actor behind it, timers and all, so nobody else could.
     fn set_options(&self, stream: &TcpStream) {
         let socket = SockRef::from(stream);
         let timeout = socket.set_tcp_user_timeout(Some(self.dead_peer_timeout));
@@ -103,8 +105,8 @@ fn refuse(stream: &TcpStream, plain: bool) {
         RETRY_AFTER.as_secs(),
         body.len(),
     );
-    // A request that has come is read: a socket that is closed with unread bytes is reset, and the answer would be lost. A connection
-    // that takes no byte yet is closed without one.
+    // A request that has come is read: a socket that is closed with unread bytes is reset, and the answer would be
+    // lost. A connection that takes no byte yet is closed without one.
     let _ = stream.try_read(&mut [0; 8 << 10]);
     let _ = stream.try_write(answer.as_bytes());
 }

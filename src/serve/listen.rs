@@ -1,7 +1,7 @@
 //! From a connection to the application: the gate, TLS where it is the server's own, HTTP.
 //!
-//! HTTP/1 alone, as a WebSocket needs it: actix-web's `HttpServer` makes every connection large enough for HTTP/2 too, which costs
-//! each viewer two kilobytes.
+//! HTTP/1 alone, as a WebSocket needs it: actix-web's `HttpServer` makes every connection large enough for HTTP/2 too,
+//! which costs each viewer two kilobytes.
 
 use std::fmt;
 use std::future::ready;
@@ -24,8 +24,8 @@ use super::connection::{Connection, Gate};
 /// How long a connection stays open between two requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// How long a connection is read on that is closed after its answer, because its request was refused before all of it had come: its
-/// client writes first and then reads, and is to see why.
+/// How long a connection is read on that is closed after its answer, because its request was refused before all of it
+/// had come: its client writes first and then reads, and is to see why.
 const LINGER: Duration = Duration::from_secs(10);
 
 /// How an application is served.

@@ -9,7 +9,8 @@ use sd_notify::NotifyState;
 use super::Workers;
 use crate::share::Directory;
 
-/// The sockets that systemd holds for this service, so that none is refused while it restarts; none when there are none.
+/// The sockets that systemd holds for this service, so that none is refused while it restarts; none when there are
+/// none.
 ///
 /// # Errors
 /// When one is no listening TCP socket.
@@ -36,8 +37,8 @@ pub fn stopping() {
     notify(&[NotifyState::Stopping]);
 }
 
-/// Tells the watchdog, when there is one, that shares can be asked and that all threads that serve HTTP do: again and again, until
-/// they do not.
+/// Tells the watchdog, when there is one, that shares can be asked and that all threads that serve HTTP do: again and
+/// again, until they do not.
 pub async fn keep_watchdog(shares: Directory, http_workers: Workers) {
     let Some(limit) = sd_notify::watchdog_enabled() else { return };
     let mut ticks = tokio::time::interval((limit / 3).max(Duration::from_millis(10)));

@@ -1,5 +1,5 @@
-//! A share at one position, for who reads all of it: made on the share's thread in the time that it takes to count its items, and
-//! read on any other. What is made of it is kept with it, for all who read at that position.
+//! A share at one position, for who reads all of it: made on the share's thread in the time that it takes to count its
+//! items, and read on any other. What is made of it is kept with it, for all who read at that position.
 
 use std::sync::OnceLock;
 
@@ -71,8 +71,8 @@ impl Snapshot {
         self.texts[kind as usize].get().map(|made| &*made.text)
     }
 
-    /// Makes a text out of the items in reading order, and keeps it with the memory that was taken for it. When it is made already,
-    /// that is given back.
+    /// Makes a text out of the items in reading order, and keeps it with the memory that was taken for it. When it is
+    /// made already, that is given back.
     pub fn make_text(&self, kind: TextKind, mut held: Held, write: impl FnOnce(&[(Key, Content)]) -> String) {
         self.texts[kind as usize].get_or_init(|| {
             let text = write(self.in_reading_order());

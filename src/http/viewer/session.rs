@@ -1,9 +1,10 @@
 //! The session of one viewer: an actor behind a WebSocket.
 //!
-//! A session holds no queue. A wake says that there is something new; the session then takes it from the share's feed, or
-//! pulls what is newer than its position, one pull at a time, and writes it. A socket that does not take bytes stops this
-//! actor (its future is polled by the connection), so a viewer that does not read takes nothing, and holds one frame. When such a peer is dead, the
-//! kernel ends the connection (`TCP_USER_TIMEOUT`); a peer that is silent but takes bytes is found by pings.
+//! A session holds no queue. A wake says that there is something new; the session then takes it from the share's feed,
+//! or pulls what is newer than its position, one pull at a time, and writes it. A socket that does not take bytes stops
+//! this actor (its future is polled by the connection), so a viewer that does not read takes nothing, and holds one
+//! frame. When such a peer is dead, the kernel ends the connection (`TCP_USER_TIMEOUT`); a peer that is silent but
+//! takes bytes is found by pings.
 
 use std::time::{Duration, Instant};
 
@@ -43,8 +44,8 @@ pub(super) struct Viewer {
     /// Once the share has let it in.
     joined: Option<Joined>,
     after: u64,
-    /// Whether `after` is the position of a whole state: what a first stretch of all that is newer leads to is none, because items
-    /// that changed later are left out of it.
+    /// Whether `after` is the position of a whole state: what a first stretch of all that is newer leads to is none,
+    /// because items that changed later are left out of it.
     complete: bool,
     /// The epoch of that position, until the first frame says that it is the share's.
     epoch: Option<ByteString>,
@@ -103,8 +104,8 @@ impl Viewer {
         self.wire.clone()
     }
 
-    /// Takes what is new. While a pull is under way its answer comes first. Who does not hold a whole state pulls on: what is in
-    /// the feed was added to one.
+    /// Takes what is new. While a pull is under way its answer comes first. Who does not hold a whole state pulls on:
+    /// what is in the feed was added to one.
     fn advance(&mut self, ctx: &mut WebsocketContext<Self>) {
         let Some(joined) = self.joined.as_ref().filter(|_| !self.pulling) else { return };
         if !self.complete {
@@ -161,8 +162,9 @@ impl Viewer {
         ctx.stop();
     }
 
-    /// Asks a peer that is silent whether it is there; one that does not answer has gone. Called at every wake, of which
-    /// there is one in a while even when nothing happens. A share that has left memory wakes nobody: its viewers come back.
+    /// Asks a peer that is silent whether it is there; one that does not answer has gone. Called at every wake, of
+    /// which there is one in a while even when nothing happens. A share that has left memory wakes nobody: its viewers
+    /// come back.
     fn keep_alive(&mut self, ctx: &mut WebsocketContext<Self>) {
         let now = Instant::now();
         if !self.share.connected() {

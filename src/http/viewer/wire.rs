@@ -1,7 +1,8 @@
 //! The bytes of a WebSocket (RFC 6455): what its peer may send, the frames that it gets, and how it is closed.
 //!
-//! The WebSocket library looks at a frame's size only when all of the frame is in its buffer. So the head of each frame is read
-//! here, before the library gets the bytes: a frame that is too large, or that no client may send, is refused by its head.
+//! The WebSocket library looks at a frame's size only when all of the frame is in its buffer. So the head of each frame
+//! is read here, before the library gets the bytes: a frame that is too large, or that no client may send, is refused
+//! by its head.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -37,15 +38,16 @@ pub struct Wire(Rc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    /// What the session shows and its connection has not taken yet: WebSocket frames in pieces, with the memory that they alone take.
+    /// What the session shows and its connection has not taken yet: WebSocket frames in pieces, with the memory that
+    /// they alone take.
     shown: RefCell<VecDeque<(Bytes, Option<Held>)>>,
     /// The close code for a frame that was refused by its head.
     refused: Cell<Option<u16>>,
 }
 
 impl Wire {
-    /// Shows a text in one frame. The bytes are those that all viewers share: the library's `text` would copy them into a buffer
-    /// of its own, which stays as large as its largest frame was.
+    /// Shows a text in one frame. The bytes are those that all viewers share: the library's `text` would copy them into
+    /// a buffer of its own, which stays as large as its largest frame was.
     pub fn text(&self, text: ByteString) {
         self.show(text, None);
     }
@@ -67,15 +69,16 @@ impl Wire {
             return code;
         }
         match error {
-            // The library says by the kind which of two errors it is: reserved bits that are set, or text that is not UTF-8.
+            // The library says by the kind which of two errors it is: reserved bits that are set, or text that is not
+            // UTF-8.
             ProtocolError::Io(error) if error.kind() != ErrorKind::InvalidData => close_code::NOT_UTF8,
             _ => close_code::PROTOCOL,
         }
     }
 }
 
-/// Runs an actor behind a WebSocket; gives the bytes that its peer gets. Data frames may have `max_data` bytes: one whose head
-/// says more is refused with 1009, and what breaks the protocol with 1002, without waiting for the payload.
+/// Runs an actor behind a WebSocket; gives the bytes that its peer gets. Data frames may have `max_data` bytes: one
+/// whose head says more is refused with 1009, and what breaks the protocol with 1002, without waiting for the payload.
 pub fn run<A>(
     actor: A,
     payload: web::Payload,
@@ -244,8 +247,8 @@ impl Stream for Incoming {
 /// The bytes that a peer gets: what its session shows, then what the protocol says (pings, the close). The session is
 /// polled, and so does anything, only when the connection has taken all that was shown.
 ///
-/// After the last byte the connection is read on for a moment, and what comes is thrown away: closing a socket that has unread
-/// bytes resets it, and the peer would lose the close frame.
+/// After the last byte the connection is read on for a moment, and what comes is thrown away: closing a socket that has
+/// unread bytes resets it, and the peer would lose the close frame.
 struct Outgoing<S> {
     session: Pin<Box<S>>,
     wire: Wire,
@@ -366,7 +369,8 @@ mod tests {
     }
 
     proptest! {
-        /// However the bytes are cut, all frames before the bad one are let through, it is not, and the reason is the same.
+        /// However the bytes are cut, all frames before the bad one are let through, it is not, and the reason is the
+        /// same.
         #[test]
         fn the_cuts_make_no_difference(
             good in prop::collection::vec((prop::sample::select(&[0x81, 0x02, 0x00, 0x80, 0x89, 0x8a][..]), 0..=MAX), 0..6),

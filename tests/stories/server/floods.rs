@@ -13,7 +13,8 @@ use socket2::{Domain, Socket, Type};
 use crate::harness::{PATIENCE, TestServer, TestShare, message, part, session};
 use crate::operator::metrics::{metrics, metrics_url, value};
 
-/// What a flood may add to the server's resident memory, in bytes: buffers of connections, and what the allocator keeps.
+/// What a flood may add to the server's resident memory, in bytes: buffers of connections, and what the allocator
+/// keeps.
 const SLACK: usize = 12 << 20;
 
 /// How much is sent to a door that should not take it, in bytes.
