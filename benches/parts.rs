@@ -98,7 +98,7 @@ fn first_load(c: &mut Criterion) {
         b.iter(|| {
             let mut after = 0;
             loop {
-                let frame = black_box(Frame::since(&transcript, "epoch", after, 128 << 10, false));
+                let frame = black_box(Frame::of(&transcript.since(after, 128 << 10), "epoch", false));
                 after = frame.seq;
                 if !frame.more {
                     break;

@@ -110,7 +110,7 @@ impl Viewer {
 
     fn catch_up(&mut self, transcript: &Transcript, max_bytes: usize) {
         loop {
-            let frame = Frame::since(transcript, "e", self.seq, max_bytes, false);
+            let frame = Frame::of(&transcript.since(self.seq, max_bytes), "e", false);
             assert!(frame.seq > self.seq || !frame.more, "every frame goes on");
             self.take(&frame.text);
             if !frame.more {

@@ -42,6 +42,8 @@ pub struct Config {
     /// The share server on which shares are made: what `/api/share` is appended to. A share stays with the server that made
     /// it.
     pub api_url: String,
+    /// Whether secrets and sessions may go over the network in clear, to an `http` URL of another machine.
+    pub insecure_http: bool,
     /// What lets this client create shares on a server that asks for it.
     pub create_token: Option<CreateToken>,
     /// The directory of the secrets and the spool.
@@ -80,6 +82,7 @@ impl Config {
         Self {
             enabled: true,
             api_url: api_url.into(),
+            insecure_http: false,
             create_token: None,
             local_dir: local_dir.into(),
             interval: Duration::from_secs(1),

@@ -44,7 +44,8 @@ pub struct Waiting {
 /// What goes to the server in one sync.
 #[derive(Debug)]
 pub struct Batch {
-    /// The items, oldest first.
+    /// The items whose newest versions are the oldest, in the order in which they first came: what is new to the server
+    /// gets its place in the session by that.
     pub items: Vec<Waiting>,
     /// Whether more waits after it.
     pub more: bool,
@@ -84,8 +85,8 @@ impl Spool {
         })
     }
 
-    /// The oldest items of a session: one at least, then while they are within `max_bytes` and `max_items`. Tells whether
-    /// there are more.
+    /// What of a session was not changed for longest: one item at least, then while they are within `max_bytes` and
+    /// `max_items`. Tells whether there are more.
     pub async fn next(
         &self,
         session: String,
@@ -236,23 +237,27 @@ fn next(
         .filter(spool::session_id.eq(session))
         .order(spool::seq)
         .limit(limit + 1)
-        .select((spool::key, spool::content, spool::seq))
-        .load_iter::<(String, Option<String>, i64), diesel::connection::DefaultLoadingMode>(connection)?;
-    let (mut batch, mut bytes) = (Batch { items: Vec::new(), more: false }, 0);
+        .select((spool::id, spool::key, spool::content, spool::seq))
+        .load_iter::<(i64, String, Option<String>, i64), diesel::connection::DefaultLoadingMode>(
+            connection,
+        )?;
+    let (mut items, mut more, mut bytes) = (Vec::new(), false, 0);
     for (row, nth) in rows.zip(0..) {
-        let (key, content, seq) = row?;
+        let (id, key, content, seq) = row?;
         let content = content.map(RawValue::from_string).transpose();
         let content =
             content.map_err(|error| diesel::result::Error::DeserializationError(Box::new(error)))?;
         let item = Waiting { key: Key::from(key), content: content.map(Content::from), seq };
         bytes += item.bytes();
         if nth == limit || (bytes > max_bytes && nth > 0) {
-            batch.more = true;
+            more = true;
             break;
         }
-        batch.items.push(item);
+        items.push((id, item));
     }
-    Ok(batch)
+    // A row keeps its id while newer versions replace the content.
+    items.sort_by_key(|(id, _)| *id);
+    Ok(Batch { items: items.into_iter().map(|(_, item)| item).collect(), more })
 }
 
 fn amounts(connection: &mut SqliteConnection) -> QueryResult<Vec<(String, Amount)>> {

@@ -12,6 +12,7 @@ use super::answer::{Answer, Later, Outcome};
 use super::spool::Waiting;
 use super::upload;
 use super::{ClientError, Config, CreateToken};
+use crate::config::is_in_clear;
 use crate::protocol::{CreateRequest, Created, SyncBody, WireItem};
 
 /// An answer larger than this is none of a share server's, in bytes.
@@ -22,6 +23,7 @@ const MAX_ANSWER: usize = 64 << 10;
 pub(super) struct Transport {
     client: Client,
     api_url: String,
+    insecure_http: bool,
     create_token: Option<CreateToken>,
 }
 
@@ -41,7 +43,12 @@ impl Transport {
             .timeout(config.timeout)
             .disable_redirects()
             .finish();
-        Self { client, api_url: config.api_url.clone(), create_token: config.create_token.clone() }
+        Self {
+            client,
+            api_url: config.api_url.clone(),
+            insecure_http: config.insecure_http,
+            create_token: config.create_token.clone(),
+        }
     }
 
     /// Creates a share on the configured server, which ends by itself after its lifetime if one is given.
@@ -92,6 +99,14 @@ impl Transport {
         path: &str,
         body: &impl Serialize,
     ) -> Result<Answer, String> {
+        // A share may be of a time when this was accepted.
+        if !self.insecure_http && is_in_clear(server) {
+            return Err(
+                "it is http:// to another machine, and the secret would go over the network in clear: the \
+                        relay's --insecure-http accepts that"
+                    .into(),
+            );
+        }
         let body = serde_json::to_vec(body).map_err(|_| "the request cannot be written as JSON")?;
         let (url, body) = (format!("{}{path}", server.trim_end_matches('/')), Bytes::from(body));
         let token = self.create_token.as_ref().filter(|_| path == "/api/share");

@@ -85,19 +85,6 @@ impl Account {
         Ok(self.held.grow(bytes).await?)
     }
 
-    /// Takes memory before it is used, if it is there at once: for who cannot wait.
-    ///
-    /// # Errors
-    /// As above.
-    pub(super) fn grow_now(&mut self, bytes: u64) -> Result<(), Error> {
-        if let Some(portion) = &mut self.portion
-            && !portion.try_grow(bytes, self.max_portion)
-        {
-            return Err(too_many());
-        }
-        if self.held.try_grow(bytes) { Ok(()) } else { Err(Error::TooMuchAtOnce) }
-    }
-
     /// Accounts for what is in use by now, whether it is to be had or not.
     pub(super) fn resize(&mut self, bytes: u64) {
         if let Some(portion) = &mut self.portion {

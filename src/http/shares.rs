@@ -19,8 +19,8 @@ use super::{Service, ServiceData, offload, who};
 use crate::error::Error;
 use crate::metrics::METRICS;
 use crate::model::{Change, SecretHash, ShareId};
-use crate::protocol::{CreateRequest, Created, SecretRequest, SyncItem, SyncRequest};
-use crate::share::{Create, Delete, Deletion, Look, Read, ReadAll, Snapshot, Standing, Sync};
+use crate::protocol::{CreateRequest, Created, Malformed, SecretRequest, SyncItem, SyncRequest};
+use crate::share::{Create, Delete, Deletion, Look, Read, ReadAll, Snapshot, Standing, Stretch, Sync};
 
 /// The body of a create or a delete is small: an id or a secret, and JSON around it.
 const MAX_SMALL_BODY: u64 = 64 << 10;
@@ -33,8 +33,9 @@ const PAGE_BYTES: usize = 1 << 20;
 /// stored.
 const ITEM_OVERHEAD: u64 = 256;
 
-/// For how many items that is taken at once.
-const COUNTED_ITEMS: usize = 64;
+/// What an item of a large body usually has at least, in bytes of the body; a small body is read with room for a few.
+const USUAL_ITEM: usize = 256;
+const FEW_ITEMS: usize = 64;
 
 /// Create a share: always a new one.
 #[utoipa::path(post, path = "/api/share", request_body = openapi::CreateRequest, security((), ("token" = [])), responses((status = 200, description = "A new share", body = openapi::Created), CreateRefused))]
@@ -107,37 +108,47 @@ struct Batch {
 }
 
 /// Reads a sync's body, a large one beside the HTTP threads. When its secret does not stand first it is looked for in
-/// all of the body, and checked before any item is read.
+/// all of the body, and checked before any item is read. Memory is taken for as many items as such a body usually has;
+/// one that has more of them is read again with room for twice as many, so all readings together cost at most as much
+/// as two.
 async fn read_batch(
     service: &Service,
     id: &ShareId,
-    mut body: Received,
+    body: Received,
     mut checked: Option<SecretHash>,
 ) -> Result<Batch, Error> {
     let (max_item, max_items) = {
         let limits = service.limits.get();
         (limits.max_item, limits.max_items)
     };
+    let Received { mut bytes, mut account } = body;
+    let size = bytes.len();
     // What is kept of the items are copies.
-    body.account.grow(body.bytes.len() as u64).await?;
+    account.grow(size as u64).await?;
+    let mut room = (size / USUAL_ITEM).max(FEW_ITEMS);
+    account.grow(room as u64 * ITEM_OVERHEAD).await?;
     loop {
+        let max = ItemLimits { size: max_item, count: max_items, room };
         let read;
-        if body.bytes.len() > offload::WORTH_IT {
+        if size > offload::WORTH_IT {
             let reading = move || {
-                let read = read_changes(&mut body, checked, max_item, max_items);
-                (body, read)
+                let read = read_changes(&bytes, checked, &max);
+                (bytes, read)
             };
-            (body, read) = service.offload.run(reading).await?;
+            (bytes, read) = service.offload.run(reading).await?;
         } else {
-            read = read_changes(&mut body, checked, max_item, max_items);
+            read = read_changes(&bytes, checked, &max);
         }
         match read? {
-            (secret, Some(changes)) => {
-                let Received { bytes, mut account } = body;
-                account.shrink(bytes.len() as u64);
+            Reading::Batch(secret, changes) => {
+                account.shrink(size as u64 + (room - changes.len()) as u64 * ITEM_OVERHEAD);
                 return Ok(Batch { secret, changes, _account: account });
             }
-            (secret, None) => {
+            Reading::NoRoom => {
+                account.grow(room as u64 * ITEM_OVERHEAD).await?;
+                room *= 2;
+            }
+            Reading::Unchecked(secret) => {
                 admit_writer(service, id, Some(&secret)).await?;
                 checked = Some(secret);
             }
@@ -145,34 +156,65 @@ async fn read_batch(
     }
 }
 
-/// The secret that a sync's body claims, and what it changes, when it is the secret that was checked.
-fn read_changes(
-    body: &mut Received,
-    checked: Option<SecretHash>,
-    max_item: u64,
-    max_items: u64,
-) -> Result<(SecretHash, Option<Vec<Change>>), Error> {
-    let request = SyncRequest::parse(&body.bytes)?;
+/// What a sync's items are held to.
+struct ItemLimits {
+    /// Bytes of one.
+    size: u64,
+    /// Of a share.
+    count: u64,
+    /// How many there is memory for.
+    room: usize,
+}
+
+/// How far a sync's body was read.
+enum Reading {
+    /// To its end.
+    Batch(SecretHash, Vec<Change>),
+    /// To its secret, which is not the one that was checked.
+    Unchecked(SecretHash),
+    /// To an item for which there is no memory yet.
+    NoRoom,
+}
+
+/// Why a body is read no further.
+enum Stopped {
+    NoRoom,
+    Refused(Error),
+}
+
+impl From<Malformed> for Stopped {
+    fn from(malformed: Malformed) -> Self {
+        Self::Refused(malformed.into())
+    }
+}
+
+/// What a sync's body changes, when its secret is the one that was checked.
+fn read_changes(bytes: &[u8], checked: Option<SecretHash>, max: &ItemLimits) -> Result<Reading, Error> {
+    let request = SyncRequest::parse(bytes)?;
     let secret = SecretHash::of(&request.secret);
     if !checked.is_some_and(|checked| checked.matches(&secret)) {
-        return Ok((secret, None));
+        return Ok(Reading::Unchecked(secret));
     }
     let mut changes = Vec::new();
-    request.for_each_item(|SyncItem { index, kind, data }| {
+    let read = request.for_each_item(|SyncItem { index, kind, data }| {
         // A batch that takes all items of a full share away and brings as many others is no larger.
-        if index as u64 >= max_items.saturating_mul(2) {
-            return Err(Error::TooManyItems { max: max_items });
+        if index as u64 >= max.count.saturating_mul(2) {
+            return Err(Stopped::Refused(Error::TooManyItems { max: max.count }));
         }
-        if index % COUNTED_ITEMS == 0 {
-            body.account.grow_now(COUNTED_ITEMS as u64 * ITEM_OVERHEAD)?;
+        if index >= max.room {
+            return Err(Stopped::NoRoom);
         }
-        if data.get().len() as u64 > max_item {
-            return Err(Error::ItemTooLarge { index, max: max_item });
+        if data.get().len() as u64 > max.size {
+            return Err(Stopped::Refused(Error::ItemTooLarge { index, max: max.size }));
         }
         changes.push(Change::from_item(&kind, data, &format!("data[{index}]"))?);
         Ok(())
-    })?;
-    Ok((secret, Some(changes)))
+    });
+    match read {
+        Ok(()) => Ok(Reading::Batch(secret, changes)),
+        Err(Stopped::NoRoom) => Ok(Reading::NoRoom),
+        Err(Stopped::Refused(error)) => Err(error),
+    }
 }
 
 /// Delete a share for good. A repeated delete is answered like the first.
@@ -247,9 +289,19 @@ pub(super) async fn items(request: HttpRequest, service: ServiceData) -> Result<
     let Position { after, epoch, order, .. } = position(&request)?;
     let places = order.as_deref() == Some("1");
     let mut account = service.account(&request);
-    account.grow(PAGE_BYTES as u64).await?;
-    let read = || Read { after, epoch: epoch.clone(), max_bytes: PAGE_BYTES, places };
-    let page = service.shares.ask(&id, read).await?;
+    let epoch = shared_epoch(epoch);
+    let mut room = PAGE_BYTES as u64;
+    account.grow(room).await?;
+    let page = loop {
+        let read = || Read { after, epoch: epoch.clone(), max_bytes: PAGE_BYTES, room, places };
+        match service.shares.ask(&id, read).await? {
+            Stretch::Made(page) => break page,
+            Stretch::Takes(bytes) => {
+                account.grow(bytes.saturating_sub(room)).await?;
+                room = bytes;
+            }
+        }
+    };
     let tag = format!("{}-{}-{}-{}", page.epoch, page.after, page.frame.seq, u8::from(places));
     if let Some(known) = not_modified(&request, &tag) {
         return Ok(known);

@@ -65,6 +65,8 @@ pub struct Window<'a> {
     pub items: Vec<Arrived<'a>>,
     /// Keys that are no more.
     pub removed: Vec<&'a Key>,
+    /// Bytes of all these: keys and content.
+    pub bytes: usize,
     /// The position after this window.
     pub seq: u64,
     /// Whether there is still more.
@@ -235,13 +237,13 @@ impl Transcript {
     /// Everything newer than `after`, or as much of it as `max_bytes` allows, but at least one item. A viewer that has
     /// nothing yet (`after` 0) need not hear what was removed; going past it counts all the same.
     pub fn since(&self, after: u64, max_bytes: usize) -> Window<'_> {
-        let mut window = Window { items: Vec::new(), removed: Vec::new(), seq: self.seq, more: false };
-        let mut bytes = 0;
+        let mut window =
+            Window { items: Vec::new(), removed: Vec::new(), bytes: 0, seq: self.seq, more: false };
         let mut last = after;
         for (&seq, key) in self.order.range((Bound::Excluded(after), Bound::Unbounded)) {
             let Some(item) = self.items.get(key) else { continue };
             let cost = key.as_str().len() + item.content.as_ref().map_or(0, |content| content.get().len());
-            if bytes > 0 && bytes + cost > max_bytes {
+            if window.bytes > 0 && window.bytes + cost > max_bytes {
                 window.seq = last;
                 window.more = true;
                 break;
@@ -252,7 +254,7 @@ impl Transcript {
                 None if after == 0 => {}
                 None => window.removed.push(key),
             }
-            bytes += cost;
+            window.bytes += cost;
         }
         window.items.sort_by_key(|(key, ..)| key.parent_message_id().is_some());
         window

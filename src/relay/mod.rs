@@ -130,6 +130,7 @@ pub async fn start(listener: Listener, config: &config::Relay) -> Result<Running
     let create_token = config.create_token_file.as_deref().map(create_token).transpose()?;
     let manager = Manager::open(sharing::Config {
         enabled: config.enabled,
+        insecure_http: config.insecure_http,
         interval: config.interval,
         max_batch: usize::try_from(config.max_batch).unwrap_or(usize::MAX),
         max_spool: config.max_spool,

@@ -9,11 +9,11 @@ use tokio::sync::oneshot;
 
 use super::Snapshot;
 use super::audience::Audience;
-use super::frame::Frame;
+
 use super::hub::{Hub, Usage};
 use super::messages::{
-    Ack, Delete, Deletion, Goodbye, Idle, Join, Joined, LetGo, Look, Page, Pull, Read, ReadAll, Removed,
-    SeatFreed, Shutdown, Summary, Sync,
+    Ack, Delete, Deletion, Goodbye, Idle, Join, Joined, LetGo, Look, Read, ReadAll, Removed, SeatFreed,
+    Shutdown, Stretch, Summary, Sync,
 };
 use super::share::{Effect, Reading, Reply, ShareState, Surroundings};
 use crate::clock::now_ms;
@@ -292,7 +292,7 @@ impl Handler<Look> for Share {
 }
 
 impl Handler<Read> for Share {
-    type Result = ResponseFuture<Result<Page, Error>>;
+    type Result = ResponseFuture<Result<Stretch, Error>>;
 
     fn handle(&mut self, read: Read, ctx: &mut Self::Context) -> Self::Result {
         self.read(ctx, |reply| Reading::Read(read, reply))
@@ -304,14 +304,6 @@ impl Handler<ReadAll> for Share {
 
     fn handle(&mut self, _: ReadAll, ctx: &mut Self::Context) -> Self::Result {
         self.read(ctx, Reading::ReadAll)
-    }
-}
-
-impl Handler<Pull> for Share {
-    type Result = ResponseFuture<Result<Frame, Error>>;
-
-    fn handle(&mut self, pull: Pull, ctx: &mut Self::Context) -> Self::Result {
-        self.read(ctx, |reply| Reading::Pull(pull, reply))
     }
 }
 

@@ -7,11 +7,16 @@ use bytestring::ByteString;
 use crate::model::{Append, Arrived, Content, Key, Transcript, Window};
 use crate::protocol::{FrameItem, ItemsFrame, Viewers, WireAppend, WireItem};
 
-/// How much a frame for a viewer may carry, in bytes: a viewer that does not read holds one frame.
-pub(super) const FRAME_BYTES: usize = 128 << 10;
+/// How much a frame for a viewer may carry, in bytes, when that is more than one item: a viewer that does not read holds
+/// one frame.
+pub const FRAME_BYTES: usize = 128 << 10;
 
 /// Bytes that a frame's buffer may be larger than the frame.
 const SPARE_BYTES: usize = 16 << 10;
+
+/// Bytes of a frame beside the keys and the content of its items: around all of it, and around each.
+const AROUND_FRAME: usize = 256;
+const AROUND_ITEM: usize = 64;
 
 /// An `items` frame.
 #[derive(Debug, Clone)]
@@ -27,18 +32,22 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// What is newer than the position `after`, or the first stretch of it: one item at least, then while they are within
-    /// `max_bytes`. With `places` each says at which place it first came.
-    pub fn since(transcript: &Transcript, epoch: &str, after: u64, max_bytes: usize, places: bool) -> Self {
-        let window = transcript.since(after, max_bytes);
+    /// What stands in a window. With `places` each item says at which place it first came.
+    pub fn of(window: &Window, epoch: &str, places: bool) -> Self {
         let place = |(.., arrival): &Arrived| places.then_some(*arrival);
         let items = window.items.iter().map(|item| WireItem { n: place(item), ..whole(item) }).collect();
         Self {
-            text: encoded(epoch, None, &window, items),
+            text: encoded(epoch, None, window, items),
             appending: None,
             seq: window.seq,
             more: window.more,
         }
+    }
+
+    /// About how many bytes a window's frame takes, and while it is made: more only where ids are full of characters
+    /// that JSON escapes.
+    pub fn size_of(window: &Window) -> u64 {
+        (AROUND_FRAME + window.bytes + AROUND_ITEM * (window.items.len() + window.removed.len())) as u64
     }
 
     /// What one write brought, which began at the position `before`, for those who have all up to there. `older` holds the
@@ -75,13 +84,17 @@ pub fn viewers_frame(count: usize) -> ByteString {
 }
 
 pub(super) fn encode(frame: &impl serde::Serialize) -> ByteString {
-    // Frames are strings, numbers and raw JSON: nothing of that can fail to be written.
-    let mut text = serde_json::to_string(frame).unwrap_or_default();
-    // A viewer that does not read holds it: what the buffer grew beyond it is given back.
+    encode_into(Vec::new(), frame)
+}
+
+fn encode_into(mut text: Vec<u8>, frame: &impl serde::Serialize) -> ByteString {
+    // Frames are strings, numbers and raw JSON: nothing of that can fail to be written, and all of it is UTF-8.
+    let written = serde_json::to_writer(&mut text, frame);
+    // A viewer that does not read holds it: what the buffer is larger than the frame is given back.
     if text.capacity() - text.len() > SPARE_BYTES {
         text.shrink_to_fit();
     }
-    text.into()
+    written.ok().and_then(|()| ByteString::try_from(text).ok()).unwrap_or_default()
 }
 
 fn encoded<I: serde::Serialize>(
@@ -91,7 +104,11 @@ fn encoded<I: serde::Serialize>(
     items: Vec<I>,
 ) -> ByteString {
     let removed = window.removed.iter().map(|key| key.as_str()).collect();
-    encode(&ItemsFrame { epoch, from, seq: window.seq, items, removed, more: window.more })
+    let frame = ItemsFrame { epoch, from, seq: window.seq, items, removed, more: window.more };
+    // While a buffer grows it takes up to three times as much. Appends are far smaller than what they are added to.
+    let size = if from.is_none() { Frame::size_of(window) } else { 0 };
+    let size = usize::try_from(size).unwrap_or(0);
+    encode_into(Vec::with_capacity(size), &frame)
 }
 
 fn whole<'a>((key, content, _): &Arrived<'a>) -> WireItem<'a> {

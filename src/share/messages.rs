@@ -132,25 +132,36 @@ pub struct Summary {
     pub seq: u64,
 }
 
-/// One frame for a reader that is not connected, out of what is durable.
+/// One frame of what a reader does not have yet, out of what is durable.
 #[derive(Message)]
-#[rtype(result = "Result<Page, Error>")]
+#[rtype(result = "Result<Stretch, Error>")]
 pub struct Read {
-    /// The reader's position, if it has one.
+    /// The reader's position.
     pub after: u64,
-    /// The epoch of that position.
-    pub epoch: Option<String>,
-    /// How much the frame may carry, in bytes.
+    /// The epoch of that position; `None` asks from the start.
+    pub epoch: Option<ByteString>,
+    /// How much the frame may carry, in bytes, when that is more than one item.
     pub max_bytes: usize,
+    /// Bytes that the reader has taken of the server's memory: a larger frame is not made.
+    pub room: u64,
     /// Whether items say at which place they first came.
     pub places: bool,
+}
+
+/// What there is to read from a position on.
+#[derive(Debug, Clone)]
+pub enum Stretch {
+    /// A frame.
+    Made(Page),
+    /// A frame for which the reader has not taken enough memory: it takes so many bytes.
+    Takes(u64),
 }
 
 /// A frame, with what identifies it.
 #[derive(Debug, Clone)]
 pub struct Page {
     /// The epoch that the frame is of.
-    pub epoch: String,
+    pub epoch: ByteString,
     /// The position from which it was made.
     pub after: u64,
     /// The frame.
@@ -208,18 +219,6 @@ pub struct Joined {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct SeatFreed;
-
-/// Asks for what a viewer does not have yet, and does not find in the feed.
-#[derive(Message)]
-#[rtype(result = "Result<Frame, Error>")]
-pub struct Pull {
-    /// The viewer's position.
-    pub after: u64,
-    /// The epoch of that position; `None` asks from the start.
-    pub epoch: Option<ByteString>,
-    /// Whether items say at which place they first came.
-    pub places: bool,
-}
 
 /// What happens to a share, to its crowds and on to their viewers.
 #[derive(Message, Clone)]

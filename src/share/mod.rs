@@ -17,10 +17,10 @@ pub use actor::{Share, ShareConfig};
 pub use audience::Seat;
 pub use crowd::{Crowd, Crowds, ViewerId};
 pub use feed::{Feed, News};
-pub use frame::{Frame, viewers_frame};
+pub use frame::{FRAME_BYTES, Frame, viewers_frame};
 pub use hub::{Directory, Hub, Standing};
 pub use messages::{
     Ack, Create, CrowdId, Delete, Deletion, Enter, Goodbye, Idle, Join, Joined, Leave, Look, NewShare,
-    Notice, Open, Page, Pull, Read, ReadAll, SeatFreed, Shutdown, Summary, Sync,
+    Notice, Open, Page, Read, ReadAll, SeatFreed, Shutdown, Stretch, Summary, Sync,
 };
 pub use snapshot::{Snapshot, TextKind};

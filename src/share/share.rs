@@ -17,8 +17,8 @@ use tokio::sync::oneshot;
 
 use super::Snapshot;
 use super::feed::Feed;
-use super::frame::{FRAME_BYTES, Frame, encode};
-use super::messages::{Ack, Deletion, Goodbye, Page, Pull, Read, Summary, Sync};
+use super::frame::{Frame, encode};
+use super::messages::{Ack, Deletion, Goodbye, Page, Read, Stretch, Summary, Sync};
 use crate::config::Limits;
 use crate::error::Error;
 use crate::model::{Capacity, Key, Life, Lifetimes, SecretHash, ShareFull, Transcript};
@@ -53,9 +53,8 @@ pub(super) enum Effect {
 /// What is to be read.
 pub(super) enum Reading {
     Look(Reply<Summary>),
-    Read(Read, Reply<Page>),
+    Read(Read, Reply<Stretch>),
     ReadAll(Reply<Arc<Snapshot>>),
-    Pull(Pull, Reply<Frame>),
 }
 
 /// A share.
@@ -512,14 +511,17 @@ impl OpenShare {
             ),
             Reading::Read(read, reply) => {
                 let after = self.position(read.after, read.epoch.as_deref());
-                let frame = self.frame(after, read.max_bytes, read.places);
-                answer(reply, Ok(Page { epoch: self.epoch.to_string(), after, frame }));
+                let window = self.transcript.since(after, read.max_bytes);
+                let takes = Frame::size_of(&window);
+                let stretch = if takes <= read.room {
+                    let frame = Frame::of(&window, &self.epoch, read.places);
+                    Stretch::Made(Page { epoch: self.epoch.clone(), after, frame })
+                } else {
+                    Stretch::Takes(takes)
+                };
+                answer(reply, Ok(stretch));
             }
             Reading::ReadAll(reply) => answer(reply, Ok(self.snapshot())),
-            Reading::Pull(pull, reply) => {
-                let after = self.position(pull.after, pull.epoch.as_deref());
-                answer(reply, Ok(self.frame(after, FRAME_BYTES, pull.places)));
-            }
         }
     }
 
@@ -545,11 +547,6 @@ impl OpenShare {
         if epoch == Some(&*self.epoch) && after <= self.transcript.seq() { after } else { 0 }
     }
 
-    /// What is newer than a position, or the first stretch of it.
-    fn frame(&self, after: u64, max_bytes: usize, places: bool) -> Frame {
-        Frame::since(&self.transcript, &self.epoch, after, max_bytes, places)
-    }
-
     /// Tells all but those who delete that nothing comes of what they asked.
     fn refuse(&mut self, error: &Error) {
         let under_way = self.writes.drain(..).flat_map(|write| write.waiters);
@@ -565,7 +562,6 @@ impl Reading {
             Self::Look(reply) => answer(reply, Err(error.clone())),
             Self::Read(_, reply) => answer(reply, Err(error.clone())),
             Self::ReadAll(reply) => answer(reply, Err(error.clone())),
-            Self::Pull(_, reply) => answer(reply, Err(error.clone())),
         }
     }
 }

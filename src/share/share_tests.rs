@@ -12,6 +12,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 use super::*;
 use crate::config::Limits;
 use crate::model::{Change, Content};
+use crate::share::FRAME_BYTES;
 
 type Items = BTreeMap<String, String>;
 
@@ -58,7 +59,7 @@ struct World {
     syncs: Vec<Receiver<Result<Ack, Error>>>,
     looks: Vec<Receiver<Result<Summary, Error>>>,
     reads: Vec<Receiver<Result<Arc<Snapshot>, Error>>>,
-    pulls: Vec<Receiver<Result<Frame, Error>>>,
+    pulls: Vec<Receiver<Result<Stretch, Error>>>,
     deletes: Vec<(bool, Receiver<Result<Deletion, Error>>)>,
     /// A viewer that follows the feed from a whole state.
     watcher: Option<(Feed, u64, Items)>,
@@ -151,8 +152,9 @@ impl World {
             }
             Step::Pull => {
                 let (reply, answer) = oneshot::channel();
-                let pull = Pull { after: 0, epoch: None, places: false };
-                self.drive(|state, around, effects| state.read(Reading::Pull(pull, reply), around, effects));
+                let pull =
+                    Read { after: 0, epoch: None, max_bytes: FRAME_BYTES, room: u64::MAX, places: false };
+                self.drive(|state, around, effects| state.read(Reading::Read(pull, reply), around, effects));
                 self.pulls.push(answer);
             }
             Step::Watch(comes) => {
@@ -273,9 +275,12 @@ impl World {
                 wrong = Some("what was seen is not what is stored".into());
             }
         });
-        answered(&mut self.pulls, stopped, |frame| {
+        answered(&mut self.pulls, stopped, |stretch| {
             let mut seen = Items::new();
-            follow(&mut seen, &frame.text, None);
+            match stretch {
+                Stretch::Made(page) => follow(&mut seen, &page.frame.text, None),
+                Stretch::Takes(bytes) => wrong = Some(format!("there was room, but not for {bytes}")),
+            }
             if &seen != stored {
                 wrong = Some("what was pulled is not what is stored".into());
             }

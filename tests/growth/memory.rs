@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::harness::TestServer;
 use crate::meter::Meter;
@@ -53,17 +53,16 @@ const CROWDS: &[Crowd] = &[
     ("n readers of .md who do not read", 8, |server, n| unread(server, n, "/s/ID.md?full=1", "")),
     ("n viewers who do not read", 50, |server, n| {
         let share = large(server, 8);
-        let viewers = (0..n).map(|_| Viewer::try_connect(&server.address, &share.path("/poll")));
-        // Some may be refused: there is no room for what they would hold.
-        viewers
-            .filter_map(|viewer| match viewer {
-                Ok(viewer) => Some(viewer.stream),
-                Err(head) => {
-                    assert!(head.starts_with("HTTP/1.1 503"), "{head}");
-                    None
-                }
-            })
-            .collect()
+        let (address, path) = (&server.address, &share.path("/poll"));
+        // At once: some wait for memory, and are refused when none comes.
+        let viewers: Vec<_> = thread::scope(|scope| {
+            let connecting: Vec<_> =
+                (0..n).map(|_| scope.spawn(|| Viewer::try_connect(address, path))).collect();
+            connecting.into_iter().map(|viewer| viewer.join().expect("an answer")).collect()
+        });
+        let refused = viewers.iter().filter_map(|viewer| viewer.as_ref().err());
+        refused.for_each(|head| assert!(head.starts_with("HTTP/1.1 503"), "{head}"));
+        viewers.into_iter().flatten().map(|viewer| viewer.stream).collect()
     }),
     ("n frames that announce 2^63-1 bytes", 3, |server, n| {
         let share = Owned::create(server);
@@ -171,6 +170,7 @@ fn what_many_hold_stays_within_the_budget() {
     let _turn = in_turn();
     let mut faults = Vec::new();
     for &(name, n, crowd) in CROWDS.iter().filter(|(name, ..)| crate::table::wanted(name)) {
+        let began = Instant::now();
         let [once, twice] = [larger(n), 2 * larger(n)].map(|n| {
             let mut server = TestServer::start(&OPTIONS);
             let before = Meter::of(server.id()).memory();
@@ -184,10 +184,11 @@ fn what_many_hold_stays_within_the_budget() {
         });
         let failed = twice > BUDGET + SLACK;
         say(&format!(
-            "growth: memory: {name:<54} {:>9} {:>8} MiB {:>8} MiB{}",
+            "growth: memory: {name:<54} {:>9} {:>8} MiB {:>8} MiB {:>21.1} s{}",
             larger(n),
             once >> 20,
             twice >> 20,
+            began.elapsed().as_secs_f64(),
             if failed { "  FAILED" } else { "" }
         ));
         if failed {

@@ -1,6 +1,6 @@
 //! HTTP and WebSocket over plain sockets: what is sent is what a row says, to the byte, also when no client would send it.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
 
@@ -47,10 +47,11 @@ pub fn get(address: &str, target: &str, headers: &str) -> Answer {
     exchange(address, &[head.as_bytes()])
 }
 
-/// Bytes, and what comes back until the server closes.
+/// Bytes, and the answer to them. It is over at its `content-length`, else when the server closes: one who refuses a body at
+/// its beginning reads on for a while, and so does not close.
 pub fn exchange(address: &str, pieces: &[&[u8]]) -> Answer {
     let stream = connect(address);
-    let mut answer = Vec::new();
+    let (mut head, mut body) = (String::new(), Vec::new());
     thread::scope(|scope| {
         scope.spawn(|| {
             for piece in pieces {
@@ -60,15 +61,29 @@ pub fn exchange(address: &str, pieces: &[&[u8]]) -> Answer {
                 }
             }
         });
+        let mut reader = BufReader::new(&stream);
+        let mut line = Vec::new();
         // Closed with bytes unread, a connection is reset after the answer.
-        let _ = (&stream).read_to_end(&mut answer);
+        while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            head.push_str(&String::from_utf8_lossy(&line));
+            if line == b"\r\n" {
+                break;
+            }
+            line.clear();
+        }
+        let _ = reader.take(content_length(&head).unwrap_or(u64::MAX)).read_to_end(&mut body);
         let _ = stream.shutdown(Shutdown::Both);
     });
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or(answer.len());
-    let head = String::from_utf8_lossy(&answer[..end]);
     let status = head.split_whitespace().nth(1).and_then(|status| status.parse().ok());
     let status = status.unwrap_or_else(|| panic!("no answer, but {head:?}"));
-    Answer { status, body: answer.split_off((end + 4).min(answer.len())) }
+    Answer { status, body }
+}
+
+/// How many bytes an answer's head announces.
+fn content_length(head: &str) -> Option<u64> {
+    let mut headers = head.lines().filter_map(|line| line.split_once(':'));
+    let (_, length) = headers.find(|(name, _)| name.eq_ignore_ascii_case("content-length"))?;
+    length.trim().parse().ok()
 }
 
 /// The kind of a WebSocket frame (RFC 6455, 5.2).

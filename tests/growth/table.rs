@@ -35,7 +35,7 @@ pub const BUDGET: u64 = 64 << 20;
 
 /// What a process may take beside that budget: what the allocator keeps of a peak, a frame that grows while it is written, the share
 /// that is being written, the database's caches.
-pub const SLACK: u64 = 128 << 20;
+pub const SLACK: u64 = 96 << 20;
 
 /// How large inputs get.
 #[derive(Clone, Copy)]

@@ -18,10 +18,13 @@ use crate::error::Error;
 use crate::http::Service;
 use crate::http::limits::Portion;
 use crate::http::shares::{Position, shared_epoch};
-use crate::memory::Memory;
+use crate::memory::{Held, Memory};
 use crate::metrics::METRICS;
 use crate::protocol::close_code;
-use crate::share::{Crowd, Enter, Goodbye, Joined, Leave, Notice, Pull, Share, ViewerId, viewers_frame};
+use crate::share::{
+    Crowd, Enter, FRAME_BYTES, Frame, Goodbye, Joined, Leave, Notice, Page, Read, Share, Stretch, ViewerId,
+    viewers_frame,
+};
 
 /// One in so many frames of a viewer is measured: a histogram has a lock, which all viewers would share.
 const MEASURE_EVERY: u8 = 16;
@@ -134,24 +137,34 @@ impl Viewer {
 
     fn pull(&mut self, ctx: &mut WebsocketContext<Self>) {
         self.pulling = true;
-        let pull = Pull { after: self.after, epoch: self.epoch.clone(), places: self.takes.places };
-        ctx.spawn(wrap_future::<_, Self>(self.share.send(pull)).map(|frame, viewer, ctx| {
+        let pull = pull(
+            self.share.clone(),
+            self.memory.clone(),
+            Read {
+                after: self.after,
+                epoch: self.epoch.clone(),
+                max_bytes: FRAME_BYTES,
+                room: 0,
+                places: self.takes.places,
+            },
+        );
+        ctx.spawn(wrap_future::<_, Self>(pull).map(|pulled, viewer, ctx| {
             viewer.pulling = false;
-            match frame {
-                Ok(Ok(frame)) => {
+            match pulled {
+                Ok((frame, held)) => {
                     // From now on the position is one of the share's own.
                     viewer.epoch = viewer.joined.as_ref().map(|joined| joined.feed.epoch().clone());
                     viewer.after = frame.seq;
                     viewer.complete = !frame.more;
                     METRICS.frames.inc();
-                    let held = viewer.memory.owe(frame.text.len() as u64);
                     viewer.wire.own_text(frame.text, held);
                     // What came up meanwhile woke nobody.
                     viewer.advance(ctx);
                 }
                 // The share was deleted or stopped; where it could, it has said goodbye itself.
-                Ok(Err(Error::NoSuchShare)) => viewer.end(close_code::GONE, ctx),
-                Ok(Err(_)) | Err(_) => viewer.end(close_code::RESTART, ctx),
+                Err(Error::NoSuchShare) => viewer.end(close_code::GONE, ctx),
+                Err(Error::TooMuchAtOnce) => viewer.end(close_code::TRY_AGAIN, ctx),
+                Err(_) => viewer.end(close_code::RESTART, ctx),
             }
         }));
     }
@@ -174,6 +187,21 @@ impl Viewer {
         } else if now - self.pinged >= self.ping_interval {
             self.pinged = now;
             ctx.ping(b"");
+        }
+    }
+}
+
+/// Asks a share for a frame, and takes the memory that it needs before it is made.
+async fn pull(share: Addr<Share>, memory: Memory, read: Read) -> Result<(Frame, Held), Error> {
+    let mut held = memory.take(FRAME_BYTES as u64).await?;
+    loop {
+        let read = Read { room: held.bytes(), epoch: read.epoch.clone(), ..read };
+        match share.send(read).await.map_err(|_| Error::Unavailable)?? {
+            Stretch::Made(Page { frame, .. }) => {
+                held.resize(frame.text.len() as u64);
+                return Ok((frame, held));
+            }
+            Stretch::Takes(bytes) => held.grow(bytes.saturating_sub(held.bytes())).await?,
         }
     }
 }

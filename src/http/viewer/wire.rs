@@ -26,6 +26,10 @@ use crate::protocol::close_code;
 /// How long a closed connection is still read, so that its peer gets to read the close code.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// How much of a frame the connection is given at once, in bytes. It copies that into a buffer, which stays as large as
+/// the largest piece was: a large frame that all viewers share is not to be copied for each of them.
+const PIECE: usize = 64 << 10;
+
 /// The largest payload of a control frame, in bytes (RFC 6455, 5.5).
 const MAX_CONTROL: u64 = 125;
 
@@ -61,6 +65,16 @@ impl Wire {
         let mut shown = self.0.shown.borrow_mut();
         shown.push_back((text_header(text.len()), None));
         shown.push_back((text.into_bytes(), held));
+    }
+
+    /// What the connection sends next, and the memory that ends with it.
+    fn next_piece(&self) -> Option<(Bytes, Option<Held>)> {
+        let mut shown = self.0.shown.borrow_mut();
+        let (frame, _) = shown.front_mut()?;
+        if frame.len() > PIECE {
+            return Some((frame.split_to(PIECE), None));
+        }
+        shown.pop_front()
     }
 
     /// The close code that says what was wrong. A connection that is broken does not read it.
@@ -254,7 +268,7 @@ struct Outgoing<S> {
     wire: Wire,
     /// What the session has come up with after what is shown.
     said: Poll<Option<Result<Bytes, actix_web::Error>>>,
-    /// What the frame takes that stands in the connection's buffer: when more is asked for, it is sent.
+    /// What the frame takes whose end stands in the connection's buffer: when more is asked for, it is sent.
     sending: Option<Held>,
     payload: Rc<RefCell<web::Payload>>,
     until: Option<Pin<Box<tokio::time::Sleep>>>,
@@ -268,12 +282,11 @@ impl<S: Stream<Item = Result<Bytes, actix_web::Error>>> Stream for Outgoing<S> {
             if self.said.is_pending() && self.wire.0.shown.borrow().is_empty() {
                 self.said = self.session.as_mut().poll_next(poller);
             }
-            let shown = self.wire.0.shown.borrow_mut().pop_front();
-            self.sending = None;
-            if let Some((bytes, held)) = shown {
+            if let Some((piece, held)) = self.wire.next_piece() {
                 self.sending = held;
-                return Poll::Ready(Some(Ok(bytes)));
+                return Poll::Ready(Some(Ok(piece)));
             }
+            self.sending = None;
             match std::mem::replace(&mut self.said, Poll::Pending) {
                 Poll::Ready(None) => self.until = Some(Box::pin(tokio::time::sleep(LINGER))),
                 said => return said,

@@ -76,6 +76,12 @@ impl TestRelay {
         self.restart();
     }
 
+    /// Like `restart_on`, with other options.
+    pub fn restart_with(&mut self, api_url: &str, args: &[&str]) {
+        self.args = args.iter().map(ToString::to_string).collect();
+        self.restart_on(api_url);
+    }
+
     pub async fn request(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
         let request = client()
             .request(method, format!("{}{path}", self.url))

@@ -188,6 +188,49 @@ async fn a_full_spool_says_so_and_takes_again_when_there_is_room() {
 }
 
 #[actix_web::test]
+async fn parts_that_waited_stand_in_the_order_in_which_they_first_came() {
+    let mut server = TestServer::start(&[]);
+    let relay = TestRelay::start(&server.url, &[]);
+    let id = relay.share("ses_1", &[message("m", 1)]).await;
+    relay.flush_through("ses_1").await;
+    server.kill();
+    for (id, text) in [("p9", "first"), ("p1", "second"), ("p9", "first, and more of it")] {
+        assert_eq!(relay.report(&[part_event("ses_1", "m", id, text)]).await, 1);
+    }
+    server.restart();
+    relay.flush_through("ses_1").await;
+    let (_, data) = server.get(&format!("/api/share/{id}/data")).await;
+    let texts: Vec<_> =
+        data.as_array().expect("items").iter().filter_map(|item| item["data"]["text"].as_str()).collect();
+    assert_eq!(texts, ["first, and more of it", "second"]);
+}
+
+#[actix_web::test]
+async fn what_may_not_go_in_the_clear_any_more_waits() {
+    let server = TestServer::start(&[]);
+    // Another machine, as far as anybody can tell by its name.
+    let elsewhere = server.url.replace("127.0.0.1", "0.0.0.0");
+    let mut relay = TestRelay::start(&elsewhere, &["--insecure-http"]);
+    let id = relay.share("ses_1", &[message("m", 1)]).await;
+    relay.flush_through("ses_1").await;
+    relay.terminate();
+    relay.restart_with(&server.url, &[]);
+    assert_eq!(relay.report(&[part_event("ses_1", "m", "p", "later")]).await, 1);
+    let failed = loop {
+        if let Some(error) = relay.list().await[0]["lastError"].as_str() {
+            break error.to_owned();
+        }
+    };
+    assert!(failed.contains("--insecure-http"), "{failed}");
+    assert_eq!(server.get(&format!("/api/share/{id}/data")).await.1.as_array().map(Vec::len), Some(1));
+
+    relay.terminate();
+    relay.restart_with(&server.url, &["--insecure-http"]);
+    relay.flush_through("ses_1").await;
+    assert_eq!(server.get(&format!("/api/share/{id}/data")).await.1.as_array().map(Vec::len), Some(2));
+}
+
+#[actix_web::test]
 async fn a_rust_program_can_embed_the_client() {
     let server = TestServer::start(&[]);
     let dir = tempfile::TempDir::new().expect("a directory");

@@ -86,6 +86,29 @@ fn while_creating() -> Gate {
 }
 
 #[actix_web::test]
+async fn nothing_is_kept_of_what_comes_while_a_session_is_unshared() {
+    const ROUNDS: usize = 20;
+    let fake = FakeServer::start(|seen| (200, if seen.path == "/api/share" { nth(1) } else { json!({}) }));
+    // So little room that the relay looks up what it keeps before it takes anything.
+    let mut relay = TestRelay::start(&fake.url, &["--max-spool", "1KB", "--interval", "1h"]);
+    for _ in 0..ROUNDS {
+        relay.share("ses_1", &[]).await;
+        let reports =
+            (0..8).map(|id| part_event("ses_1", "m", &format!("p{id}"), "a few words")).collect::<Vec<_>>();
+        let reports = reports.iter().map(|event| relay.request(Method::POST, "/v1/events", event));
+        let (answers, unshared) =
+            futures_util::future::join(futures_util::future::join_all(reports), relay.unshare("ses_1")).await;
+        assert!(answers.iter().all(|(status, _)| [202, 507].contains(status)), "{answers:?}");
+        assert_eq!(unshared, 200);
+    }
+    relay.terminate();
+    assert_eq!(
+        crate::harness::sqlite(&relay.local_dir().join("spool.db"), "select count(*) from spool").trim(),
+        "0"
+    );
+}
+
+#[actix_web::test]
 async fn a_session_deleted_while_it_is_being_shared_leaves_no_share() {
     let mut gate = while_creating();
     let relay = TestRelay::start(&gate.fake.url, &[]);
