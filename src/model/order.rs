@@ -178,41 +178,25 @@ mod tests {
         assert_eq!(keys, expected);
     }
 
+    /// The same cases as the page's.
     #[test]
-    fn an_answer_stands_behind_its_prompt_whatever_the_clocks_say() {
-        let keys = read(&[
-            ("message/b2", message("user", 3124, None)),
-            ("message/a1", message("assistant", 0, Some("b2"))),
-            ("message/b3", message("user", 60_000, None)),
-            ("message/b4", message("assistant", 61_000, Some("b3"))),
-            ("message/late", message("assistant", 90_000, Some("b2"))),
-            ("message/lost", message("assistant", 70_000, Some("nobody"))),
-            ("message/prompt", message("user", 80_000, Some("b2"))),
-        ]);
-        let expected = ["b2", "a1", "late", "b3", "b4", "lost", "prompt"];
-        assert_eq!(keys, expected.map(|id| format!("message/{id}")));
-    }
-
-    #[test]
-    fn what_came_first_stands_first_where_times_say_nothing() {
-        let keys = read(&[
-            ("message/z", message("user", "2026-11-25T03:00:00.000Z", None)),
-            ("message/y", message("assistant", 1_795_575_600_001_u64, None)),
-            ("message/x", message("assistant", json!([]), None)),
-            ("message/w", json!(7)),
-            ("message/a", message("user", 1_795_575_600_001_u64, None)),
-        ]);
-        assert_eq!(keys, ["z", "y", "x", "w", "a"].map(|id| format!("message/{id}")));
-    }
-
-    #[test]
-    fn messages_that_answer_each_other_are_all_there() {
-        let keys = read(&[
-            ("message/a", message("assistant", 1, Some("b"))),
-            ("message/b", message("assistant", 2, Some("a"))),
-            ("message/c", message("assistant", 3, Some("c"))),
-        ]);
-        assert_eq!(keys, ["c", "a", "b"].map(|id| format!("message/{id}")));
+    fn messages_stand_as_the_vectors_say() {
+        #[derive(Deserialize)]
+        struct Case {
+            name: String,
+            came: Vec<(String, Value)>,
+            read: Vec<String>,
+        }
+        let vectors = include_str!("../../tests/fixtures/order.json");
+        let mut cases = 0;
+        for Case { name, came, read: expected } in serde_json::from_str::<Vec<Case>>(vectors).unwrap() {
+            let items: Vec<_> = came.into_iter().map(|(id, info)| (format!("message/{id}"), info)).collect();
+            let items: Vec<_> = items.iter().map(|(key, info)| (key.as_str(), info.clone())).collect();
+            let expected: Vec<_> = expected.iter().map(|id| format!("message/{id}")).collect();
+            assert_eq!(read(&items), expected, "{name}");
+            cases += 1;
+        }
+        assert!(cases >= 5);
     }
 
     proptest! {
