@@ -25,7 +25,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     for event in [
         json!({"type": "session.updated", "sessionID": session_id, "data": {"id": session_id, "title": "Embedded"}}),
-        json!({"type": "message.updated", "sessionID": session_id, "data": {"id": "msg_1", "role": "user", "time": {"created": 1}}}),
+        json!({
+            "type": "message.updated",
+            "sessionID": session_id,
+            "data": {"id": "msg_1", "role": "user", "time": {"created": 1}},
+        }),
         json!({"type": "part.updated", "sessionID": session_id,
                "data": {"id": "prt_1", "messageID": "msg_1", "type": "text", "text": "Hello from inside"}}),
     ] {

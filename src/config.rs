@@ -4,7 +4,7 @@
 //! stands what there is.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -17,14 +17,15 @@ use clap::Args;
 use etcetera::BaseStrategy;
 use ipnet::IpNet;
 
+use crate::daemon::Address;
 use crate::model;
 
 /// The share server.
 #[derive(Debug, Clone, Args)]
 pub struct Serve {
-    /// Address to listen on; port 0 takes a free one
-    #[arg(long, env = "BRUTUS_SHARE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8090")]
-    pub listen: SocketAddr,
+    /// Where to listen: `ADDRESS:PORT`, `:PORT`, `localhost:PORT` or `unix:PATH`; port 0 takes a free one
+    #[arg(long, env = "BRUTUS_SHARE_SERVE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8090")]
+    pub listen: Address,
 
     /// Directory of the database [default: brutus-share in the user's state directory]
     #[arg(long, env = "BRUTUS_SHARE_DATA_DIR", value_name = "DIR")]
@@ -35,9 +36,22 @@ pub struct Serve {
     pub public_url: Option<String>,
 
     /// Accept an `http://` URL to another machine, over which secrets and sessions go in clear
-    #[arg(long, env = "BRUTUS_SHARE_INSECURE_HTTP", value_name = "BOOL", default_value_t = false, default_missing_value = "true",
-          num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set)]
+    #[arg(
+        long,
+        env = "BRUTUS_SHARE_INSECURE_HTTP",
+        value_name = "BOOL",
+        default_value_t = false,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set
+    )]
     pub insecure_http: bool,
+
+    /// Whose web pages may show a session in a frame: `none`, `self`, or origins like `https://wiki.example`, with
+    /// commas
+    #[arg(long, env = "BRUTUS_SHARE_FRAME_ANCESTORS", value_name = "ORIGINS", default_value = "none")]
+    pub frame_ancestors: FrameAncestors,
 
     /// The limits.
     #[command(flatten)]
@@ -53,7 +67,7 @@ pub struct Serve {
 
     /// Address on which `/metrics` is served, for Prometheus [default: not served]
     #[arg(long, env = "BRUTUS_SHARE_METRICS_LISTEN", value_name = "ADDR")]
-    pub metrics_listen: Option<SocketAddr>,
+    pub metrics_listen: Option<Address>,
 
     /// Threads that serve HTTP [default: one a core]
     #[arg(long, env = "BRUTUS_SHARE_WORKERS", value_name = "N")]
@@ -130,10 +144,17 @@ pub struct Limits {
     pub min_free_disk: u64,
 
     /// Whether only who has a token may create shares; see `brutus-share token`
-    #[arg(long, env = "BRUTUS_SHARE_CREATE_TOKENS", value_name = "BOOL", default_value_t = false, action = clap::ArgAction::Set)]
+    #[arg(
+        long,
+        env = "BRUTUS_SHARE_CREATE_TOKENS",
+        value_name = "BOOL",
+        default_value_t = false,
+        action = clap::ArgAction::Set,
+    )]
     pub create_tokens: bool,
 
-    /// Proxies that say whom they ask for (`Forwarded`, `X-Forwarded-For`): addresses and networks with commas between them
+    /// Proxies that say whom they ask for (`Forwarded`, `X-Forwarded-For`): addresses and networks with commas between
+    /// them
     #[arg(long, env = "BRUTUS_SHARE_TRUSTED_PROXIES", value_name = "ADDRS", default_value = "")]
     pub trusted_proxies: Proxies,
 
@@ -267,24 +288,42 @@ pub struct Timings {
     pub share_idle: Duration,
 
     /// How often a silent viewer is pinged; without an answer its connection ends after two and a half of these
-    #[arg(long, env = "BRUTUS_SHARE_PING_INTERVAL", value_name = "TIME", default_value = "30s", value_parser = duration)]
+    #[arg(
+        long,
+        env = "BRUTUS_SHARE_PING_INTERVAL",
+        value_name = "TIME",
+        default_value = "30s",
+        value_parser = duration,
+    )]
     pub ping_interval: Duration,
 
     /// How long a peer may leave bytes unacknowledged or unread before the kernel ends its connection
-    #[arg(long, env = "BRUTUS_SHARE_DEAD_PEER_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = duration)]
+    #[arg(
+        long,
+        env = "BRUTUS_SHARE_DEAD_PEER_TIMEOUT",
+        value_name = "TIME",
+        default_value = "60s",
+        value_parser = duration,
+    )]
     pub dead_peer_timeout: Duration,
 
     /// How long a client may take to send a request's head
     #[arg(long, env = "BRUTUS_SHARE_HEAD_TIMEOUT", value_name = "TIME", default_value = "15s", value_parser = duration)]
     pub head_timeout: Duration,
 
-    /// How long a client may take between two pieces of a body or an answer; all of it may take four of these and a second for each
-    /// 16 KiB, a body forty of these at most
+    /// How long a client may take between two pieces of a body or an answer; all of it may take four of these and a
+    /// second for each 16 KiB, a body forty of these at most
     #[arg(long, env = "BRUTUS_SHARE_BODY_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub body_timeout: Duration,
 
     /// How often shares are looked for whose time is over
-    #[arg(long, env = "BRUTUS_SHARE_SWEEP_INTERVAL", value_name = "TIME", default_value = "1m", value_parser = duration)]
+    #[arg(
+        long,
+        env = "BRUTUS_SHARE_SWEEP_INTERVAL",
+        value_name = "TIME",
+        default_value = "1m",
+        value_parser = duration,
+    )]
     pub sweep_interval: Duration,
 }
 
@@ -312,17 +351,32 @@ pub enum LogFormat {
 /// The relay, beside the coding agent.
 #[derive(Debug, Clone, Args)]
 pub struct Relay {
-    /// Loopback address or `unix:PATH` to listen on; port 0 takes a free one
-    #[arg(long, env = "BRUTUS_SHARE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8091")]
-    pub listen: RelayAddress,
+    /// Where to listen, on this machine alone: `ADDRESS:PORT`, `localhost:PORT` or `unix:PATH`; port 0 takes a free one
+    #[arg(long, env = "BRUTUS_SHARE_RELAY_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8091",
+          value_parser = relay_address)]
+    pub listen: Address,
 
     /// The share server
-    #[arg(long, env = "BRUTUS_SHARE_API_URL", value_name = "URL", default_value = "http://127.0.0.1:8090", value_parser = base_url)]
+    #[arg(
+        long,
+        env = "BRUTUS_SHARE_API_URL",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8090",
+        value_parser = base_url,
+    )]
     pub api_url: String,
 
     /// Accept an `http://` URL to another machine, over which secrets and sessions go in clear
-    #[arg(long, env = "BRUTUS_SHARE_INSECURE_HTTP", value_name = "BOOL", default_value_t = false, default_missing_value = "true",
-          num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set)]
+    #[arg(
+        long,
+        env = "BRUTUS_SHARE_INSECURE_HTTP",
+        value_name = "BOOL",
+        default_value_t = false,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set
+    )]
     pub insecure_http: bool,
 
     /// File with the token that the share server's operator gave out, where creating shares needs one
@@ -334,7 +388,13 @@ pub struct Relay {
     pub local: LocalDir,
 
     /// Whether sessions may be shared at all
-    #[arg(long, env = "BRUTUS_SHARE_ENABLED", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    #[arg(
+        long,
+        env = "BRUTUS_SHARE_ENABLED",
+        value_name = "BOOL",
+        default_value_t = true,
+        action = clap::ArgAction::Set,
+    )]
     pub enabled: bool,
 
     /// How long updates of a session are gathered before they are sent
@@ -388,29 +448,62 @@ impl LocalDir {
     }
 }
 
-/// Where the relay listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RelayAddress {
-    /// A loopback address.
-    Tcp(SocketAddr),
-    /// A Unix socket.
-    Unix(PathBuf),
+/// Where the relay listens: `:PORT` is loopback too.
+fn relay_address(text: &str) -> Result<Address, String> {
+    match text.parse()? {
+        Address::Any(port) => Ok(Address::Localhost(port)),
+        address if address.is_local() => Ok(address),
+        _ => Err("the relay listens on loopback alone: it keeps the secrets".into()),
+    }
 }
 
-impl FromStr for RelayAddress {
+/// Whose web pages may show a session in a frame: a source list of CSP's `frame-ancestors`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrameAncestors(String);
+
+impl FromStr for FrameAncestors {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            return Ok(Self::Unix(path.into()));
-        }
-        let address: SocketAddr = text.parse().map_err(|_| "expected ADDRESS:PORT or unix:PATH")?;
-        if address.ip().is_loopback() {
-            Ok(Self::Tcp(address))
-        } else {
-            Err("the relay listens on loopback alone: it keeps the secrets".into())
+        let source = |source: &str| match source.trim_matches('\'') {
+            "none" | "self" => Ok(format!("'{}'", source.trim_matches('\''))),
+            _ if is_origin_source(source) => Ok(source.to_owned()),
+            _ => Err(format!(
+                "`{}` is no origin: expected `none`, `self`, or origins like https://wiki.example or \
+                 https://*.example:8443",
+                source.escape_debug()
+            )),
+        };
+        let sources: Vec<_> =
+            text.split([',', ' ']).filter(|part| !part.is_empty()).map(source).collect::<Result<_, _>>()?;
+        match &sources[..] {
+            [] => Ok(Self("'none'".into())),
+            [_, _, ..] if sources.iter().any(|source| source == "'none'") => {
+                Err("`none` stands alone".into())
+            }
+            sources => Ok(Self(sources.join(" "))),
         }
     }
+}
+
+impl fmt::Display for FrameAncestors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether a text is `http(s)://HOST[:PORT]`, where the host may begin with `*.`.
+fn is_origin_source(text: &str) -> bool {
+    let Some(authority) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else {
+        return false;
+    };
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port.parse::<u16>().is_ok() || port == "*"),
+        _ => (authority, true),
+    };
+    let name = host.strip_prefix("*.").unwrap_or(host);
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-.[]:".contains(&byte);
+    port && !name.is_empty() && name.bytes().all(known)
 }
 
 /// There is no home directory to put things under.
@@ -426,7 +519,7 @@ pub fn default_dir(flag: &'static str) -> Result<PathBuf, NoHome> {
     Ok(dirs.state_dir().unwrap_or_else(|| dirs.data_dir()).join("brutus-share"))
 }
 
-/// So many in a time: `10/s`, `60/m`, `500/h`.
+/// A rate: `10/s`, `60/m`, `500/h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rate {
     /// How many.
@@ -495,8 +588,8 @@ fn base_url(text: &str) -> Result<String, String> {
 /// A URL at which secrets would go over the network in clear.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{option} is http:// to another machine, and secrets and sessions would go over the network in clear: use https://, or \
-     accept that with --insecure-http"
+    "{option} is http:// to another machine, and secrets and sessions would go over the network in clear: use \
+     https://, or accept that with --insecure-http"
 )]
 pub struct InsecureHttp {
     option: &'static str,
@@ -523,6 +616,13 @@ pub fn is_in_clear(url: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let is_local = name == "localhost" || name.ends_with(".localhost");
     !is_local && !address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// The path of a URL, without a slash at its end.
+pub fn path_of(url: &str) -> &str {
+    let authority_and_path = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path = authority_and_path.find('/').map_or("", |at| &authority_and_path[at..]);
+    path.trim_end_matches('/')
 }
 
 /// Scheme, host and port of a URL: its path can hold a token, and what stands before the host a password.
@@ -563,8 +663,9 @@ mod tests {
             assert_eq!(check_http("api_url", url, false).is_err(), in_clear, "{url}");
         }
         assert_eq!(origin("https://user:pw@share.example:1/t/token?x"), "https://share.example:1");
-        assert!("0.0.0.0:1".parse::<RelayAddress>().is_err());
-        assert_eq!("unix:/a".parse(), Ok(RelayAddress::Unix("/a".into())));
+        assert!(relay_address("0.0.0.0:1").is_err() && relay_address("nonsense").is_err());
+        assert_eq!(relay_address(":8091"), Ok(Address::Localhost(8091)));
+        assert_eq!(relay_address("unix:/a"), Ok(Address::Unix("/a".into())));
         assert_eq!("never".parse(), Ok(Lifetime(None)));
         assert!(duration("99years").is_ok() && duration("500years").is_err());
         assert!("0s".parse::<Lifetime>().is_err() && "soon".parse::<Lifetime>().is_err());

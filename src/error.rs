@@ -86,7 +86,8 @@ pub enum Error {
     },
     /// Only who has a token may create shares here (`create_tokens`).
     #[error(
-        "creating shares here needs a token: send `Authorization: Bearer` with one that its operator gave out, or put `/t/TOKEN` before `/api`"
+        "creating shares here needs a token: send `Authorization: Bearer` with one that its operator gave out, or put \
+         `/t/TOKEN` before `/api`"
     )]
     WrongCreateToken,
     /// The token has as many shares as it may have.

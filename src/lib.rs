@@ -20,12 +20,15 @@
 //! | [`render`] | a session as Markdown: pure |
 //! | [`client`] | the sharing client: queue, spool, secrets |
 //! | [`relay`] | the client's local HTTP door |
-//! | [`config`], [`error`], [`metrics`], [`memory`], [`text`], [`cli`] | options, refusals, counters, the budget of memory, text of strangers, commands |
+//! | [`daemon`] | what both daemons have in common: where they listen, how they end |
+//! | [`config`], [`error`], [`metrics`] | options, refusals, counters |
+//! | [`memory`], [`text`], [`cli`] | the budget of memory, text of strangers, commands |
 
 pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod error;
 pub mod http;
 pub mod memory;

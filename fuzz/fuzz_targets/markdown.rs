@@ -47,13 +47,16 @@ fn shaped(part: u8, text: &str) -> String {
         1 => format!(r#""type":"reasoning","text":{text}"#),
         2 => format!(r#""type":"file","filename":{text},"mime":{text}"#),
         3 => format!(
-            r#""type":"tool","tool":"bash","state":{{"status":"completed","input":{{"command":{text}}},"output":{text}}}"#
+            r#""type":"tool","tool":"bash","state":{{"status":"completed",
+               "input":{{"command":{text}}},"output":{text}}}"#
         ),
         4 => format!(
-            r#""type":"tool","tool":"edit","state":{{"status":"error","input":{{"filePath":{text}}},"metadata":{{"diff":{text}}},"error":{text}}}"#
+            r#""type":"tool","tool":"edit","state":{{"status":"error","input":{{"filePath":{text}}},
+               "metadata":{{"diff":{text}}},"error":{text}}}"#
         ),
         _ => format!(
-            r#""type":"tool","tool":"write","state":{{"status":"completed","input":{{"filePath":{text},"content":{text}}}}}"#
+            r#""type":"tool","tool":"write","state":{{"status":"completed",
+               "input":{{"filePath":{text},"content":{text}}}}}"#
         ),
     };
     format!(r#"{{"id":"p{part}","messageID":"m","role":"user","title":{text},{rest}}}"#)

@@ -53,7 +53,7 @@ enum Command {
     Vacuum,
 }
 
-/// By what shares are sorted.
+/// The sort key.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Order {
     /// When they were created
@@ -69,10 +69,10 @@ struct List {
     /// The order, the newest or largest first
     #[arg(long, value_enum, default_value = "updated")]
     sort: Order,
-    /// The other way round
+    /// Reverse the order
     #[arg(long)]
     reverse: bool,
-    /// So many at the most; 0 for all
+    /// The most that are listed; 0 for all
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: u32,
     /// Those that are deleted

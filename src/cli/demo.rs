@@ -1,17 +1,17 @@
-//! `brutus-share demo`: a server and a relay on loopback with throw-away data, and a conversation that is played into them at
-//! a person's pace, so that a newcomer sees a live page with one command.
+//! `brutus-share demo`: a server and a relay on loopback with throw-away data, and a conversation that is played into
+//! them at a person's pace, so that a newcomer sees a live page with one command.
 
 use std::error::Error;
-use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use clap::{Args, Parser};
 use serde_json::{Value, json};
 
-use crate::config::{self, RelayAddress};
+use crate::config;
+use crate::daemon::{Address, Visible, stop_signal};
+use crate::relay;
 use crate::relay::client::{RelayClient, RelayOptions};
-use crate::relay::{self, Listener};
 use crate::serve::{self, Listeners};
 
 /// The conversation: a line for each event, with how long the agent takes before it.
@@ -27,7 +27,7 @@ pub(super) struct Options {
 
     /// Address for the share server; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
-    listen: std::net::SocketAddr,
+    listen: Address,
 
     /// Do not open a browser
     #[arg(long)]
@@ -51,13 +51,13 @@ pub(super) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let relay_dir = dir("relay");
     let server_config = defaults::<config::Serve>(&["--data-dir", &dir("server")])?;
     actix_web::rt::System::new().block_on(async {
-        let listeners = Listeners { http: vec![TcpListener::bind(options.listen)?], metrics: None };
+        let listeners = Listeners { http: options.listen.bind(Visible::ToMachine)?, metrics: None };
         let server_url = serve::own_url(&listeners, &server_config)?;
         let server = serve::start(listeners, &server_config)?;
         let relay_config = defaults::<config::Relay>(&["--api-url", &server_url, "--local-dir", &relay_dir])?;
-        let listener = Listener::bind(&RelayAddress::Tcp(([127, 0, 0, 1], 0).into()))?;
-        let relay_url = listener.url()?;
-        let relay = relay::start(listener, &relay_config).await?;
+        let sockets = Address::Localhost(0).bind(Visible::ToOwner)?;
+        let relay_url = format!("http://{}", sockets.name()?);
+        let relay = relay::start(sockets, &relay_config).await?;
         let (stop_server, server_stops) = tokio::sync::oneshot::channel::<()>();
         let (stop_relay, relay_stops) = tokio::sync::oneshot::channel::<()>();
         let server = actix_web::rt::spawn(server.run(async { drop(server_stops.await) }));
@@ -71,7 +71,7 @@ pub(super) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         ])?)?;
         let shared = client.share(SESSION, None).await?;
         let url = shared["url"].as_str().unwrap_or_default();
-        let stop = serve::stop_signal()?;
+        let stop = stop_signal()?;
         println!("{url}");
         if !options.no_open {
             open(url);
@@ -114,7 +114,8 @@ async fn play(relay: &RelayClient, speed: f64) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The conversation's times are milliseconds since its start: makes them times of today, at the speed at which it is played.
+/// The conversation's times are milliseconds since its start: makes them times of today, at the speed at which it is
+/// played.
 fn shift_times(value: &mut Value, start: i64, speed: f64) {
     match value {
         Value::Object(fields) => {

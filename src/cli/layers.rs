@@ -21,7 +21,7 @@ pub(super) fn matches<C: CommandFactory>(args: &[OsString]) -> Result<ArgMatches
 
 /// The matches, and what the file says of them.
 fn layered<C: CommandFactory>(args: &[OsString]) -> Result<(ArgMatches, Vec<String>), Error> {
-    let command = C::command();
+    let command = with_old_names(C::command());
     let matches = command.clone().try_get_matches_from(args)?;
     let Some((name, file)) = config_file(&matches) else { return Ok((matches, Vec::new())) };
     let refused = |reason: &str| {
@@ -30,6 +30,34 @@ fn layered<C: CommandFactory>(args: &[OsString]) -> Result<(ArgMatches, Vec<Stri
     let (layered, keys) = with_file(command.clone(), &name, &file).map_err(|reason| refused(&reason))?;
     let matches = layered.try_get_matches_from(args).map_err(|error| refused(&plain(&error)))?;
     Ok((matches, keys))
+}
+
+/// The variable that both daemons read for their address: who set it for one had the other listen there too.
+const OLD_LISTEN: &str = "BRUTUS_SHARE_LISTEN";
+
+/// Warns of that name where it is set.
+pub(super) fn warn_of_old_names() {
+    if std::env::var_os(OLD_LISTEN).is_some() {
+        tracing::warn!(
+            "{OLD_LISTEN} is read by serve and by relay: name one with BRUTUS_SHARE_SERVE_LISTEN or \
+             BRUTUS_SHARE_RELAY_LISTEN"
+        );
+    }
+}
+
+/// The command, which takes that name too where the daemon's own is not set.
+fn with_old_names(command: Command) -> Command {
+    if std::env::var_os(OLD_LISTEN).is_none() {
+        return command;
+    }
+    ["serve", "relay"].into_iter().fold(command, |command, daemon| {
+        command.mut_subcommand(daemon, |daemon| {
+            daemon.mut_arg("listen", |listen| {
+                let own = listen.get_env().and_then(std::env::var_os);
+                if own.is_some() { listen } else { listen.env(OLD_LISTEN) }
+            })
+        })
+    })
 }
 
 /// An option of a daemon as it holds.

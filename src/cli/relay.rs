@@ -3,18 +3,20 @@
 use std::error::Error;
 use std::io::Write;
 
-use crate::relay::{self, Listener};
-use crate::{config, serve};
+use crate::daemon::{Visible, stop_signal};
+use crate::{config, relay};
 
 pub(super) fn run(config: &config::Relay) -> Result<(), Box<dyn Error>> {
     super::logging::Logging::start(&config.log)?;
+    super::layers::warn_of_old_names();
     super::check_http("api_url", &config.api_url, config.insecure_http)?;
-    let listener = Listener::bind(&config.listen)?;
-    let url = listener.url()?;
+    let sockets = config.listen.bind(Visible::ToOwner)?;
+    let name = sockets.name()?;
+    let url = if name.starts_with("unix:") { name } else { format!("http://{name}") };
     actix_web::rt::System::new().block_on(async {
-        let relay = relay::start(listener, config).await?;
+        let relay = relay::start(sockets, config).await?;
         // Before anybody is told: who starts a daemon may stop it at once.
-        let stop = serve::stop_signal()?;
+        let stop = stop_signal()?;
         // On stdout, for whoever started this process and waits for it.
         println!("listening on {url}");
         let _ = std::io::stdout().flush();

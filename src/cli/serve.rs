@@ -2,12 +2,12 @@
 
 use std::error::Error;
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener};
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::logging::Logging;
 use crate::config;
+use crate::daemon::{Address, Visible, stop_signal};
 use crate::serve::{self, Controls, Listeners, systemd};
 
 /// Runs the server. `reread` reads the configuration again, from where it came.
@@ -16,20 +16,23 @@ pub(super) fn run(
     reread: impl Fn() -> Result<config::Serve, String> + 'static,
 ) -> Result<(), Box<dyn Error>> {
     let logging = Logging::start(&config.log)?;
+    super::layers::warn_of_old_names();
     if let Some(public_url) = &config.public_url {
         super::check_http("public_url", public_url, config.insecure_http)?;
     }
-    let mut http = systemd::listeners().map_err(|error| format!("cannot use systemd's socket: {error}"))?;
-    if http.is_empty() {
-        http.push(bind(config.listen)?);
+    let given = systemd::sockets().map_err(|error| format!("cannot use systemd's socket: {error}"))?;
+    let bind = |address: &Address| address.bind(Visible::ToMachine);
+    let http = given.map_or_else(|| bind(&config.listen), Ok)?;
+    if config.public_url.is_none() && http.tcp.is_empty() {
+        return Err("links cannot start with the path of a Unix socket: set public_url".into());
     }
-    let listeners = Listeners { http, metrics: config.metrics_listen.map(bind).transpose()? };
+    let listeners = Listeners { http, metrics: config.metrics_listen.as_ref().map(bind).transpose()? };
     let url = serve::own_url(&listeners, config)?;
     let system = actix_web::rt::System::new();
     system.block_on(async {
         let server = serve::start(listeners, config)?;
         // Before anybody is told: who starts a daemon may stop it at once.
-        let stop = serve::stop_signal()?;
+        let stop = stop_signal()?;
         let mut hangup = signal(SignalKind::hangup())?;
         let controls = server.controls();
         actix_web::rt::spawn(async move {
@@ -65,8 +68,4 @@ fn reload(
     let filter = Logging::filter(&config.log).map_err(|error| error.to_string())?;
     controls.apply(&config).map_err(|error| error.to_string())?;
     logging.set(filter)
-}
-
-fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))
 }

@@ -1,5 +1,5 @@
-//! The queue of what is to be sent: a lane for each shared session, one batch under way in each. Contents wait in the spool;
-//! here is when they go, and what became of them.
+//! The queue of what is to be sent: a lane for each shared session, one batch under way in each. Contents wait in the
+//! spool; here is when they go, and what became of them.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -45,8 +45,9 @@ struct Lane {
     sending: Option<SpawnHandle>,
     /// Items in one batch: fewer after the server refused a batch, so that the one it refuses is found.
     max_items: usize,
-    /// The newest `seq` that was given to this lane, and the newest that is on the disk, or was refused.
+    /// The newest sequence number that was given to a change of this session.
     given: i64,
+    /// The newest whose write has ended, by a commit or a refusal.
     settled: i64,
     flushes: Vec<(i64, oneshot::Sender<Result<(), ClientError>>)>,
     progress: Progress,
@@ -362,8 +363,8 @@ impl Handler<Enqueue> for SyncQueue {
         self.spooled += bytes;
         let (estimate, max) = (self.spooled, self.config.max_spool);
         let name = session.clone();
-        // The job is in the writer's queue, in the order of these messages, before anything is awaited; unless the spool may
-        // be full, which has to be looked up first.
+        // The job is in the writer's queue, in the order of these messages, before anything is awaited; unless the
+        // spool may be full, which has to be looked up first.
         let put = (estimate <= max).then(|| spool.put(name.clone(), items.clone()));
         let stored = async move {
             if let Some(put) = put {

@@ -231,7 +231,10 @@ mod tests {
     proptest! {
         #[test]
         fn the_pieces_are_the_whole_and_none_is_large(
-            items in prop::collection::vec((prop::sample::select(&["part", "message", "x.y-z"][..]), 0..200_000_usize), 0..8),
+            items in prop::collection::vec(
+                (prop::sample::select(&["part", "message", "x.y-z"][..]), 0..200_000_usize),
+                0..8,
+            ),
         ) {
             let items = items.into_iter().zip(0..).map(|((kind, length), id)| item(kind, id, length));
             let items = items.zip(0..).map(|((key, content), place)| (key, content, place)).collect();

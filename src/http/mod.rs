@@ -38,6 +38,7 @@ pub use limits::{Client, CreateLimit, InUse, Portion};
 pub use log::RequestSpan;
 pub use offload::Offload;
 pub use openapi::document as openapi_document;
+pub use pages::page_policy;
 pub use viewer::wire;
 
 /// What handlers work with; one for the whole server.
@@ -60,6 +61,8 @@ pub struct Service {
     pub readiness: Readiness,
     /// What links start with, without a slash at the end.
     pub public_url: String,
+    /// The page's Content Security Policy.
+    pub page_policy: String,
     /// Whether TLS is the server's own.
     pub over_tls: bool,
     /// How often an idle viewer is pinged.
@@ -93,7 +96,8 @@ pub fn routes(app: &mut web::ServiceConfig) {
     for base in ["/s", "/share"] {
         app.service(compressed(
             resource(&format!("{base}/{{id}}"), "GET, HEAD").route(read().to(pages::page)),
-        ));
+        ))
+        .service(resource(&format!("{base}/{{id}}/"), "GET, HEAD").route(read().to(pages::with_slash)));
     }
     app.service(compressed(resource("/assets/{path:.*}", "GET, HEAD").route(read().to(pages::asset))))
         .service(resource("/api/openapi.json", "GET, HEAD").route(read().to(openapi::openapi)))
@@ -103,8 +107,8 @@ pub fn routes(app: &mut web::ServiceConfig) {
 }
 
 /// Around every request: web pages of others are refused what is not reading, and headers stand on every answer. The
-/// future and the body are boxed: a connection has room for the largest of both as long as it lives, and what a viewer
-/// keeps open is small.
+/// future and the body are boxed: a connection holds the size of its largest future for as long as it lives, and a
+/// viewer's is small.
 pub async fn around(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -115,9 +119,11 @@ pub async fn around(
     let is_safe = service.is_some_and(|service| service.public_url.starts_with("https:"))
         || !is_in_clear(&format!("http://{}", request.connection_info().host()));
     let mut response = match origin::check(&request) {
+        Ok(()) if origin::is_preflight(&request) => request.into_response(origin::preflight()),
         Ok(()) => next.call(request).await?.map_into_boxed_body(),
         Err(error) => request.into_response(error.error_response()),
     };
+    origin::let_read(&mut response);
     let headers = response.headers_mut();
     let always = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

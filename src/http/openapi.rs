@@ -18,7 +18,8 @@ use crate::error::{Error, ErrorBody};
 #[openapi(
     info(
         title = "brutus-share",
-        description = "Live, private-by-default sharing of coding-agent sessions. `/api/shares…` is the same as `/api/share…`. \
+        description = "Live, private-by-default sharing of coding-agent sessions. `/api/shares…` is the same as \
+                       `/api/share…`. \
                        Before every path can stand `/t/{token}`, with a token by which shares may be created."
     ),
     paths(
@@ -60,7 +61,19 @@ pub fn document() -> String {
 }
 
 /// `GET /api/openapi.json`
-#[utoipa::path(get, path = "/api/openapi.json", operation_id = "openapi", responses((status = 200, description = "This document", content_type = "application/json", body = serde_json::Value)))]
+#[utoipa::path(
+    get,
+    path = "/api/openapi.json",
+    operation_id = "openapi",
+    responses(
+        (
+            status = 200,
+            description = "This document",
+            content_type = "application/json",
+            body = serde_json::Value,
+        ),
+    ),
+)]
 pub(super) async fn openapi() -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(document())
 }
@@ -232,7 +245,8 @@ refusals! {
     ReadRefused: Error::NoSuchShare, TOO_MANY_REQUESTS, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of reading a share from a position.
     PositionRefused:
-        Error::malformed(""), Error::NoSuchShare, TOO_MANY_REQUESTS, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
+        Error::malformed(""), Error::NoSuchShare, TOO_MANY_REQUESTS, Error::Busy, Error::TooMuchAtOnce,
+        Error::Unavailable;
     /// Of a WebSocket.
     PollRefused:
         Error::NotAnUpgrade(String::new()), Error::malformed(""), Error::NoSuchShare, Error::TooManyViewers,

@@ -1,14 +1,22 @@
-//! Which web pages may write: those that this server gave out itself. A browser says in `Origin` whose page it is that
-//! asks; what is no browser says nothing, and is not held to this.
+//! What web pages of other origins may do. A browser says in `Origin` whose page it is that asks; what is no browser
+//! says nothing, and is not held to this.
+//!
+//! Writing is for those that this server gave out itself. What a link opens may be read by all (CORS, the Fetch
+//! standard): whoever has the link can read it anyway. No answer lets credentials along.
 
 use std::net::IpAddr;
 
-use actix_web::dev::ServiceRequest;
-use actix_web::http::Uri;
-use actix_web::http::header::{self, HeaderName};
+use actix_web::HttpResponse;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, Uri};
 
 use super::ServiceData;
 use crate::error::Error;
+
+/// What all may read.
+const FOR_ALL: &[&str] =
+    &["/api/share/{id}", "/api/share/{id}/data", "/api/share/{id}/items", "/s/{id}", "/share/{id}"];
 
 /// Refuses a request that may change something and comes from a page of somebody else.
 pub(super) fn check(request: &ServiceRequest) -> Result<(), Error> {
@@ -19,6 +27,45 @@ pub(super) fn check(request: &ServiceRequest) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Forbidden("writing is refused to web pages of other origins"))
+}
+
+/// Whether a path is one of those that all may read.
+fn is_for_all(pattern: Option<String>) -> bool {
+    let of_share = |pattern: &str| FOR_ALL.iter().any(|route| pattern.ends_with(route));
+    pattern.is_some_and(|pattern| of_share(&pattern))
+}
+
+/// Whether a browser asks if a page may read what it could not ask for without leave.
+pub(super) fn is_preflight(request: &ServiceRequest) -> bool {
+    let method = request.headers().get(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let reads = method.is_some_and(|method| [b"GET".as_slice(), b"HEAD"].contains(&method.as_bytes()));
+    request.method() == Method::OPTIONS && reads && is_for_all(request.match_pattern())
+}
+
+/// The answer to that: it may, for a day, also what it has read before.
+pub(super) fn preflight() -> HttpResponse {
+    HttpResponse::NoContent()
+        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD"))
+        .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, "accept, if-none-match"))
+        .insert_header((header::ACCESS_CONTROL_MAX_AGE, "86400"))
+        .finish()
+}
+
+/// Says on an answer that a page of any origin may read it, when it may. The viewer's page itself is for people.
+pub(super) fn let_read<B>(response: &mut ServiceResponse<B>) {
+    let request = response.request();
+    let asks = request.method().is_safe() || request.method() == Method::OPTIONS;
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_page = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if !asks || is_page || !is_for_all(request.match_pattern()) {
+        return;
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("etag, location, retry-after"),
+    );
 }
 
 /// Whether an origin is this server's: that of its links, or the address at which it is asked. A name says nothing in

@@ -2,26 +2,37 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use actix_web::http::header::{Accept, Header, Quality};
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use rust_embed::{EmbeddedFile, RustEmbed};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::answers::{self, Pieces};
 use super::limits::Portion;
 use super::openapi::{self, AssetRefused, PageRefused};
 use super::shares::{Id, fresh, snapshot_json};
 use super::{Service, ServiceData, offload};
+use crate::config::FrameAncestors;
 use crate::error::{Error, ErrorBody};
-use crate::model::{Content, Key};
-use crate::render::{Markdown, markdown};
+use crate::model::{Content, Key, ShareId};
+use crate::protocol::Malformed;
+use crate::render::{Markdown, Turns, markdown};
 use crate::share::{ReadAll, Snapshot, TextKind};
 
-/// What the page may do: run and load what this server sent, and nothing else.
-const POLICY: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
-     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
-     require-trusted-types-for 'script'; trusted-types viewer dompurify";
+/// What the page may do: run and load what this server sent, and nothing else. Who may show it in a frame is its
+/// operator's choice.
+pub fn page_policy(frame_ancestors: &FrameAncestors) -> String {
+    format!(
+        "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
+         connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors {frame_ancestors}; \
+         require-trusted-types-for 'script'; trusted-types viewer dompurify"
+    )
+}
 
 /// The page's places that the server fills.
 const HEAD: &str = "<!--head-->";
@@ -42,26 +53,51 @@ enum Format {
     Json,
 }
 
+/// What may stand behind a link in somebody's text and be taken for a part of it.
+const BEHIND_LINKS: &[char] =
+    &['.', ',', ';', ':', '!', '?', ')', ']', '}', '>', '"', '\'', '*', '_', '`', '…', '’', '”', '»'];
+
+/// What of a session's Markdown is asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Part {
+    /// `1`: long texts and outputs whole
+    full: Option<String>,
+    /// One turn, counted from 1
+    #[param(minimum = 1)]
+    #[param(value_type = Option<usize>)]
+    turn: Option<NonZeroUsize>,
+    /// The last so many turns
+    #[param(minimum = 1)]
+    #[param(value_type = Option<usize>)]
+    tail: Option<NonZeroUsize>,
+}
+
 /// Bytes of Markdown in the page, for readers without JavaScript. The whole is one link away.
 const FALLBACK_BYTES: usize = 128 << 10;
 
 /// Bytes of the words that link previews show.
 const PROMPT_BYTES: u64 = 1 << 10;
 
-/// The viewer's page; or Markdown or JSON, when `Accept` asks for that first, or `.md` or `.json` stands after the id.
-#[utoipa::path(get, path = "/s/{id}", params(Id, ("full" = Option<String>, Query, description = "`1`: Markdown with long outputs whole")), responses(
-    (status = 200, description = "The session", content((String = "text/html"), (String = "text/markdown"), (Vec<openapi::Item> = "application/json"))),
+/// The viewer's page; or Markdown or JSON, when `Accept` prefers that, or `.md` or `.json` stands after the id. A slash
+/// or punctuation behind the link leads to the link.
+#[utoipa::path(get, path = "/s/{id}", params(Id, Part), responses(
+    (status = 200, description = "The session", content(
+        (String = "text/html"),
+        (String = "text/markdown"),
+        (Vec<openapi::Item> = "application/json"),
+    )),
     (status = 304, description = "The same JSON as `If-None-Match` names"),
     (status = 404, description = "`no_such_share`", content((String = "text/html"), (ErrorBody = "application/json"))),
     PageRefused
 ))]
 pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let name = request.match_info().query("id");
-    let (id, format) = match name.rsplit_once('.') {
-        Some((id, "md")) => (id, Format::Markdown),
-        Some((id, "json")) => (id, Format::Json),
-        _ => (name, accepted(&request)),
-    };
+    if let Some(link) = tidy(name) {
+        return Ok(moved(&request, link));
+    }
+    let (id, format) = named(name);
+    let format = format.unwrap_or_else(|| accepted(&request));
     let read = service.heavy_read(&request).await?;
     let found = match id.parse() {
         Ok(id) => service.shares.ask(&id, || ReadAll).await,
@@ -70,19 +106,21 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
     let snapshot = match found {
         Ok(snapshot) => snapshot,
         Err(Error::NoSuchShare) if format == Format::Page => {
-            return html(StatusCode::NOT_FOUND, "missing.html", &head("No such session", None), "");
+            let head = head("No such session", None, None);
+            return html(&service, StatusCode::NOT_FOUND, "missing.html", &head, "");
         }
         Err(error) => return Err(error),
     };
     match format {
         Format::Json => snapshot_json(&request, &service, snapshot, read).await,
         Format::Markdown => {
-            let full = request.query_string().split('&').any(|option| option == "full=1");
-            as_markdown(&request, &service, snapshot, full, read).await
+            let how = Markdown { page: Some(format!("{}/s/{id}", service.public_url)), ..wanted(&request)? };
+            as_markdown(&request, &service, snapshot, how, read).await
         }
         Format::Page => {
-            have_text(&service, &snapshot, TextKind::Beginning, FALLBACK_BYTES as u64, |items| {
-                markdown(items, &Markdown { max_bytes: Some(FALLBACK_BYTES), ..Markdown::default() })
+            let beginning = Markdown { max_bytes: Some(FALLBACK_BYTES), ..Markdown::default() };
+            have_text(&service, &snapshot, TextKind::Beginning, FALLBACK_BYTES as u64, move |items| {
+                markdown(items, &beginning)
             })
             .await?;
             have_text(&service, &snapshot, TextKind::FirstPrompt, PROMPT_BYTES, first_prompt).await?;
@@ -94,9 +132,53 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
             );
             let prompt = Some(text(TextKind::FirstPrompt)).filter(|prompt| !prompt.is_empty());
             let title = snapshot.title.as_deref().unwrap_or("Shared session");
-            html(StatusCode::OK, "index.html", &head(title, prompt), &fallback)
+            html(&service, StatusCode::OK, "index.html", &head(title, prompt, Some(id)), &fallback)
         }
     }
+}
+
+/// A link with a slash behind it: to the link.
+pub(super) async fn with_slash(request: HttpRequest) -> Result<HttpResponse, Error> {
+    let name = request.match_info().query("id");
+    let link = tidy(name).unwrap_or(name);
+    named(link).0.parse::<ShareId>().map_err(|_| Error::NoSuchShare)?;
+    Ok(moved(&request, &format!("../{link}")))
+}
+
+/// The link in a name behind which something stands that is none of it.
+fn tidy(name: &str) -> Option<&str> {
+    let link = name.trim_end_matches(BEHIND_LINKS);
+    (link.len() < name.len() && named(link).0.parse::<ShareId>().is_ok()).then_some(link)
+}
+
+/// Leads to another path, which is relative: proxies may have taken the beginning of this one away.
+fn moved(request: &HttpRequest, path: &str) -> HttpResponse {
+    let query = Some(request.query_string()).filter(|query| !query.is_empty());
+    let location = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    fresh(StatusCode::PERMANENT_REDIRECT).insert_header((header::LOCATION, location)).finish()
+}
+
+/// The share and the format that the last part of a path names.
+fn named(name: &str) -> (&str, Option<Format>) {
+    match name.rsplit_once('.') {
+        Some((id, "md")) => (id, Some(Format::Markdown)),
+        Some((id, "json")) => (id, Some(Format::Json)),
+        _ => (name, None),
+    }
+}
+
+/// What of a session's Markdown a request asks for.
+fn wanted(request: &HttpRequest) -> Result<Markdown, Error> {
+    let part = web::Query::<Part>::from_query(request.query_string());
+    let Part { full, turn, tail } =
+        part.map_err(|_| Malformed::new("`turn` and `tail` must be numbers from 1"))?.into_inner();
+    let turns = match (turn, tail) {
+        (Some(_), Some(_)) => return Err(Malformed::new("`turn` and `tail` exclude each other").into()),
+        (Some(turn), None) => Turns::Only(turn.get()),
+        (None, Some(count)) => Turns::Last(count.get()),
+        (None, None) => Turns::All,
+    };
+    Ok(Markdown { full: full.as_deref() == Some("1"), turns, ..Markdown::default() })
 }
 
 /// A session as Markdown. What most ask for is kept for the next; long outputs whole are not.
@@ -104,25 +186,21 @@ async fn as_markdown(
     request: &HttpRequest,
     service: &Service,
     snapshot: Arc<Snapshot>,
-    full: bool,
+    how: Markdown,
     read: Option<Portion>,
 ) -> Result<HttpResponse, Error> {
     let mut account = service.account(request);
     let (bytes, cost) = (snapshot.bytes(), answers::cost(request, snapshot.bytes()));
     let mut response = fresh(StatusCode::OK);
     response.insert_header(VARY).content_type("text/markdown; charset=utf-8");
-    if !full {
-        have_text(service, &snapshot, TextKind::Markdown, bytes, |items| {
-            markdown(items, &Markdown::default())
-        })
-        .await?;
+    if !how.full && how.turns == Turns::All {
+        have_text(service, &snapshot, TextKind::Markdown, bytes, move |items| markdown(items, &how)).await?;
         account.grow(cost).await?;
         let text = answers::text_of(snapshot, TextKind::Markdown);
         return Ok(response.body(Pieces::new(request, service, text, account, read)));
     }
     account.grow(bytes + cost).await?;
-    let write =
-        move || markdown(snapshot.in_reading_order(), &Markdown { full: true, ..Markdown::default() });
+    let write = move || markdown(snapshot.in_reading_order(), &how);
     let text = if bytes > offload::WORTH_IT as u64 { service.offload.run(write).await? } else { write() };
     account.resize(text.len() as u64 + cost);
     Ok(response.body(Pieces::new(request, service, answers::text(text.into()), account, read)))
@@ -135,7 +213,7 @@ async fn have_text(
     snapshot: &Arc<Snapshot>,
     kind: TextKind,
     at_most: u64,
-    write: fn(&[(Key, Content)]) -> String,
+    write: impl FnOnce(&[(Key, Content)]) -> String + Send + 'static,
 ) -> Result<(), Error> {
     if snapshot.text(kind).is_some() {
         return Ok(());
@@ -152,18 +230,22 @@ async fn have_text(
 
 const VARY: (header::HeaderName, &str) = (header::VARY, "accept");
 
-/// The format that a request's `Accept` asks for first. A browser asks for a page, and so does who asks for anything.
+/// The format that a request's `Accept` prefers (RFC 9110, 12.5.1); of several that it likes as much, the one that it
+/// names first. A browser asks for a page, and so does who asks for anything.
 fn accepted(request: &HttpRequest) -> Format {
-    let accept =
-        request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("*/*");
-    let mut kinds = accept.split(',').map(|kind| kind.split(';').next().unwrap_or_default().trim());
-    let known = |kind| match kind {
+    let Ok(accept) = Accept::parse(request) else { return Format::Page };
+    let known = |kind: &str| match kind {
         "text/html" | "application/xhtml+xml" | "text/*" | "*/*" => Some(Format::Page),
         "text/markdown" | "text/plain" => Some(Format::Markdown),
         "application/json" => Some(Format::Json),
         _ => None,
     };
-    kinds.find_map(known).unwrap_or(Format::Page)
+    let (refused, wanted): (Vec<_>, Vec<_>) = accept.iter().partition(|kind| kind.quality == Quality::ZERO);
+    let refused: Vec<_> = refused.into_iter().filter_map(|kind| known(kind.item.essence_str())).collect();
+    let ranked = Accept(wanted.into_iter().cloned().collect()).ranked();
+    let mut formats = ranked.iter().filter_map(|kind| known(kind.essence_str()));
+    let format = formats.find(|format| !refused.contains(format));
+    format.unwrap_or(Format::Page)
 }
 
 /// The first words that were asked, for link previews; nothing when nothing was.
@@ -188,13 +270,22 @@ fn first_prompt(items: &[(Key, Content)]) -> String {
 }
 
 /// A file of the viewer's page.
-#[utoipa::path(get, path = "/assets/{path}", params(("path" = String, Path, description = "The file's name")), responses((status = 200, description = "The file", content_type = "application/octet-stream", body = Vec<u8>), (status = 304, description = "The same as `If-None-Match` names"), AssetRefused))]
-pub(super) async fn asset(request: HttpRequest) -> Result<HttpResponse, Error> {
+#[utoipa::path(
+    get,
+    path = "/assets/{path}",
+    params(("path" = String, Path, description = "The file's name")),
+    responses(
+        (status = 200, description = "The file", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 304, description = "The same as `If-None-Match` names"),
+        AssetRefused,
+    ),
+)]
+pub(super) async fn asset(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let path = request.match_info().query("path");
     let file = Files::get(path).ok_or(Error::NoSuchPath)?;
     let tag = format!("\"{}\"", hex(&file.metadata.sha256_hash()[..12]));
     let known = request.headers().get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
-    let mut response = secured(StatusCode::OK);
+    let mut response = secured(&service, StatusCode::OK);
     // The tag is asked for each time: a new version of the server brings new files under the same names.
     response
         .insert_header((header::CACHE_CONTROL, "no-cache"))
@@ -208,10 +299,16 @@ pub(super) async fn asset(request: HttpRequest) -> Result<HttpResponse, Error> {
     Ok(response.content_type(kind).body(file.data))
 }
 
-fn html(status: StatusCode, name: &str, head: &str, fallback: &str) -> Result<HttpResponse, Error> {
+fn html(
+    service: &Service,
+    status: StatusCode,
+    name: &str,
+    head: &str,
+    fallback: &str,
+) -> Result<HttpResponse, Error> {
     let page = Files::get(name).ok_or(Error::NoSuchPath)?;
     let page = text(&page).replacen(HEAD, head, 1).replacen(FALLBACK, fallback, 1);
-    Ok(secured(status)
+    Ok(secured(service, status)
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header(("X-Robots-Tag", "noindex"))
         .insert_header(VARY)
@@ -219,14 +316,14 @@ fn html(status: StatusCode, name: &str, head: &str, fallback: &str) -> Result<Ht
         .body(page))
 }
 
-fn secured(status: StatusCode) -> HttpResponseBuilder {
+fn secured(service: &Service, status: StatusCode) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
-    response.insert_header((header::CONTENT_SECURITY_POLICY, POLICY));
+    response.insert_header((header::CONTENT_SECURITY_POLICY, &*service.page_policy));
     response
 }
 
-/// The title and what link previews show.
-fn head(title: &str, description: Option<&str>) -> String {
+/// The title, what link previews show, and where a share is in other formats.
+fn head(title: &str, description: Option<&str>, id: Option<&str>) -> String {
     let title = escape(title);
     let mut head = format!(
         "<title>{title}</title>\n<meta property=\"og:type\" content=\"article\">\n\
@@ -238,6 +335,11 @@ fn head(title: &str, description: Option<&str>) -> String {
             "<meta name=\"description\" content=\"{description}\">\n\
              <meta property=\"og:description\" content=\"{description}\">"
         );
+    }
+    if let Some(id) = id {
+        for (kind, ending) in [("text/markdown", "md"), ("application/json", "json")] {
+            let _ = writeln!(head, "<link rel=\"alternate\" type=\"{kind}\" href=\"../s/{id}.{ending}\">");
+        }
     }
     head
 }

@@ -48,15 +48,16 @@ fn presented(request: &HttpRequest) -> Option<&str> {
     request.match_info().get("token").or_else(header)
 }
 
-/// The address of the client that a request comes from.
+/// The address of the client that a request comes from; none where that is not known.
 pub(super) fn address(request: &HttpRequest, proxies: &Proxies) -> Option<IpAddr> {
-    Some(behind(request.peer_addr()?.ip(), request.headers(), proxies))
+    behind(request.peer_addr().map(|peer| peer.ip()), request.headers(), proxies)
 }
 
-/// The address that is nearest to the client, of those that a trusted proxy names. When the two headers in use say
-/// different things, one of them is the client's own, and neither is believed.
-fn behind(peer: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> IpAddr {
-    if !proxies.contains(peer) {
+/// The address that is nearest to the client, of those that a trusted proxy names; whoever comes over a Unix socket,
+/// and so has no address, is one. When the two headers in use say different things, one of them is the client's own,
+/// and neither is believed.
+fn behind(peer: Option<IpAddr>, headers: &HeaderMap, proxies: &Proxies) -> Option<IpAddr> {
+    if peer.is_some_and(|peer| !proxies.contains(peer)) {
         return peer;
     }
     let forwarded_for = hops(headers, &HeaderName::from_static("x-forwarded-for"), |hop| Some(hop));
@@ -69,7 +70,7 @@ fn behind(peer: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> IpAddr {
         let mut nearest = peer;
         for hop in hops.into_iter().rev() {
             let Some(hop) = hop else { break };
-            nearest = hop;
+            nearest = Some(hop);
             if !proxies.contains(hop) {
                 break;
             }
@@ -112,7 +113,8 @@ mod tests {
         for (name, value) in lines {
             headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
         }
-        behind(peer.parse().unwrap(), &headers, &"127.0.0.1,10.0.0.0/8".parse().unwrap()).to_string()
+        let address = behind(peer.parse().ok(), &headers, &"127.0.0.1,10.0.0.0/8".parse().unwrap());
+        address.map_or_else(|| "nobody".to_owned(), |address| address.to_string())
     }
 
     #[test]
@@ -124,6 +126,8 @@ mod tests {
         assert_eq!(forwarded_for("127.0.0.1", "1.1.1.1, nonsense, 10.1.1.1"), "10.1.1.1");
         assert_eq!(forwarded_for("127.0.0.1", "2001:db8::1"), "2001:db8::1");
         assert_eq!(client("127.0.0.1", &[]), "127.0.0.1");
+        assert_eq!(forwarded_for("unix", "198.51.100.1"), "198.51.100.1");
+        assert_eq!(client("unix", &[]), "nobody");
         let lines = [("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "198.51.100.1")];
         assert_eq!(client("127.0.0.1", &lines), "198.51.100.1");
     }

@@ -1,13 +1,10 @@
-//! The relay: the sharing client behind a local HTTP door, for an agent that is not written in Rust. Every route stands on
-//! this page.
+//! The relay: the sharing client behind a local HTTP door, for an agent that is not written in Rust. Every route stands
+//! on this page.
 
 pub(crate) mod client;
 mod door;
 mod handlers;
 
-use std::net::TcpListener;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,21 +14,14 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 
 use crate::client::{self as sharing, Manager, SecretsError, StartError};
-use crate::config::{self, RelayAddress};
+use crate::config;
+use crate::daemon::{SocketFile, Sockets, UnixSocket};
 use crate::error::{Error, resource};
 
 pub use door::{TOKEN_FILE, Token};
 
 /// The largest body that the relay reads, in bytes: a long session with images comes as one backlog.
 const MAX_BODY: usize = 256 << 20;
-
-/// Where a relay listens, once it does.
-pub enum Listener {
-    /// On loopback.
-    Tcp(TcpListener),
-    /// On a Unix socket, at this path.
-    Unix(UnixListener, PathBuf),
-}
 
 /// Why the relay does not start.
 #[derive(Debug, thiserror::Error)]
@@ -53,14 +43,6 @@ pub enum RelayError {
     /// No place for the state is known.
     #[error(transparent)]
     NoHome(#[from] config::NoHome),
-    /// The address cannot be used.
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        /// The address.
-        address: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
     /// The server does not start.
     #[error("cannot serve: {0}")]
     Io(#[from] std::io::Error),
@@ -71,61 +53,15 @@ pub struct Running {
     server: Server,
     manager: Addr<Manager>,
     stop_timeout: Duration,
-    socket: Option<PathBuf>,
-}
-
-impl Listener {
-    /// Listens on an address. A Unix socket that an earlier life left is replaced.
-    ///
-    /// # Errors
-    /// When the address is taken or cannot be used.
-    pub fn bind(address: &RelayAddress) -> Result<Self, RelayError> {
-        match address {
-            RelayAddress::Tcp(address) => TcpListener::bind(address)
-                .map(Self::Tcp)
-                .map_err(|source| RelayError::Listen { address: address.to_string(), source }),
-            RelayAddress::Unix(path) => bind_unix(path)
-                .map(|listener| Self::Unix(listener, path.clone()))
-                .map_err(|source| RelayError::Listen { address: format!("unix:{}", path.display()), source }),
-        }
-    }
-
-    /// What clients connect to.
-    ///
-    /// # Errors
-    /// When the system does not say.
-    pub fn url(&self) -> std::io::Result<String> {
-        match self {
-            Self::Tcp(listener) => Ok(format!("http://{}", listener.local_addr()?)),
-            Self::Unix(_, path) => Ok(format!("unix:{}", path.display())),
-        }
-    }
-}
-
-fn bind_unix(path: &Path) -> std::io::Result<UnixListener> {
-    let left_over = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
-    if left_over && std::os::unix::net::UnixStream::connect(path).is_err() {
-        // Nobody answers there.
-        std::fs::remove_file(path)?;
-    }
-    // Bound under a name that nobody knows, made private, and only then given its name.
-    let hidden = path.with_extension(format!("{}.new", std::process::id()));
-    let listener = UnixListener::bind(&hidden)?;
-    std::fs::set_permissions(&hidden, std::fs::Permissions::from_mode(0o600))?;
-    // Another relay's, or something that is no socket: not ours to take away.
-    if std::fs::symlink_metadata(path).is_ok() {
-        std::fs::remove_file(&hidden)?;
-        return Err(std::io::ErrorKind::AddrInUse.into());
-    }
-    std::fs::rename(&hidden, path)?;
-    Ok(listener)
+    /// Taken away at the end.
+    _sockets: Vec<SocketFile>,
 }
 
 /// Opens the client and starts its door. Has to be called in an actix system.
 ///
 /// # Errors
 /// When the local state or the listener cannot be used.
-pub async fn start(listener: Listener, config: &config::Relay) -> Result<Running, RelayError> {
+pub async fn start(sockets: Sockets, config: &config::Relay) -> Result<Running, RelayError> {
     let local_dir = config.local.path()?;
     let create_token = config.create_token_file.as_deref().map(create_token).transpose()?;
     let manager = Manager::open(sharing::Config {
@@ -143,7 +79,7 @@ pub async fn start(listener: Listener, config: &config::Relay) -> Result<Running
     let token = Token::open(&local_dir)?;
     tracing::info!(local_dir = %local_dir.display(), server = %config::origin(&config.api_url), enabled = config.enabled, "relaying");
     let (data, token) = (web::Data::new(manager.clone()), web::Data::new(token));
-    let server = HttpServer::new(move || {
+    let mut server = HttpServer::new(move || {
         App::new()
             .app_data(data.clone())
             .app_data(token.clone())
@@ -154,11 +90,15 @@ pub async fn start(listener: Listener, config: &config::Relay) -> Result<Running
     .workers(1)
     .shutdown_timeout(1)
     .disable_signals();
-    let (server, socket) = match listener {
-        Listener::Tcp(listener) => (server.listen(listener)?, None),
-        Listener::Unix(listener, path) => (server.listen_uds(listener)?, Some(path)),
-    };
-    Ok(Running { server: server.run(), manager, stop_timeout: config.stop_timeout, socket })
+    for listener in sockets.tcp {
+        server = server.listen(listener)?;
+    }
+    let mut files = Vec::new();
+    for UnixSocket { listener, file } in sockets.unix {
+        server = server.listen_uds(listener)?;
+        files.push(file);
+    }
+    Ok(Running { server: server.run(), manager, stop_timeout: config.stop_timeout, _sockets: files })
 }
 
 fn create_token(file: &Path) -> Result<sharing::CreateToken, RelayError> {
@@ -194,9 +134,6 @@ impl Running {
         });
         self.server.await?;
         let _ = self.manager.send(sharing::Stop { within: self.stop_timeout }).await;
-        if let Some(path) = self.socket {
-            let _ = std::fs::remove_file(path);
-        }
         tracing::info!("stopped");
         Ok(())
     }

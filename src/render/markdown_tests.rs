@@ -48,7 +48,10 @@ fn a_session_reads_from_top_to_bottom() {
         &[
             (
                 "session",
-                json!({"title": "Fix *it*", "directory": "/a`b", "cost": 0.25, "time": {"created": 1_795_000_000_000_u64}}),
+                json!({
+                    "title": "Fix *it*", "directory": "/a`b", "cost": 0.25,
+                    "time": {"created": 1_795_000_000_000_u64},
+                }),
             ),
             ("message/m1", json!({"role": "user", "time": {"created": "2026-11-25T03:00:00.000Z"}})),
             ("part/m1/p", json!({"type": "text", "text": "Please"})),
@@ -78,7 +81,8 @@ fn a_session_reads_from_top_to_bottom() {
          [The live page](https://share.example/s/ID). Headings of turns end with so, which no turn holds.\n\n\
          ## Prompt 1\n\n2026-11-25 03:00:00 UTC · [on the page](https://share.example/s/ID#m1)\n\nPlease\n\n\
          ## Answer 1\n\nmodel-1 · 1 min 4 s · 110 tokens in, 6 out · US$0.0625\n\n\
-         > *Thought:*\n> \n> one\n> two\n\n**bash** `ls` (exit 2)\n\n````\nred ``` x\n````\n\nDone.\n\n**Error:** too busy\n\n"
+         > *Thought:*\n> \n> one\n> two\n\n**bash** `ls` (exit 2)\n\n````\nred ``` x\n````\n\nDone.\n\n\
+         **Error:** too busy\n\n"
     );
 }
 
@@ -158,7 +162,9 @@ fn what_has_an_odd_shape_is_shown_as_json_and_the_rest_as_ever() {
         ("part/m/b", json!({"type": "text", "text": [{"type": "text", "text": "inner"}]})),
         (
             "part/m/c",
-            json!({"type": "tool", "tool": "bash", "state": {"status": "completed", "input": "odd", "output": {"stdout": "hello"}}}),
+            json!({"type": "tool", "tool": "bash", "state": {
+                "status": "completed", "input": "odd", "output": {"stdout": "hello"},
+            }}),
         ),
         ("part/m/d", json!({"type": "tool", "tool": "x", "state": {"error": {"message": "boom"}}})),
         ("part/m/e", json!({"type": "snapshot-v9", "note": "newer"})),
@@ -258,7 +264,8 @@ fn an_answer_cannot_be_taken_for_a_prompt() {
 proptest! {
     #[test]
     fn any_text_is_written_and_no_fence_is_broken_out_of(output in "[`~a\n\u{1b}\\[mé]{0,60}", title in ".{0,20}") {
-        let tool = json!({"type": "tool", "tool": "read", "state": {"status": "completed", "input": {}, "output": output}});
+        let state = json!({"status": "completed", "input": {}, "output": output});
+        let tool = json!({"type": "tool", "tool": "read", "state": state});
         let text = whole(&[
             ("session", json!({"title": title})),
             ("message/m", json!({"role": "assistant"})),
@@ -271,17 +278,21 @@ proptest! {
     }
 
     #[test]
-    fn turns_are_those_that_there_are_whatever_their_parts_hold(texts in proptest::collection::vec("[#`~<>!a=\\- \n*\\[\\]:|]{0,40}", 1..6)) {
+    fn turns_are_those_that_there_are_whatever_their_parts_hold(
+        texts in prop::collection::vec("[#`~<>!a=\\- \n*\\[\\]:|]{0,40}", 1..6),
+    ) {
         let mut values = Vec::new();
         for (number, text) in texts.iter().enumerate() {
             let kind = ["text", "reasoning"][number % 2];
-            values.push((format!("message/{number}"), json!({"role": if number % 3 == 0 { "user" } else { "assistant" }})));
+            let role = if number % 3 == 0 { "user" } else { "assistant" };
+            values.push((format!("message/{number}"), json!({"role": role})));
             values.push((format!("part/{number}/a"), json!({"type": kind, "text": text})));
             values.push((format!("part/{number}/b"), json!({"type": "file", "filename": text, "mime": text})));
         }
         let values: Vec<_> = values.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
         let text = whole(&values);
-        let turns: Vec<_> = headings(&text).into_iter().filter(|(level, _)| *level <= HeadingLevel::H3).map(|(_, heading)| heading).collect();
+        let headings = headings(&text).into_iter().filter(|(level, _)| *level <= HeadingLevel::H3);
+        let turns: Vec<_> = headings.map(|(_, heading)| heading).collect();
         let mut expected = vec!["Shared session".to_owned()];
         let mut turn = 0;
         for number in 0..texts.len() {
@@ -298,14 +309,22 @@ proptest! {
     /// Each field of real items replaced by each type of JSON: the others are there all the same.
     #[test]
     fn an_odd_field_costs_no_more_than_its_part(field in 0..16_usize, odd in 0..9_usize) {
-        let odd = [json!(null), json!(7), json!(-1e300), json!(true), json!([]), json!([[{}]]), json!({}), json!({"a": [1]}), json!("\u{0}x")][odd].clone();
+        let odd = [
+            json!(null), json!(7), json!(-1e300), json!(true), json!([]), json!([[{}]]), json!({}),
+            json!({"a": [1]}), json!("\u{0}x"),
+        ][odd].clone();
         let mut part = json!({
             "id": "p", "messageID": "m", "type": "tool", "tool": "bash", "callID": "c",
-            "state": {"status": "completed", "input": {"command": "ls", "todos": []}, "output": "o", "title": "t", "error": null,
+            "state": {
+                "status": "completed", "input": {"command": "ls", "todos": []}, "output": "o", "title": "t",
+                "error": null,
                 "metadata": {"exit": 1, "diff": "d", "todos": null}, "time": {"start": 1, "end": 2}},
         });
-        let pointers = ["/id", "/messageID", "/type", "/tool", "/callID", "/state", "/state/status", "/state/input", "/state/input/command",
-            "/state/input/todos", "/state/output", "/state/title", "/state/metadata", "/state/metadata/exit", "/state/metadata/diff", "/state/metadata/todos"];
+        let pointers = [
+            "/id", "/messageID", "/type", "/tool", "/callID", "/state", "/state/status", "/state/input",
+            "/state/input/command", "/state/input/todos", "/state/output", "/state/title", "/state/metadata",
+            "/state/metadata/exit", "/state/metadata/diff", "/state/metadata/todos",
+        ];
         if let Some(place) = part.pointer_mut(pointers[field]) {
             *place = odd;
         }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_web::ResponseError;
-use actix_web::rt::net::{ActixStream, Ready, TcpStream};
+use actix_web::rt::net::{ActixStream, Ready, TcpStream, UnixStream};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -29,7 +29,8 @@ pub(super) fn room(files: usize, wanted: usize) -> usize {
     let room = files.saturating_sub(OWN_FILES).max(files / 2).max(1);
     if room < wanted {
         tracing::warn!(
-            "the system allows {files} open files: there is room for {room} connections, not for {wanted} (max_connections)"
+            "the system allows {files} open files: there is room for {room} connections, not for {wanted} \
+             (max_connections)"
         );
     }
     room.min(wanted)
@@ -47,8 +48,8 @@ pub(super) struct Gate {
 }
 
 /// A connection that was let in.
-pub(super) struct Connection {
-    stream: TcpStream,
+pub(super) struct Connection<S = TcpStream> {
+    stream: S,
     pub(super) peer: Option<SocketAddr>,
     pub(super) deadline: Deadline,
     /// Its place among those of its address, unless that is a proxy's.
@@ -73,6 +74,11 @@ impl Gate {
         };
         self.set_options(&stream);
         Ok(Connection { stream, peer, deadline: Deadline::default(), _place: place })
+    }
+
+    /// Lets a connection over a Unix socket in. It is a proxy's, on this machine, and counts for no address.
+    pub(super) fn admit_local(stream: UnixStream) -> Connection<UnixStream> {
+        Connection { stream, peer: None, deadline: Deadline::default(), _place: None }
     }
 
     /// How many one address may have.
@@ -111,7 +117,7 @@ fn refuse(stream: &TcpStream, plain: bool) {
     let _ = stream.try_write(answer.as_bytes());
 }
 
-impl AsyncRead for Connection {
+impl<S: ActixStream> AsyncRead for Connection<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         poller: &mut Context<'_>,
@@ -121,7 +127,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl<S: ActixStream> AsyncWrite for Connection<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         poller: &mut Context<'_>,
@@ -157,7 +163,7 @@ impl AsyncWrite for Connection {
     }
 }
 
-impl ActixStream for Connection {
+impl<S: ActixStream> ActixStream for Connection<S> {
     fn poll_read_ready(&self, poller: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         ActixStream::poll_read_ready(&self.stream, poller)
     }

@@ -6,7 +6,9 @@
 use std::fmt;
 use std::future::ready;
 use std::io;
-use std::net::TcpListener;
+use std::marker::PhantomData;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use actix_http::body::{BoxBody, MessageBody};
@@ -17,9 +19,13 @@ use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_se
 use actix_tls::accept::TlsError;
 use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
 use actix_web::dev::AppConfig;
+use actix_web::rt::net::UnixStream;
 use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connection::{Connection, Gate};
+use crate::daemon::{SocketFile, Sockets, UnixSocket};
+use crate::http::Deadline;
 
 /// How long a connection stays open between two requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -29,71 +35,125 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const LINGER: Duration = Duration::from_secs(10);
 
 /// How an application is served.
-#[derive(Clone)]
-pub(super) struct Http<F> {
+pub(super) struct Http<F, A, S, B> {
     /// Makes the application, once in each thread.
-    pub(super) app: F,
-    pub(super) gate: Gate,
+    app: F,
+    gate: Gate,
     /// How long a client may take to send a request's head.
-    pub(super) head_timeout: Duration,
+    head_timeout: Duration,
+    /// What `app` makes.
+    application: PhantomData<Application<A, S, B>>,
 }
 
-impl<F: Clone + Send + 'static> Http<F> {
-    /// Adds a listener to a server: over TLS when there is a configuration for that, else in the clear.
-    pub(super) fn listen<A, S, B>(
+/// What stands for the types that an application is made of.
+type Application<A, S, B> = fn() -> (A, S, B);
+
+impl<F: Clone, A, S, B> Clone for Http<F, A, S, B> {
+    fn clone(&self) -> Self {
+        let (app, gate) = (self.app.clone(), self.gate.clone());
+        Self { app, gate, head_timeout: self.head_timeout, application: PhantomData }
+    }
+}
+
+impl<F, A, S, B> Http<F, A, S, B>
+where
+    F: Fn() -> A + Clone + Send + 'static,
+    A: IntoServiceFactory<S, Request> + 'static,
+    S: ServiceFactory<Request, Config = AppConfig> + 'static,
+    S::Response: Into<Response<B>>,
+    S::Error: Into<Response<BoxBody>>,
+    S::InitError: fmt::Debug,
+    S::Future: 'static,
+    B: MessageBody + 'static,
+{
+    /// An application behind a gate; its clients have so long to send a request's head.
+    pub(super) fn new(app: F, gate: Gate, head_timeout: Duration) -> Self {
+        Self { app, gate, head_timeout, application: PhantomData }
+    }
+
+    /// Adds sockets to a server, over TLS when there is a configuration for that; gives what is to go with the server.
+    pub(super) fn listen_on(
+        &self,
+        mut server: ServerBuilder,
+        sockets: Sockets,
+        tls: Option<&ServerConfig>,
+    ) -> io::Result<(ServerBuilder, Vec<SocketFile>)> {
+        for listener in sockets.tcp {
+            server = match tls {
+                Some(tls) => self.listen_tls(server, listener, tls.clone())?,
+                None => self.listen(server, listener)?,
+            };
+        }
+        let mut files = Vec::new();
+        for UnixSocket { listener, file } in sockets.unix {
+            server = self.listen_unix(server, listener)?;
+            files.push(file);
+        }
+        Ok((server, files))
+    }
+
+    /// Adds a listener to a server, in the clear.
+    fn listen(&self, server: ServerBuilder, listener: TcpListener) -> io::Result<ServerBuilder> {
+        let http = self.clone();
+        server.listen("http", listener, move || {
+            let gate = http.gate.clone();
+            fn_service(move |stream| ready(gate.admit(stream, true).map_err(DispatchError::Io)))
+                .map(|connection: Connection| {
+                    let peer = connection.peer;
+                    (connection, peer)
+                })
+                .and_then(http.over(|connection: &Connection| connection.deadline.clone()))
+        })
+    }
+
+    /// Adds a Unix socket to a server, for a proxy on the same machine.
+    fn listen_unix(&self, server: ServerBuilder, listener: UnixListener) -> io::Result<ServerBuilder> {
+        let http = self.clone();
+        server.listen_uds("http", listener, move || {
+            fn_service(|stream| ready(Ok::<_, DispatchError>((Gate::admit_local(stream), None))))
+                .and_then(http.over(|connection: &Connection<UnixStream>| connection.deadline.clone()))
+        })
+    }
+
+    /// Adds a listener to a server, over TLS.
+    fn listen_tls(
         &self,
         server: ServerBuilder,
         listener: TcpListener,
-        tls: Option<ServerConfig>,
-    ) -> io::Result<ServerBuilder>
-    where
-        F: Fn() -> A,
-        A: IntoServiceFactory<S, Request>,
-        S: ServiceFactory<Request, Config = AppConfig> + 'static,
-        S::Response: Into<Response<B>>,
-        S::Error: Into<Response<BoxBody>>,
-        S::InitError: fmt::Debug,
-        S::Future: 'static,
-        B: MessageBody + 'static,
-    {
-        let Self { app, gate, head_timeout } = self.clone();
-        let application = move || map_config(app(), |()| AppConfig::default());
-        let Some(tls) = tls else {
-            return server.listen("http", listener, move || {
-                let gate = gate.clone();
-                let http = HttpService::build()
-                    .keep_alive(KEEP_ALIVE)
-                    .client_request_timeout(head_timeout)
-                    .client_disconnect_timeout(LINGER)
-                    .on_connect_ext(|connection: &Connection, data| {
-                        data.insert(connection.deadline.clone());
-                    })
-                    .h1(application());
-                fn_service(move |stream| ready(gate.admit(stream, true).map_err(DispatchError::Io)))
-                    .map(|connection: Connection| {
-                        let peer = connection.peer;
-                        (connection, peer)
-                    })
-                    .and_then(http)
-            });
-        };
+        tls: ServerConfig,
+    ) -> io::Result<ServerBuilder> {
+        let http = self.clone();
         server.listen("https", listener, move || {
-            let gate = gate.clone();
-            let http = HttpService::build()
-                .keep_alive(KEEP_ALIVE)
-                .client_request_timeout(head_timeout)
-                .client_disconnect_timeout(LINGER)
-                .on_connect_ext(|stream: &TlsStream<Connection>, data| {
-                    data.insert(stream.get_ref().0.deadline.clone());
-                })
-                .h1(application());
+            let gate = http.gate.clone();
+            let over_tls = http.over(|stream: &TlsStream<Connection>| stream.get_ref().0.deadline.clone());
             fn_service(move |stream| ready(gate.admit(stream, false).map_err(TlsError::Tls)))
                 .and_then(Acceptor::new(tls.clone()).map_err(TlsError::into_service_error))
                 .map(|stream: TlsStream<Connection>| {
                     let peer = stream.get_ref().0.peer;
                     (stream, peer)
                 })
-                .and_then(http.map_err(TlsError::Service))
+                .and_then(over_tls.map_err(TlsError::Service))
         })
+    }
+
+    /// The application, over connections that say how long they may take to be written to.
+    fn over<T: AsyncRead + AsyncWrite + Unpin + 'static, D: Fn(&T) -> Deadline + 'static>(
+        &self,
+        deadline: D,
+    ) -> impl ServiceFactory<
+        (T, Option<SocketAddr>),
+        Config = (),
+        Response = (),
+        Error = DispatchError,
+        InitError = (),
+        Service: 'static,
+        Future: 'static,
+    > + use<T, D, F, A, S, B> {
+        HttpService::build()
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(self.head_timeout)
+            .client_disconnect_timeout(LINGER)
+            .on_connect_ext(move |connection: &T, data| _ = data.insert(deadline(connection)))
+            .h1(map_config((self.app)(), |()| AppConfig::default()))
     }
 }

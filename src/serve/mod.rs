@@ -6,25 +6,25 @@ pub mod systemd;
 mod tls;
 mod workers;
 
-use std::future::Future;
-use std::net::{SocketAddr, TcpListener};
+use std::future::{Future, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::HttpService;
-use actix_server::{Server, ServerHandle};
-use actix_service::map_config;
+use actix_server::{Server, ServerBuilder, ServerHandle};
+use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::middleware::TrailingSlash::MergeOnly;
 use actix_web::middleware::{NormalizePath, from_fn};
+use actix_web::rt::net::UnixStream;
 use actix_web::{App, web};
-use tokio::signal::unix::{SignalKind, signal};
 
 use self::connection::Gate;
 use self::listen::Http;
 pub use self::tls::{Certificate, CertificateError};
 pub use self::workers::Workers;
 use crate::config::{self, LiveLimits};
+use crate::daemon::{SocketFile, Sockets, UnixSocket};
 use crate::http::{self, Budget, CreateLimit, InUse, Offload, RequestSpan, Service};
 use crate::memory::Memory;
 use crate::share::{Crowds, Directory, Hub, ShareConfig};
@@ -67,15 +67,9 @@ pub enum StartError {
 /// Sockets that are bound already.
 pub struct Listeners {
     /// For everybody.
-    pub http: Vec<TcpListener>,
+    pub http: Sockets,
     /// For `/metrics`.
-    pub metrics: Option<TcpListener>,
-}
-
-impl Listeners {
-    fn address(&self) -> std::io::Result<SocketAddr> {
-        self.http.first().ok_or(std::io::ErrorKind::NotConnected)?.local_addr()
-    }
+    pub metrics: Option<Sockets>,
 }
 
 /// A server that listens.
@@ -85,6 +79,8 @@ pub struct Running {
     store: Store,
     controls: Controls,
     http_workers: Workers,
+    /// Taken away at the end.
+    files: Vec<SocketFile>,
 }
 
 /// What of a server can be changed while it runs.
@@ -108,13 +104,22 @@ impl Controls {
     }
 }
 
+impl Listeners {
+    /// Whether a link can start with the address that is listened on.
+    fn can_be_linked(&self) -> bool {
+        let first = self.http.tcp.first().and_then(|listener| listener.local_addr().ok());
+        first.is_some_and(|address| !address.ip().is_unspecified())
+    }
+}
+
 /// The address at which people find what listens on these sockets, when nobody says another.
 ///
 /// # Errors
 /// When the system does not say.
 pub fn own_url(listeners: &Listeners, config: &config::Serve) -> std::io::Result<String> {
     let scheme = if config.tls.tls_cert.is_some() { "https" } else { "http" };
-    Ok(format!("{scheme}://{}", listeners.address()?))
+    let name = listeners.http.name()?;
+    Ok(if name.starts_with("unix:") { name } else { format!("{scheme}://{name}") })
 }
 
 /// Opens the store and starts the server on listeners that are bound already. Has to be called in an actix system.
@@ -130,7 +135,7 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
     let data_dir = config.data_dir()?;
     let store = Store::open(&data_dir)?;
     tracing::info!(data_dir = %data_dir.display(), %public_url, %address, "serving");
-    if config.public_url.is_none() && listeners.address()?.ip().is_unspecified() {
+    if config.public_url.is_none() && !listeners.can_be_linked() {
         tracing::warn!("links start with {public_url}, which others cannot reach: set public_url");
     }
 
@@ -156,6 +161,7 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
         offload: Offload::new(threads),
         readiness: http::Readiness::default(),
         public_url,
+        page_policy: http::page_policy(&config.frame_ancestors),
         over_tls: certificate.is_some(),
         ping_interval: config.timings.ping_interval,
         body_timeout: config.timings.body_timeout,
@@ -165,6 +171,7 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
     let ping_interval = config.timings.ping_interval;
     let http_workers = Workers::default();
     let of_app = http_workers.clone();
+    let path = config::path_of(&service.public_url).to_owned();
     let app = move || {
         // Once in each thread.
         of_app.add_this_thread();
@@ -174,38 +181,63 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
             .wrap(NormalizePath::new(MergeOnly))
             .wrap(tracing_actix_web::TracingLogger::<RequestSpan>::new())
             .wrap(from_fn(http::around))
-            .configure(http::routes)
+            .configure(|app| {
+                // A proxy may leave the path of the links in, or take it away.
+                if !path.is_empty() {
+                    app.service(web::scope(&path).configure(http::routes));
+                }
+                http::routes(app);
+            })
     };
     let room = connection::room(files, config.limits.max_connections);
-    let http = Http {
-        app,
-        gate: Gate {
-            limits: limits.clone(),
-            connections: InUse::default(),
-            room,
-            dead_peer_timeout: config.timings.dead_peer_timeout,
-        },
-        head_timeout: config.timings.head_timeout,
+    let gate = Gate {
+        limits: limits.clone(),
+        connections: InUse::default(),
+        room,
+        dead_peer_timeout: config.timings.dead_peer_timeout,
     };
-    let mut server = Server::build()
+    let http = Http::new(app, gate, config.timings.head_timeout);
+    let server = Server::build()
         .workers(workers)
         .worker_max_blocking_threads(BLOCKING_THREADS)
         .max_concurrent_connections(room.div_ceil(workers))
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .disable_signals();
-    for listener in listeners.http {
-        let tls = certificate.as_ref().map(Certificate::config).transpose()?;
-        server = http.listen(server, listener, tls)?;
-    }
-    if let Some(listener) = listeners.metrics {
-        tracing::info!(address = %listener.local_addr()?, "metrics");
-        let metrics = move || App::new().app_data(about.clone()).configure(http::about_routes);
-        server = server.listen("metrics", listener, move || {
-            HttpService::build().h1(map_config(metrics(), |()| AppConfig::default())).tcp()
-        })?;
+    let tls = certificate.as_ref().map(Certificate::config).transpose()?;
+    let (mut server, mut files) = http.listen_on(server, listeners.http, tls.as_ref())?;
+    if let Some(sockets) = listeners.metrics {
+        tracing::info!(address = %sockets.name()?, "metrics");
+        server = listen_for_metrics(server, sockets, &about, &mut files)?;
     }
     let controls = Controls { limits, memory, certificate };
-    Ok(Running { server: server.run(), shares, store, controls, http_workers })
+    Ok(Running { server: server.run(), shares, store, controls, http_workers, files })
+}
+
+/// Adds the operator's sockets to a server.
+fn listen_for_metrics(
+    mut server: ServerBuilder,
+    sockets: Sockets,
+    about: &web::Data<http::About>,
+    files: &mut Vec<SocketFile>,
+) -> std::io::Result<ServerBuilder> {
+    let about = about.clone();
+    let app = move || {
+        let app = App::new().app_data(about.clone()).configure(http::about_routes);
+        map_config(app, |()| AppConfig::default())
+    };
+    for listener in sockets.tcp {
+        let app = app.clone();
+        server = server.listen("metrics", listener, move || HttpService::build().h1(app()).tcp())?;
+    }
+    for UnixSocket { listener, file } in sockets.unix {
+        let app = app.clone();
+        server = server.listen_uds("metrics", listener, move || {
+            fn_service(|stream: UnixStream| ready(Ok((stream, None))))
+                .and_then(HttpService::build().h1(app()))
+        })?;
+        files.push(file);
+    }
+    Ok(server)
 }
 
 impl Running {
@@ -230,9 +262,10 @@ impl Running {
     /// # Errors
     /// When the listener fails.
     pub async fn run(self, stop: impl Future<Output = ()> + 'static) -> std::io::Result<()> {
-        let Self { server, shares, store, .. } = self;
+        let Self { server, shares, store, files, .. } = self;
         actix_web::rt::spawn(stop_when(stop, shares, server.handle()));
         server.await?;
+        drop(files);
         tokio::task::spawn_blocking(move || store.close()).await?;
         tracing::info!("stopped");
         Ok(())
@@ -245,20 +278,6 @@ async fn stop_when(stop: impl Future<Output = ()>, shares: Directory, server: Se
     // Viewers first: a graceful stop would wait for their connections.
     shares.shut_down().await;
     server.stop(true).await;
-}
-
-/// Done when the process is asked to end.
-///
-/// # Errors
-/// When the signals cannot be listened for.
-pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }
 
 /// Every viewer is a file descriptor: takes as many as the system allows, and gives how many these are.

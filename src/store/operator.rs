@@ -91,7 +91,7 @@ pub struct ShareRecord {
     pub deleted_at: Option<i64>,
 }
 
-/// By what shares are sorted, the largest or newest first.
+/// The sort key of a list of shares: the largest or newest come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sort {
     /// When they were created.
@@ -107,9 +107,9 @@ pub enum Sort {
 pub struct Filter {
     /// The order.
     pub sort: Sort,
-    /// The other way round.
+    /// Reverses the order.
     pub reverse: bool,
-    /// So many at the most.
+    /// The most that are listed.
     pub limit: Option<i64>,
     /// Those that are deleted, and not the others.
     pub deleted: bool,
@@ -252,7 +252,8 @@ impl Operator {
     /// What a share holds.
     pub fn contents(&mut self, share: &ShareRecord) -> Result<Contents, OperatorError> {
         let items = diesel::sql_query(
-            "SELECT substr(key, 1, instr(key || '/', '/') - 1) AS kind, count(*) AS count, sum(octet_length(content)) AS bytes \
+            "SELECT substr(key, 1, instr(key || '/', '/') - 1) AS kind, count(*) AS count, \
+                    sum(octet_length(content)) AS bytes \
              FROM share_data WHERE share_num = ? AND content IS NOT NULL GROUP BY 1 ORDER BY 1",
         );
         let session: Option<Option<String>> = share_data::table
@@ -310,7 +311,7 @@ impl Operator {
         Ok(self.connection.immediate_transaction(job)?)
     }
 
-    /// How it is with the data at a time.
+    /// The state of the data at one moment.
     pub fn stats(&mut self, at: i64) -> Result<Stats, OperatorError> {
         let connection = &mut self.connection;
         let alive = || shares::table.filter(shares::deleted_at.is_null());

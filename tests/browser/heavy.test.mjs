@@ -13,7 +13,9 @@ const { browser, server } = await setUp()
 const PATIENCE = 600
 
 const lines = (count, line) => Array.from({ length: count }, (_, at) => line(at)).join('\n')
-const differing = `--- a/x.rs\n+++ b/x.rs\n@@ -1,8000 +1,8000 @@\n${lines(8000, (at) => `-let old_${at} = call(${at}, other);`)}\n${lines(8000, (at) => `+let new_${at} = call(${at + 1}, another);`)}\n`
+const before = lines(8000, (at) => `-let old_${at} = call(${at}, other);`)
+const after = lines(8000, (at) => `+let new_${at} = call(${at + 1}, another);`)
+const differing = `--- a/x.rs\n+++ b/x.rs\n@@ -1,8000 +1,8000 @@\n${before}\n${after}\n`
 
 const HEAVY = {
   'one line of 300,000 characters': tool('bash', { command: 'curl -s api/all' }, { output: 'x'.repeat(300_000) }),

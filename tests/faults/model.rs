@@ -1,4 +1,5 @@
-//! A share as a simple model: every state that it had, by its position, and the random batches that lead from one to the next.
+//! A share as a simple model: every state that it had, by its position, and the random batches that lead from one to
+//! the next.
 //!
 //! A position is exact: a batch raises it by one for each key that is different afterwards.
 
@@ -19,8 +20,8 @@ pub struct History {
     /// What is acknowledged.
     pub seq: u64,
     pub state: Rc<State>,
-    /// Every state that the share had or may have, by its position. More than one where the order of syncs is not known, until
-    /// a viewer has seen which one it was.
+    /// Every state that the share had or may have, by its position. More than one where the order of syncs is not
+    /// known, until a viewer has seen which one it was.
     states: BTreeMap<u64, Vec<Rc<State>>>,
     /// Everything that was ever written under a key.
     versions: HashMap<String, Vec<Rc<Value>>>,
@@ -37,8 +38,8 @@ impl Default for History {
 }
 
 impl History {
-    /// Syncs that are about to be sent at once, each with its items. They change different keys; so whichever of them are
-    /// stored first, the state and the position are known.
+    /// Syncs that are about to be sent at once, each with its items. They change different keys; so whichever of them
+    /// are stored first, the state and the position are known.
     pub fn sending(&mut self, syncs: &[Vec<Value>]) {
         for some in 1..1_u32 << syncs.len() {
             let chosen = syncs.iter().enumerate().filter(|(nth, _)| some & (1 << nth) != 0);
@@ -64,7 +65,8 @@ impl History {
         }
     }
 
-    /// Nobody knows what became of the syncs that were under way: the share is at this position, and holds this. Says what is wrong.
+    /// Nobody knows what became of the syncs that were under way: the share is at this position, and holds this. Says
+    /// what is wrong.
     pub fn found(&mut self, seq: u64, state: State) -> Result<(), String> {
         if seq < self.seq.max(self.shown) {
             return Err(format!(
@@ -145,14 +147,20 @@ impl History {
                 0 => json!({"type": "message.removed", "data": {"id": m}}),
                 1 => json!({"type": "part.removed", "data": {"messageID": m, "id": p}}),
                 2 => message(m, random.u64(0..100)),
-                3 => json!({"type": "message", "data": {"id": m, "role": "user", "system": "be good", "n": random.u8(..)}}),
+                3 => {
+                    let n = random.u8(..);
+                    json!({"type": "message", "data": {"id": m, "role": "user", "system": "be good", "n": n}})
+                }
                 // What only the first message's syncs change: syncs that are sent at once change different keys.
                 4 if of[0] == "m0" => {
                     let title = format!("title {}", random.u8(..));
                     json!({"type": "session", "data": {"id": "s", "title": title, "metadata": {"n": random.u8(..)}}})
                 }
                 5 if of[0] == "m0" => models(random),
-                6 if of[0] == "m0" => json!({"type": "session_diff", "data": [{"file": format!("f{}", random.u8(..))}]}),
+                6 if of[0] == "m0" => {
+                    let file = format!("f{}", random.u8(..));
+                    json!({"type": "session_diff", "data": [{"file": file}]})
+                }
                 7 => json!({"type": "todo", "data": {"id": format!("{m}-{p}"), "n": random.u8(..)}}),
                 // More than a frame holds, or nearly.
                 8..=11 => part(m, &p, &"x".repeat(random.usize(0..100_000))),
@@ -174,7 +182,8 @@ impl History {
 
 fn models(random: &mut Rng) -> Value {
     let models = (0..random.usize(1..5)).map(|_| {
-        json!({"id": format!("i{}", random.u8(0..6)), "providerID": "p", "name": format!("n{}", random.u8(0..9)), "headers": {"x": "y"}})
+        let (id, name) = (format!("i{}", random.u8(0..6)), format!("n{}", random.u8(0..9)));
+        json!({"id": id, "providerID": "p", "name": name, "headers": {"x": "y"}})
     });
     json!({"type": "model", "data": models.collect::<Vec<_>>()})
 }

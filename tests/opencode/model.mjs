@@ -3,11 +3,13 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 
-export const ANSWER = 'Here is the plan:\n\n1. **Read** the file\n2. *Edit* it\n\n```python\nprint("hello")\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n'
+export const ANSWER =
+  'Here is the plan:\n\n1. **Read** the file\n2. *Edit* it\n\n```python\nprint("hello")\n```\n\n' +
+  '| a | b |\n|---|---|\n| 1 | 2 |\n'
 
 /**
- * Starts the model. `script(prompt)` gives the steps of a turn: each a list of tool calls `[name, input]`; when they are
- * used up, the model waits for `lastWord(prompt)`, and answers in words.
+ * Starts the model. `script(prompt)` gives the steps of a turn: each a list of tool calls `[name, input]`; when they
+ * are used up, the model waits for `lastWord(prompt)`, and answers in words.
  */
 export async function startModel(script, lastWord = async () => {}) {
   const server = createServer(async (request, response) => {
@@ -19,7 +21,8 @@ export async function startModel(script, lastWord = async () => {}) {
     }
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     for await (const chunk of answer(JSON.parse(body), script, lastWord)) {
-      response.write(`data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 1, model: 'fake-1', ...chunk })}\n\n`)
+      const event = { id: 'c', object: 'chat.completion.chunk', created: 1, model: 'fake-1', ...chunk }
+      response.write(`data: ${JSON.stringify(event)}\n\n`)
     }
     response.end('data: [DONE]\n\n')
   })
@@ -57,7 +60,9 @@ async function* answer({ messages, tools }, script, lastWord) {
   yield say({ reasoning_content: 'what comes next.' })
   for (const [index, [name, input]] of calls.entries()) {
     const text = JSON.stringify(input)
-    yield say({ tool_calls: [{ index, id: `call_${step}_${index}`, type: 'function', function: { name, arguments: '' } }] })
+    yield say({
+      tool_calls: [{ index, id: `call_${step}_${index}`, type: 'function', function: { name, arguments: '' } }],
+    })
     for (let at = 0; at < text.length; at += 16) {
       yield say({ tool_calls: [{ index, function: { arguments: text.slice(at, at + 16) } }] })
     }

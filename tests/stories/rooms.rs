@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::harness::TestServer;
 
 /// What a room must never name.
-const FORBIDDEN: [(&str, &[&str]); 12] = [
+const FORBIDDEN: [(&str, &[&str]); 13] = [
     (
         "protocol",
         &[
@@ -68,6 +68,7 @@ const FORBIDDEN: [(&str, &[&str]); 12] = [
     ("http", &["crate::serve", "crate::client", "crate::relay", "diesel"]),
     ("client", &["crate::store", "crate::share", "crate::http", "crate::serve", "crate::relay"]),
     ("relay", &["crate::store", "crate::share", "crate::http", "crate::serve"]),
+    ("daemon", &["crate::"]),
     ("memory.rs", &["crate::", "actix"]),
     ("text.rs", &["crate::", "actix"]),
     (

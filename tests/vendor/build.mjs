@@ -11,9 +11,40 @@ import { build } from 'esbuild'
 const TARGET = new URL('../../viewer/vendor/', import.meta.url)
 
 const LANGUAGES = [
-  'bash', 'c', 'cpp', 'csharp', 'css', 'diff', 'dockerfile', 'elixir', 'go', 'graphql', 'haskell', 'ini', 'java', 'javascript',
-  'json', 'kotlin', 'lua', 'makefile', 'markdown', 'nix', 'objectivec', 'perl', 'php', 'plaintext', 'powershell', 'python', 'ruby',
-  'rust', 'scala', 'sql', 'swift', 'typescript', 'xml', 'yaml',
+  'bash',
+  'c',
+  'cpp',
+  'csharp',
+  'css',
+  'diff',
+  'dockerfile',
+  'elixir',
+  'go',
+  'graphql',
+  'haskell',
+  'ini',
+  'java',
+  'javascript',
+  'json',
+  'kotlin',
+  'lua',
+  'makefile',
+  'markdown',
+  'nix',
+  'objectivec',
+  'perl',
+  'php',
+  'plaintext',
+  'powershell',
+  'python',
+  'ruby',
+  'rust',
+  'scala',
+  'sql',
+  'swift',
+  'typescript',
+  'xml',
+  'yaml',
 ]
 
 const LIBRARIES = [
@@ -25,7 +56,10 @@ const LIBRARIES = [
     name: 'highlight.js',
     source:
       `import hljs from 'highlight.js/lib/core'\n` +
-      LANGUAGES.map((name, at) => `import l${at} from 'highlight.js/lib/languages/${name}'\nhljs.registerLanguage('${name}', l${at})\n`).join('') +
+      LANGUAGES.map(
+        (name, at) =>
+          `import l${at} from 'highlight.js/lib/languages/${name}'\nhljs.registerLanguage('${name}', l${at})\n`,
+      ).join('') +
       `export default hljs`,
   },
 ]
@@ -60,7 +94,8 @@ for (const { file, name, source } of LIBRARIES) {
   const base = new URL(`node_modules/${name}/`, import.meta.url)
   const { version, license } = JSON.parse(await readFile(new URL('package.json', base), 'utf8'))
   let notice = ''
-  for (const candidate of ['LICENSE', 'LICENSE.md', 'LICENSE.txt']) notice ||= await readFile(new URL(candidate, base), 'utf8').catch(() => '')
+  for (const candidate of ['LICENSE', 'LICENSE.md', 'LICENSE.txt'])
+    notice ||= await readFile(new URL(candidate, base), 'utf8').catch(() => '')
   const hash = createHash('sha256').update(text).digest('hex')
   rows.push(`| \`${file}\` | ${name} ${version} | ${license} | \`${hash}\` |`)
   licences.push(`## ${name} ${version} (${license})\n\n${notice.trim().replaceAll('\r', '')}\n`)

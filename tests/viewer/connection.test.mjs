@@ -545,7 +545,7 @@ const SEEDS = process.env.BRUTUS_SEED
   ? [Number(process.env.BRUTUS_SEED)]
   : Array.from({ length: Number(process.env.BRUTUS_SEEDS ?? 40) }, (_, seed) => seed)
 
-const NAME = `whatever happens in whatever order, in the end there is one socket, and all is there (${SEEDS.length} seeds)`
+const NAME = `whatever happens, in the end there is one socket and all is there (${SEEDS.length} seeds)`
 test(NAME, async () => {
   const large = await shareLarge(server, 300, 2 << 20)
   for (const seed of SEEDS) {

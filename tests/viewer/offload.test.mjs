@@ -31,7 +31,7 @@ class FakeWorker {
   }
 }
 
-test('jobs are done one after the other; one that hangs or fails is ended with its worker, and the next are done', async () => {
+test('jobs are done in turn; one that hangs or fails is ended with its worker, and the next are done', async () => {
   FakeWorker.made = []
   const offload = new Offload(() => new FakeWorker(), 10)
   const results = await Promise.all(['a', 'hangs', 'b', 'fails', 'loads', 'c'].map((how) => offload.run('kind', how)))

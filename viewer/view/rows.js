@@ -4,8 +4,10 @@
 const HUNK = /^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@/
 
 // What stands between files.
-const BETWEEN =
-  /^(?:diff |index |Index: |={10}|new file mode |deleted file mode |old mode |new mode |similarity index |rename |copy |Binary files |\\ No newline)/
+const BETWEEN = new RegExp(
+  '^(?:diff |index |Index: |={10}|new file mode |deleted file mode |old mode |new mode |similarity index |rename |' +
+    'copy |Binary files |\\\\ No newline)',
+)
 
 /**
  * The files of a patch: `[{ name, rows }]`. A row is `{ kind: 'same' | 'change', old, new }` with what stands at either

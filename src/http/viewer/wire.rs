@@ -386,7 +386,10 @@ mod tests {
         /// same.
         #[test]
         fn the_cuts_make_no_difference(
-            good in prop::collection::vec((prop::sample::select(&[0x81, 0x02, 0x00, 0x80, 0x89, 0x8a][..]), 0..=MAX), 0..6),
+            good in prop::collection::vec(
+                (prop::sample::select(&[0x81, 0x02, 0x00, 0x80, 0x89, 0x8a][..]), 0..=MAX),
+                0..6,
+            ),
             bad in prop::option::of(prop_oneof![
                 (MAX as u64 + 1..=u64::MAX).prop_map(|length| (frame(0x82, length, 127, 50), close_code::TOO_BIG)),
                 (MAX as u64 + 1..=0xffff).prop_map(|length| (frame(0x01, length, 126, 50), close_code::TOO_BIG)),

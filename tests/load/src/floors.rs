@@ -25,7 +25,8 @@ pub fn sqlite(dir: &Path, batch: usize, seconds: u64) -> Result<f64> {
         "PRAGMA journal_mode = WAL",
         "PRAGMA synchronous = FULL",
         "PRAGMA wal_autocheckpoint = 4000",
-        "CREATE TABLE item (id INTEGER PRIMARY KEY, share BIGINT NOT NULL, key TEXT NOT NULL, content TEXT, UNIQUE (share, key))",
+        "CREATE TABLE item (id INTEGER PRIMARY KEY, share BIGINT NOT NULL, key TEXT NOT NULL, content TEXT, \
+         UNIQUE (share, key))",
     ] {
         connection.batch_execute(pragma)?;
     }
@@ -108,8 +109,8 @@ async fn subscribe(
     Ok(response)
 }
 
-/// Serves `POST /pub/{channel}` and a WebSocket at `/sub/{channel}` until the process is ended: nothing is kept, checked
-/// or counted.
+/// Serves `POST /pub/{channel}` and a WebSocket at `/sub/{channel}` until the process is ended: nothing is kept,
+/// checked or counted.
 pub fn serve(port: u16) -> Result<()> {
     let channels = web::Data::new(Channels::default());
     let server = HttpServer::new(move || {

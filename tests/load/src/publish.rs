@@ -192,7 +192,8 @@ async fn request(address: SocketAddr, request: &str) -> Result<Vec<u8>> {
 pub async fn nats_request(address: SocketAddr, subject: &str, body: &str) -> Result<()> {
     let mut connection = Connection::open(address).await?;
     let request = format!(
-        "CONNECT {{\"verbose\":false,\"pedantic\":false}}\r\nSUB _INBOX.load 1\r\nPUB {subject} _INBOX.load {}\r\n{body}\r\n",
+        "CONNECT {{\"verbose\":false,\"pedantic\":false}}\r\nSUB _INBOX.load 1\r\n\
+         PUB {subject} _INBOX.load {}\r\n{body}\r\n",
         body.len()
     );
     connection.write(request.as_bytes()).await?;

@@ -157,7 +157,8 @@ fn first_schema(data_dir: &Path) -> (String, String) {
     migrations.sort();
     migrations.truncate(2);
     let mut sql = String::from(
-        "CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY NOT NULL, run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP);",
+        "CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY NOT NULL, \
+         run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP);",
     );
     for migration in &migrations {
         sql += &fs::read_to_string(migration.join("up.sql")).expect("SQL");

@@ -1,5 +1,6 @@
 //! What an operator does and wants to know.
 
+mod addresses;
 mod admin;
 mod backup;
 mod config;

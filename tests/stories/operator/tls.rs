@@ -189,8 +189,8 @@ async fn nginx_stands_in_front_as_its_example_says() {
     let text = dir.path().display().to_string();
     let whole = format!(
         "daemon off;\nmaster_process off;\npid {text}/pid;\nerror_log {text}/error.log;\nevents {{}}\nhttp {{\n\
-         client_body_temp_path {text}/body;\nproxy_temp_path {text}/proxy;\nfastcgi_temp_path {text}/f;\nuwsgi_temp_path {text}/u;\n\
-         scgi_temp_path {text}/s;\n{site}\n}}\n"
+         client_body_temp_path {text}/body;\nproxy_temp_path {text}/proxy;\nfastcgi_temp_path {text}/f;\n\
+         uwsgi_temp_path {text}/u;\nscgi_temp_path {text}/s;\n{site}\n}}\n"
     );
     let file = dir.path().join("nginx.conf");
     fs::write(&file, whole).expect("written");

@@ -73,7 +73,8 @@ async fn over_a_bad_network_the_end_is_the_same_for_every_seed() {
         for n in 0..60_u64 {
             let id = format!("p{}", (n * (seed + 3)) % 13);
             if n % 11 == 10 {
-                relay.report(&[json!({"type": "part.removed", "sessionID": "ses_1", "data": {"messageID": "m", "id": id}})]).await;
+                let removed = json!({"messageID": "m", "id": id});
+                relay.report(&[json!({"type": "part.removed", "sessionID": "ses_1", "data": removed})]).await;
                 model.remove(&json!(id).to_string());
             } else {
                 report(

@@ -12,7 +12,8 @@ use crate::harness::session;
 
 /// What the `nth` create answers.
 fn nth(nth: u32) -> Value {
-    json!({"id": format!("share{nth}"), "url": format!("http://share.example/s/share{nth}"), "secret": format!("secret{nth}")})
+    let url = format!("http://share.example/s/share{nth}");
+    json!({"id": format!("share{nth}"), "url": url, "secret": format!("secret{nth}")})
 }
 
 /// A server whose answer to one kind of request waits until it is let go.

@@ -105,10 +105,14 @@ async fn what_is_private_is_stripped_before_it_is_stored() {
     let marker = "sk-must-not-be-kept";
     share
         .sync(&[
-            json!({"type": "session", "data": {"id": "s", "title": "t", "permission": [marker], "metadata": {"k": marker}}}),
+            json!({"type": "session", "data": {
+                "id": "s", "title": "t", "permission": [marker], "metadata": {"k": marker},
+            }}),
             json!({"type": "message", "data": {"id": "m", "role": "user", "system": marker, "time": {"created": 1}}}),
-            json!({"type": "model", "data": [{"id": "x", "providerID": "p", "name": "X", "headers": {"auth": marker},
-                                              "options": {"apiKey": marker}, "cost": {"input": 1}, "api": {"url": marker}}]}),
+            json!({"type": "model", "data": [{
+                "id": "x", "providerID": "p", "name": "X", "headers": {"auth": marker}, "cost": {"input": 1},
+                "options": {"apiKey": marker}, "api": {"url": marker},
+            }]}),
         ])
         .await;
     share.sync(&[json!({"type": "model", "data": [{"id": "y", "providerID": "p", "key": marker}]})]).await;
