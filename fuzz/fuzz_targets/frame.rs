@@ -77,8 +77,8 @@ struct Viewer {
 }
 
 impl Viewer {
-    fn take(&mut self, frame: &str) {
-        let frame: Item = read(frame);
+    fn take(&mut self, frame: &[u8]) {
+        let frame: Item = serde_json::from_slice(frame).expect("a frame");
         self.seq = read(frame["seq"].get());
         for key in read::<Vec<String>>(frame["removed"].get()) {
             self.items.remove(&key);

@@ -357,8 +357,8 @@ mod tests {
         assert_eq!(
             sent,
             [
-                ("model", r#"[{"providerID":"p","id":"c"}]"#),
                 ("model", r#"[{"providerID":"p","id":"a/b","name":"newer"}]"#),
+                ("model", r#"[{"providerID":"p","id":"c"}]"#),
                 ("message.removed", r#"{"id":"m"}"#),
                 ("part.removed", r#"{"id":"p/2","messageID":"m"}"#),
             ]

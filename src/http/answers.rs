@@ -13,7 +13,6 @@ use actix_web::HttpRequest;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header;
 use actix_web::web::{BufMut, Bytes, BytesMut};
-use bytestring::ByteString;
 use tokio::time::{Sleep, sleep};
 
 use super::Service;
@@ -131,8 +130,8 @@ pub(super) fn text_of(snapshot: Arc<Snapshot>, kind: TextKind) -> (impl Iterator
 }
 
 /// A text, cut into pieces.
-pub(super) fn text(text: ByteString) -> (impl Iterator<Item = Bytes> + Unpin, u64) {
-    cut(text.into_bytes())
+pub(super) fn text(text: Bytes) -> (impl Iterator<Item = Bytes> + Unpin, u64) {
+    cut(text)
 }
 
 fn cut(mut rest: Bytes) -> (impl Iterator<Item = Bytes> + Unpin, u64) {

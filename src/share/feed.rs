@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
+use bytes::Bytes;
 use bytestring::ByteString;
 
 use super::frame::Frame;
@@ -42,7 +43,7 @@ struct Recent {
 #[derive(Debug, Default)]
 pub struct News {
     /// Frames, one after the other.
-    pub frames: Vec<ByteString>,
+    pub frames: Vec<Bytes>,
     /// The viewer's position after them.
     pub seq: u64,
     /// Whether there is more than these frames: the viewer has to pull.
@@ -76,7 +77,7 @@ impl Feed {
             let appending = frame.appending.as_ref().filter(|_| appends);
             appending.unwrap_or(&frame.text)
         });
-        if first.is_none() || frames.clone().map(|text| text.len()).sum::<usize>() > NEWS_BYTES {
+        if first.is_none() || frames.clone().map(Bytes::len).sum::<usize>() > NEWS_BYTES {
             news.behind = true;
         } else {
             news.frames = frames.cloned().collect();
@@ -111,7 +112,7 @@ impl Feed {
 
 impl Frame {
     fn bytes(&self) -> usize {
-        self.text.len() + self.appending.as_ref().map_or(0, |text| text.len())
+        self.text.len() + self.appending.as_ref().map_or(0, Bytes::len)
     }
 }
 

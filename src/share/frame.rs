@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bytestring::ByteString;
+use bytes::Bytes;
 
 use crate::model::{Append, Arrived, Content, Key, Transcript, Window};
 use crate::protocol::{FrameItem, ItemsFrame, Viewers, WireAppend, WireItem};
@@ -21,10 +21,10 @@ const AROUND_ITEM: usize = 64;
 /// An `items` frame.
 #[derive(Debug, Clone)]
 pub struct Frame {
-    /// The frame as it goes over the wire.
-    pub text: ByteString,
+    /// The frame as it goes over the wire: JSON, in UTF-8.
+    pub text: Bytes,
     /// The same for viewers who take appends; `None` when it has none.
-    pub appending: Option<ByteString>,
+    pub appending: Option<Bytes>,
     /// The position of whoever has read it.
     pub seq: u64,
     /// Whether there is still more.
@@ -79,30 +79,25 @@ impl Frame {
 }
 
 /// The frame that tells the count of viewers.
-pub fn viewers_frame(count: usize) -> ByteString {
+pub fn viewers_frame(count: usize) -> Bytes {
     encode(&Viewers { count })
 }
 
-pub(super) fn encode(frame: &impl serde::Serialize) -> ByteString {
+pub(super) fn encode(frame: &impl serde::Serialize) -> Bytes {
     encode_into(Vec::new(), frame)
 }
 
-fn encode_into(mut text: Vec<u8>, frame: &impl serde::Serialize) -> ByteString {
-    // Frames are strings, numbers and raw JSON: nothing of that can fail to be written, and all of it is UTF-8.
+fn encode_into(mut text: Vec<u8>, frame: &impl serde::Serialize) -> Bytes {
+    // Frames are strings, numbers and raw JSON: nothing of that can fail to be written.
     let written = serde_json::to_writer(&mut text, frame);
     // A viewer that does not read holds it: what the buffer is larger than the frame is given back.
     if text.capacity() - text.len() > SPARE_BYTES {
         text.shrink_to_fit();
     }
-    written.ok().and_then(|()| ByteString::try_from(text).ok()).unwrap_or_default()
+    written.map(|()| Bytes::from(text)).unwrap_or_default()
 }
 
-fn encoded<I: serde::Serialize>(
-    epoch: &str,
-    from: Option<u64>,
-    window: &Window,
-    items: Vec<I>,
-) -> ByteString {
+fn encoded<I: serde::Serialize>(epoch: &str, from: Option<u64>, window: &Window, items: Vec<I>) -> Bytes {
     let removed = window.removed.iter().map(|key| key.as_str()).collect();
     let frame = ItemsFrame { epoch, from, seq: window.seq, items, removed, more: window.more };
     // While a buffer grows it takes up to three times as much. Appends are far smaller than what they are added to.

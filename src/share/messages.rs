@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Addr, Message, Recipient};
+use bytes::Bytes;
 use bytestring::ByteString;
 
 use super::crowd::ViewerId;
@@ -234,7 +235,7 @@ pub enum Notice {
 #[derive(Debug, Clone)]
 pub struct Goodbye {
     /// A last frame.
-    pub last_words: Option<ByteString>,
+    pub last_words: Option<Bytes>,
     /// The WebSocket close code.
     pub code: u16,
 }

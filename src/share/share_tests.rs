@@ -293,7 +293,7 @@ impl World {
             } else {
                 for frame in &news.frames {
                     follow(seen, frame, Some(*at));
-                    let frame: Value = serde_json::from_str(frame).unwrap();
+                    let frame: Value = serde_json::from_slice(frame).unwrap();
                     *at = frame["seq"].as_u64().unwrap();
                 }
                 // The feed may be behind what is committed and not confirmed, never before it.
@@ -357,8 +357,8 @@ fn answered<T>(waiting: &mut Vec<Receiver<Result<T, Error>>>, stopped: bool, mut
 }
 
 /// Applies a frame, as a viewer does.
-fn follow(seen: &mut Items, frame: &str, at: Option<u64>) {
-    let frame: Value = serde_json::from_str(frame).unwrap();
+fn follow(seen: &mut Items, frame: &[u8], at: Option<u64>) {
+    let frame: Value = serde_json::from_slice(frame).unwrap();
     if let Some(from) = frame.get("from") {
         assert_eq!(from.as_u64(), at, "made from another position");
     }

@@ -17,7 +17,6 @@ use actix_http::ws::Codec;
 use actix_web::error::PayloadError;
 use actix_web::web::{self, Bytes};
 use actix_web_actors::ws::{CloseReason, Message, ProtocolError, WebsocketContext};
-use bytestring::ByteString;
 use futures_util::{FutureExt, Stream, StreamExt};
 
 use crate::memory::Held;
@@ -28,7 +27,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// How much of a frame the connection is given at once, in bytes. It copies that into a buffer, which stays as large as
 /// the largest piece was: a large frame that all viewers share is not to be copied for each of them.
-const PIECE: usize = 64 << 10;
+const PIECE: usize = 160 << 10;
 
 /// The largest payload of a control frame, in bytes (RFC 6455, 5.5).
 const MAX_CONTROL: u64 = 125;
@@ -52,19 +51,19 @@ struct Shared {
 impl Wire {
     /// Shows a text in one frame. The bytes are those that all viewers share: the library's `text` would copy them into
     /// a buffer of its own, which stays as large as its largest frame was.
-    pub fn text(&self, text: ByteString) {
+    pub fn text(&self, text: Bytes) {
         self.show(text, None);
     }
 
     /// Shows a text that is made for this peer alone, with the memory that it takes until the connection has taken it.
-    pub fn own_text(&self, text: ByteString, held: Held) {
+    pub fn own_text(&self, text: Bytes, held: Held) {
         self.show(text, Some(held));
     }
 
-    fn show(&self, text: ByteString, held: Option<Held>) {
+    fn show(&self, text: Bytes, held: Option<Held>) {
         let mut shown = self.0.shown.borrow_mut();
         shown.push_back((text_header(text.len()), None));
-        shown.push_back((text.into_bytes(), held));
+        shown.push_back((text, held));
     }
 
     /// What the connection sends next, and the memory that ends with it.
