@@ -20,6 +20,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     (".json", "/s/ID.json", ""),
     (".md", "/s/ID.md", ""),
     (".md?full=1", "/s/ID.md?full=1", ""),
+    (".md?tail=2", "/s/ID.md?tail=2", ""),
     ("page", "/s/ID", "accept: text/html\r\n"),
     ("page as text", "/s/ID", "accept: text/markdown\r\naccept-encoding: gzip\r\n"),
 ];

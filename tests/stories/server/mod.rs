@@ -7,6 +7,7 @@ mod delete;
 mod export;
 mod floods;
 mod live;
+mod odd;
 mod options;
 mod secrets;
 mod sharing;
