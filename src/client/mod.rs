@@ -19,6 +19,7 @@ mod schedule;
 mod schema;
 mod secrets;
 pub mod spool;
+mod streams;
 mod transport;
 mod upload;
 
