@@ -130,10 +130,17 @@ pub struct Limits {
     pub min_free_disk: u64,
 
     /// Whether only who has a token may create shares; see `brutus-share token`
-    #[arg(long, env = "BRUTUS_SHARE_CREATE_TOKENS", value_name = "BOOL", default_value_t = false, action = clap::ArgAction::Set)]
+    #[arg(
+        long,
+        env = "BRUTUS_SHARE_CREATE_TOKENS",
+        value_name = "BOOL",
+        default_value_t = false,
+        action = clap::ArgAction::Set,
+    )]
     pub create_tokens: bool,
 
-    /// Proxies that say whom they ask for (`Forwarded`, `X-Forwarded-For`): addresses and networks with commas between them
+    /// Proxies that say whom they ask for (`Forwarded`, `X-Forwarded-For`): addresses and networks with commas between
+    /// them
     #[arg(long, env = "BRUTUS_SHARE_TRUSTED_PROXIES", value_name = "ADDRS", default_value = "")]
     pub trusted_proxies: Proxies,
 
@@ -267,24 +274,42 @@ pub struct Timings {
     pub share_idle: Duration,
 
     /// How often a silent viewer is pinged; without an answer its connection ends after two and a half of these
-    #[arg(long, env = "BRUTUS_SHARE_PING_INTERVAL", value_name = "TIME", default_value = "30s", value_parser = duration)]
+    #[arg(
+        long,
+        env = "BRUTUS_SHARE_PING_INTERVAL",
+        value_name = "TIME",
+        default_value = "30s",
+        value_parser = duration,
+    )]
     pub ping_interval: Duration,
 
     /// How long a peer may leave bytes unacknowledged or unread before the kernel ends its connection
-    #[arg(long, env = "BRUTUS_SHARE_DEAD_PEER_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = duration)]
+    #[arg(
+        long,
+        env = "BRUTUS_SHARE_DEAD_PEER_TIMEOUT",
+        value_name = "TIME",
+        default_value = "60s",
+        value_parser = duration,
+    )]
     pub dead_peer_timeout: Duration,
 
     /// How long a client may take to send a request's head
     #[arg(long, env = "BRUTUS_SHARE_HEAD_TIMEOUT", value_name = "TIME", default_value = "15s", value_parser = duration)]
     pub head_timeout: Duration,
 
-    /// How long a client may take between two pieces of a body or an answer; all of it may take four of these and a second for each
-    /// 16 KiB, a body forty of these at most
+    /// How long a client may take between two pieces of a body or an answer; all of it may take four of these and a
+    /// second for each 16 KiB, a body forty of these at most
     #[arg(long, env = "BRUTUS_SHARE_BODY_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub body_timeout: Duration,
 
     /// How often shares are looked for whose time is over
-    #[arg(long, env = "BRUTUS_SHARE_SWEEP_INTERVAL", value_name = "TIME", default_value = "1m", value_parser = duration)]
+    #[arg(
+        long,
+        env = "BRUTUS_SHARE_SWEEP_INTERVAL",
+        value_name = "TIME",
+        default_value = "1m",
+        value_parser = duration,
+    )]
     pub sweep_interval: Duration,
 }
 
@@ -317,7 +342,13 @@ pub struct Relay {
     pub listen: RelayAddress,
 
     /// The share server
-    #[arg(long, env = "BRUTUS_SHARE_API_URL", value_name = "URL", default_value = "http://127.0.0.1:8090", value_parser = base_url)]
+    #[arg(
+        long,
+        env = "BRUTUS_SHARE_API_URL",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8090",
+        value_parser = base_url,
+    )]
     pub api_url: String,
 
     /// Accept an `http://` URL to another machine, over which secrets and sessions go in clear
@@ -334,7 +365,13 @@ pub struct Relay {
     pub local: LocalDir,
 
     /// Whether sessions may be shared at all
-    #[arg(long, env = "BRUTUS_SHARE_ENABLED", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    #[arg(
+        long,
+        env = "BRUTUS_SHARE_ENABLED",
+        value_name = "BOOL",
+        default_value_t = true,
+        action = clap::ArgAction::Set,
+    )]
     pub enabled: bool,
 
     /// How long updates of a session are gathered before they are sent

@@ -2,8 +2,8 @@
 //! terminal or hides what stands there.
 
 /// The text with a space in the place of each character that is not to be shown: controls (ESC and its like), line and
-/// paragraph separators, marks that turn the direction of writing (Unicode UAX #9), and invisible tags, in which text can be
-/// hidden from people and not from models.
+/// paragraph separators, marks that turn the direction of writing (Unicode UAX #9), and invisible tags, in which text
+/// can be hidden from people and not from models.
 pub fn plain(text: &str) -> String {
     text.chars().map(|character| if is_shown(character) { character } else { ' ' }).collect()
 }

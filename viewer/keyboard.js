@@ -21,7 +21,18 @@ export function showHelp() {
     'dialog',
     { class: 'help', 'aria-label': strings.help },
     el('header', {}, el('h2', {}, strings.help), close),
-    el('dl', {}, strings.keys.flatMap(([keys, meaning]) => [el('dt', {}, keys.split(' / ').flatMap((key, at) => (at ? [' ', el('kbd', {}, key)] : [el('kbd', {}, key)]))), el('dd', {}, meaning)])),
+    el(
+      'dl',
+      {},
+      strings.keys.flatMap(([keys, meaning]) => [
+        el(
+          'dt',
+          {},
+          keys.split(' / ').flatMap((key, at) => (at ? [' ', el('kbd', {}, key)] : [el('kbd', {}, key)])),
+        ),
+        el('dd', {}, meaning),
+      ]),
+    ),
   )
   close.addEventListener('click', () => dialog.close())
   dialog.addEventListener('close', () => dialog.remove())

@@ -32,7 +32,9 @@ export class Outline {
     this.turns = turns.map(({ id }) => id)
     document.body.classList.toggle('outlined', turns.length > 0)
     this.#observer.disconnect()
-    this.list.replaceChildren(...turns.map(({ id }, at) => el('li', {}, el('a', { href: `#${id}` }, el('span', { dir: 'auto' }, labels[at])))))
+    this.list.replaceChildren(
+      ...turns.map(({ id }, at) => el('li', {}, el('a', { href: `#${id}` }, el('span', { dir: 'auto' }, labels[at])))),
+    )
     for (const { id } of turns) {
       const node = document.getElementById(id)
       if (node) this.#observer.observe(node)
@@ -49,7 +51,10 @@ export class Outline {
 
   /** The prompt before or after the one at the top of the screen. */
   step(by) {
-    const tops = (this.turns ?? []).map((id) => ({ id, top: document.getElementById(id)?.getBoundingClientRect().top ?? 0 }))
+    const tops = (this.turns ?? []).map((id) => ({
+      id,
+      top: document.getElementById(id)?.getBoundingClientRect().top ?? 0,
+    }))
     const target = by > 0 ? tops.find(({ top }) => top > 90) : tops.findLast(({ top }) => top < 50)
     const node = target && document.getElementById(target.id)
     node?.scrollIntoView({ block: 'start' })

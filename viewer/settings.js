@@ -38,5 +38,8 @@ const wide = matchMedia('(min-width: 1400px)')
 export const sideBySide = () => settings.sideBySide ?? wide.matches
 
 export function toggle(name, value) {
-  set(name, settings[name].includes(value) ? settings[name].filter((other) => other !== value) : [...settings[name], value])
+  set(
+    name,
+    settings[name].includes(value) ? settings[name].filter((other) => other !== value) : [...settings[name], value],
+  )
 }

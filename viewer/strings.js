@@ -52,7 +52,10 @@ export const strings = {
   kinds: { prompts: 'Prompts', answers: 'Answers', reasoning: 'Reasoning', tools: 'Tools', edits: 'Edits' },
   reasoning: 'Thought',
   lookedAt: (files, others) =>
-    [files && `Looked at ${files} ${files === 1 ? 'file' : 'files'}`, others && `${others} ${others === 1 ? 'search' : 'searches'}`]
+    [
+      files && `Looked at ${files} ${files === 1 ? 'file' : 'files'}`,
+      others && `${others} ${others === 1 ? 'search' : 'searches'}`,
+    ]
       .filter(Boolean)
       .join(', '),
   running: 'running',
@@ -83,9 +86,23 @@ export const strings = {
   subtask: 'Task',
   patchOf: (count) => `Changed ${count} ${count === 1 ? 'file' : 'files'}`,
   tools: {
-    bash: 'Shell', read: 'Read', write: 'Write', edit: 'Edit', multiedit: 'Edit', apply_patch: 'Patch', patch: 'Patch', grep: 'Grep',
-    glob: 'Glob', list: 'List', todowrite: 'Todo', todoread: 'Todo', task: 'Task', question: 'Question', webfetch: 'Fetch',
-    websearch: 'Web search', skill: 'Skill',
+    bash: 'Shell',
+    read: 'Read',
+    write: 'Write',
+    edit: 'Edit',
+    multiedit: 'Edit',
+    apply_patch: 'Patch',
+    patch: 'Patch',
+    grep: 'Grep',
+    glob: 'Glob',
+    list: 'List',
+    todowrite: 'Todo',
+    todoread: 'Todo',
+    task: 'Task',
+    question: 'Question',
+    webfetch: 'Fetch',
+    websearch: 'Web search',
+    skill: 'Skill',
   },
   keys: [
     ['j / k', 'next and previous prompt'],

@@ -1,5 +1,5 @@
-//! `brutus-share demo`: a server and a relay on loopback with throw-away data, and a conversation that is played into them at
-//! a person's pace, so that a newcomer sees a live page with one command.
+//! `brutus-share demo`: a server and a relay on loopback with throw-away data, and a conversation that is played into
+//! them at a person's pace, so that a newcomer sees a live page with one command.
 
 use std::error::Error;
 use std::net::TcpListener;
@@ -114,7 +114,8 @@ async fn play(relay: &RelayClient, speed: f64) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The conversation's times are milliseconds since its start: makes them times of today, at the speed at which it is played.
+/// The conversation's times are milliseconds since its start: makes them times of today, at the speed at which it is
+/// played.
 fn shift_times(value: &mut Value, start: i64, speed: f64) {
     match value {
         Value::Object(fields) => {

@@ -1,7 +1,7 @@
 //! `brutus-share mcp`: the relay as tools of a coding agent, over stdio.
 //!
-//! The SDK wants handlers that can move between threads, and the HTTP client of the relay cannot: a local task owns it, and
-//! the tools ask that task.
+//! The SDK wants handlers that can move between threads, and the HTTP client of the relay cannot: a local task owns it,
+//! and the tools ask that task.
 
 use std::error::Error;
 

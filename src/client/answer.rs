@@ -104,8 +104,8 @@ impl Answer {
         self.status == StatusCode::UNAUTHORIZED && self.code().as_deref() == Some("wrong_create_token")
     }
 
-    /// Where a request may be sent once more, with its secret: to the same host over TLS, by a redirect that keeps method and
-    /// body or that sends them on as they are by long custom (301, 302). Nowhere else.
+    /// Where a request may be sent once more, with its secret: to the same host over TLS, by a redirect that keeps
+    /// method and body or that sends them on as they are by long custom (301, 302). Nowhere else.
     pub(super) fn secure_redirect(&self, from: &str) -> Option<String> {
         if !matches!(self.status.as_u16(), 301 | 302 | 307 | 308) {
             return None;
@@ -159,7 +159,8 @@ fn is_name(id: &str) -> bool {
     (1..=MAX_ID).contains(&id.len()) && id.bytes().all(plain) && id.bytes().any(|byte| byte != b'.')
 }
 
-/// Whether a link is one that people can be given: http or https, with a host, without spaces or what commands a terminal.
+/// Whether a link is one that people can be given: http or https, with a host, without spaces or what commands a
+/// terminal.
 pub(super) fn is_link(url: &str) -> bool {
     let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     url.len() <= MAX_LINK

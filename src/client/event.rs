@@ -34,7 +34,8 @@ pub enum Happening {
     Deleted,
 }
 
-/// `{"type", "sessionID", "data"}`, or OpenCode's `{"type", "properties"}`, which its global stream wraps: `{"payload": {…}}`.
+/// `{"type", "sessionID", "data"}`, or OpenCode's `{"type", "properties"}`, which its global stream wraps: `{"payload":
+/// {…}}`.
 #[derive(Deserialize)]
 struct Wire<'a> {
     #[serde(borrow, rename = "type")]

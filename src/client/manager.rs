@@ -1,5 +1,5 @@
-//! Which sessions are shared, and what that takes: creating and removing shares, and letting through the events of shared
-//! sessions alone.
+//! Which sessions are shared, and what that takes: creating and removing shares, and letting through the events of
+//! shared sessions alone.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -77,8 +77,8 @@ pub struct Create {
     pub session_id: String,
     /// Its items so far.
     pub backlog: Vec<Change>,
-    /// How long a new share shall live at most, in whole seconds; the server may make it shorter. `None` leaves it to the
-    /// server.
+    /// How long a new share shall live at most, in whole seconds; the server may make it shorter. `None` leaves it to
+    /// the server.
     pub lifetime: Option<Duration>,
 }
 
@@ -95,8 +95,8 @@ pub struct Shared {
     pub expires_at: Option<i64>,
 }
 
-/// Takes a session's share away, from the server too. From the moment that this is stored nothing more of the session is
-/// sent, and its server is asked until it has deleted the share, in later lives too.
+/// Takes a session's share away, from the server too. From the moment that this is stored nothing more of the session
+/// is sent, and its server is asked until it has deleted the share, in later lives too.
 #[derive(Message)]
 #[rtype(result = "Result<Removed, ClientError>")]
 pub struct Remove {
@@ -155,9 +155,9 @@ pub struct Listed {
     pub pending_bytes: u64,
     /// When a batch last reached the server, in milliseconds since 1970.
     pub last_sync: Option<i64>,
-    /// `active`; `retrying`: the server does not take batches now; `paused`: sharing is switched off; `ended`: the server
-    /// does not know the share any more; `removing`: it was taken back, or its session was deleted or shared anew, and
-    /// the server has not confirmed yet that it is deleted.
+    /// `active`; `retrying`: the server does not take batches now; `paused`: sharing is switched off; `ended`: the
+    /// server does not know the share any more; `removing`: it was taken back, or its session was deleted or shared
+    /// anew, and the server has not confirmed yet that it is deleted.
     pub state: &'static str,
     /// Why the last try failed.
     pub last_error: Option<String>,
@@ -174,8 +174,8 @@ pub struct Stop {
 }
 
 impl Manager {
-    /// Opens the local state and starts the manager and its queue in the current arbiter. What an earlier life left in the
-    /// spool is sent.
+    /// Opens the local state and starts the manager and its queue in the current arbiter. What an earlier life left in
+    /// the spool is sent.
     ///
     /// # Errors
     /// When the local directory cannot be used, or others can read it.

@@ -1,14 +1,13 @@
-//! The sharing client: takes an agent's events, keeps the secrets, batches and pushes. The relay is a local HTTP door to
-//! it; a Rust program can embed it without one (`examples/embed.rs`).
+//! The sharing client: takes an agent's events, keeps the secrets, batches and pushes. The relay is a local HTTP door
+//! to it; a Rust program can embed it without one (`examples/embed.rs`).
 //!
 //! ```text
 //! Bus -> Manager -> SyncQueue -> Transport -> server
 //!           |           |
-//!       ShareStore    Spool
 //! ```
 //!
-//! What was accepted is in the spool, on the disk, before anybody is told so. Events of sessions that are not shared are
-//! dropped where they come in.
+//! What was accepted is in the spool, on the disk, before anybody is told so. Events of sessions that are not shared
+//! are dropped where they come in.
 
 mod answer;
 mod bus;
@@ -40,8 +39,8 @@ use crate::sqlite::{StartupError, WriteError};
 pub struct Config {
     /// Whether sessions may be shared at all.
     pub enabled: bool,
-    /// The share server on which shares are made: what `/api/share` is appended to. A share stays with the server that made
-    /// it.
+    /// The share server on which shares are made: what `/api/share` is appended to. A share stays with the server that
+    /// made it.
     pub api_url: String,
     /// Whether secrets and sessions may go over the network in clear, to an `http` URL of another machine.
     pub insecure_http: bool,

@@ -1,5 +1,5 @@
-//! The queue of what is to be sent: a lane for each shared session, one batch under way in each. Contents wait in the spool;
-//! here is when they go, and what became of them.
+//! The queue of what is to be sent: a lane for each shared session, one batch under way in each. Contents wait in the
+//! spool; here is when they go, and what became of them.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -362,8 +362,8 @@ impl Handler<Enqueue> for SyncQueue {
         self.spooled += bytes;
         let (estimate, max) = (self.spooled, self.config.max_spool);
         let name = session.clone();
-        // The job is in the writer's queue, in the order of these messages, before anything is awaited; unless the spool may
-        // be full, which has to be looked up first.
+        // The job is in the writer's queue, in the order of these messages, before anything is awaited; unless the
+        // spool may be full, which has to be looked up first.
         let put = (estimate <= max).then(|| spool.put(name.clone(), items.clone()));
         let stored = async move {
             if let Some(put) = put {

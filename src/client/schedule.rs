@@ -18,8 +18,8 @@ impl Backoff {
         Self { max, failures: 0 }
     }
 
-    /// How long to wait after one more failure. `jitter` (0 to 1) takes away up to half, so that clients do not come back
-    /// all at once.
+    /// How long to wait after one more failure. `jitter` (0 to 1) takes away up to half, so that clients do not come
+    /// back all at once.
     pub(super) fn failed(&mut self, jitter: f64) -> Duration {
         let wait = FIRST_BACKOFF.saturating_mul(1 << self.failures.min(20)).min(self.max);
         self.failures += 1;

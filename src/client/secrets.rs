@@ -1,8 +1,8 @@
-//! The shares that this client made, with their secrets: one file that its owner alone can read, replaced as a whole, so
-//! that a crash leaves the old one or the new one.
+//! The shares that this client made, with their secrets: one file that its owner alone can read, replaced as a whole,
+//! so that a crash leaves the old one or the new one.
 //!
-//! A share stays here until it is gone from the server, whatever becomes of its session: without its secret nobody could
-//! ever take it away.
+//! A share stays here until it is gone from the server, whatever becomes of its session: without its secret nobody
+//! could ever take it away.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -75,7 +75,10 @@ pub enum SecretsError {
         source: std::io::Error,
     },
     /// Others can read what they must not.
-    #[error("{path}: others can read the secrets here (mode {mode:03o}): run `chmod {wanted:03o} {path}`", path = .path.display())]
+    #[error(
+        "{path}: others can read the secrets here (mode {mode:03o}): run `chmod {wanted:03o} {path}`",
+        path = .path.display()
+    )]
     Exposed {
         /// The path.
         path: PathBuf,
@@ -85,7 +88,10 @@ pub enum SecretsError {
         wanted: u32,
     },
     /// There is no token in the file.
-    #[error("{path}: the token's file is empty: remove it, and the relay makes a new one when it starts", path = .path.display())]
+    #[error(
+        "{path}: the token's file is empty: remove it, and the relay makes a new one when it starts",
+        path = .path.display()
+    )]
     Empty {
         /// The path.
         path: PathBuf,
@@ -101,8 +107,8 @@ pub enum SecretsError {
 }
 
 impl Secrets {
-    /// Opens the shares of a directory. Those that an earlier version stored without their server get `api_url`, to which that
-    /// version would have sent them.
+    /// Opens the shares of a directory. Those that an earlier version stored without their server get `api_url`, to
+    /// which that version would have sent them.
     pub(super) fn open(dir: &Path, api_url: &str) -> Result<Self, SecretsError> {
         let path = dir.join(FILE);
         check_private(dir, 0o700)?;
@@ -167,8 +173,8 @@ impl Secrets {
         })
     }
 
-    /// Notes that a share is on its way out: in memory also when the disk does not take it, for nothing more of it may be
-    /// sent.
+    /// Notes that a share is on its way out: in memory also when the disk does not take it, for nothing more of it may
+    /// be sent.
     pub(super) fn removing(&mut self, session: &str) -> Result<(), SecretsError> {
         if self.current(session).is_none() {
             return Ok(());

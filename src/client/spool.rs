@@ -166,8 +166,8 @@ pub fn waiting(changes: Vec<Change>, mut next_seq: impl FnMut() -> i64) -> Vec<W
     items
 }
 
-/// What a model waits under. Its content stays raw, for text that is not valid Unicode (half of a surrogate pair) is to arrive
-/// as it is.
+/// What a model waits under. Its content stays raw, for text that is not valid Unicode (half of a surrogate pair) is to
+/// arrive as it is.
 fn model_key(model: &RawValue) -> Key {
     #[derive(Default, serde::Deserialize)]
     struct Names<'a> {

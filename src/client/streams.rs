@@ -1,8 +1,8 @@
-//! The parts that are being streamed: an agent reports such a part once, then only what is added to its text, and the whole part
-//! again when it is finished. So the last whole version is kept here, and what is added is put to it.
+//! The parts that are being streamed: an agent reports such a part once, then only what is added to its text, and the
+//! whole part again when it is finished. So the last whole version is kept here, and what is added is put to it.
 //!
-//! What cannot be put to anything is left out: the relay may have started in the middle, or this may be full. The whole part that
-//! comes at the end has it.
+//! What cannot be put to anything is left out: the relay may have started in the middle, or this may be full. The whole
+//! part that comes at the end has it.
 
 use std::collections::HashMap;
 
@@ -88,8 +88,8 @@ impl Streams {
         Some(Change::Put(part.clone(), Content::from(content)))
     }
 
-    /// Forgets the parts of a session: it is not shared any more, or what was added could not be stored, so that nobody knows
-    /// whether it comes again.
+    /// Forgets the parts of a session: it is not shared any more, or what was added could not be stored, so that nobody
+    /// knows whether it comes again.
     pub(super) fn forget(&mut self, session: &str) {
         self.drop_where(|of, _| of == session);
     }
@@ -135,7 +135,8 @@ impl Stream {
     }
 }
 
-/// A part's JSON in two: up to the end of its text, and from the quote behind that. `None` when it has no text, or is finished.
+/// A part's JSON in two: up to the end of its text, and from the quote behind that. `None` when it has no text, or is
+/// finished.
 fn cut(part: &RawValue) -> Option<(String, String)> {
     #[derive(Deserialize)]
     struct Part<'a> {

@@ -1,5 +1,5 @@
-//! The share server, as this client speaks to it: OpenCode's wire. No error here repeats a URL or a body: they hold ids and
-//! secrets.
+//! The share server, as this client speaks to it: OpenCode's wire. No error here repeats a URL or a body: they hold ids
+//! and secrets.
 
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
 //! Connections whose answer can be read although the server did not want all that was sent.
 //!
-//! awc sends a whole body before it looks for an answer. A server that refuses a request by its head answers and closes; the
-//! rest of the body then meets a closed connection, the write fails, and the answer lies unread in the socket. Here a
-//! write that fails because the peer has closed counts as done: the answer is read, and where there is none the read fails.
+//! awc sends a whole body before it looks for an answer. A server that refuses a request by its head answers and
+//! closes; the rest of the body then meets a closed connection, the write fails, and the answer lies unread in the
+//! socket. Here a write that fails because the peer has closed counts as done: the answer is read, and where there is
+//! none the read fails.
 
 use std::io;
 use std::pin::Pin;

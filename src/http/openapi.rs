@@ -60,7 +60,19 @@ pub fn document() -> String {
 }
 
 /// `GET /api/openapi.json`
-#[utoipa::path(get, path = "/api/openapi.json", operation_id = "openapi", responses((status = 200, description = "This document", content_type = "application/json", body = serde_json::Value)))]
+#[utoipa::path(
+    get,
+    path = "/api/openapi.json",
+    operation_id = "openapi",
+    responses(
+        (
+            status = 200,
+            description = "This document",
+            content_type = "application/json",
+            body = serde_json::Value,
+        ),
+    ),
+)]
 pub(super) async fn openapi() -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(document())
 }

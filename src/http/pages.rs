@@ -188,7 +188,16 @@ fn first_prompt(items: &[(Key, Content)]) -> String {
 }
 
 /// A file of the viewer's page.
-#[utoipa::path(get, path = "/assets/{path}", params(("path" = String, Path, description = "The file's name")), responses((status = 200, description = "The file", content_type = "application/octet-stream", body = Vec<u8>), (status = 304, description = "The same as `If-None-Match` names"), AssetRefused))]
+#[utoipa::path(
+    get,
+    path = "/assets/{path}",
+    params(("path" = String, Path, description = "The file's name")),
+    responses(
+        (status = 200, description = "The file", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 304, description = "The same as `If-None-Match` names"),
+        AssetRefused,
+    ),
+)]
 pub(super) async fn asset(request: HttpRequest) -> Result<HttpResponse, Error> {
     let path = request.match_info().query("path");
     let file = Files::get(path).ok_or(Error::NoSuchPath)?;

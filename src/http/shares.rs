@@ -38,7 +38,13 @@ const USUAL_ITEM: usize = 256;
 const FEW_ITEMS: usize = 64;
 
 /// Create a share: always a new one.
-#[utoipa::path(post, path = "/api/share", request_body = openapi::CreateRequest, security((), ("token" = [])), responses((status = 200, description = "A new share", body = openapi::Created), CreateRefused))]
+#[utoipa::path(
+    post,
+    path = "/api/share",
+    request_body = openapi::CreateRequest,
+    security((), ("token" = [])),
+    responses((status = 200, description = "A new share", body = openapi::Created), CreateRefused),
+)]
 pub(super) async fn create(
     request: HttpRequest,
     payload: web::Payload,
@@ -60,7 +66,13 @@ pub(super) async fn create(
 }
 
 /// Store what changed, all of it or nothing. When it is answered, it is on the disk. Sent again, it changes nothing.
-#[utoipa::path(post, path = "/api/share/{id}/sync", params(Id), request_body = openapi::SyncRequest, responses((status = 200, description = "All of it is stored", body = Done), SyncRefused))]
+#[utoipa::path(
+    post,
+    path = "/api/share/{id}/sync",
+    params(Id),
+    request_body = openapi::SyncRequest,
+    responses((status = 200, description = "All of it is stored", body = Done), SyncRefused),
+)]
 pub(super) async fn sync(
     request: HttpRequest,
     payload: web::Payload,
@@ -218,7 +230,21 @@ fn read_changes(bytes: &[u8], checked: Option<SecretHash>, max: &ItemLimits) -> 
 }
 
 /// Delete a share for good. A repeated delete is answered like the first.
-#[utoipa::path(delete, path = "/api/share/{id}", params(Id), request_body = openapi::SecretRequest, responses((status = 200, description = "The content is gone from the disk", body = Done), (status = 202, description = "The share has ended for everybody, and its content is being erased: ask again", body = openapi::Deleting), DeleteRefused))]
+#[utoipa::path(
+    delete,
+    path = "/api/share/{id}",
+    params(Id),
+    request_body = openapi::SecretRequest,
+    responses(
+        (status = 200, description = "The content is gone from the disk", body = Done),
+        (
+            status = 202,
+            description = "The share has ended for everybody, and its content is being erased: ask again",
+            body = openapi::Deleting,
+        ),
+        DeleteRefused,
+    ),
+)]
 pub(super) async fn delete(
     request: HttpRequest,
     payload: web::Payload,
@@ -237,7 +263,12 @@ pub(super) async fn delete(
 }
 
 /// What is known of a share.
-#[utoipa::path(get, path = "/api/share/{id}", params(Id), responses((status = 200, description = "The share", body = openapi::Summary), ReadRefused))]
+#[utoipa::path(
+    get,
+    path = "/api/share/{id}",
+    params(Id),
+    responses((status = 200, description = "The share", body = openapi::Summary), ReadRefused),
+)]
 pub(super) async fn summary(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
     let summary = service.shares.ask(&id, || Look).await?;
@@ -253,7 +284,16 @@ pub(super) async fn summary(request: HttpRequest, service: ServiceData) -> Resul
 }
 
 /// All items: the session, each message by time and id with its parts by id, then the rest.
-#[utoipa::path(get, path = "/api/share/{id}/data", params(Id), responses((status = 200, description = "All items", body = Vec<openapi::Item>), (status = 304, description = "The same as `If-None-Match` names"), ReadRefused))]
+#[utoipa::path(
+    get,
+    path = "/api/share/{id}/data",
+    params(Id),
+    responses(
+        (status = 200, description = "All items", body = Vec<openapi::Item>),
+        (status = 304, description = "The same as `If-None-Match` names"),
+        ReadRefused,
+    ),
+)]
 pub(super) async fn data(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
     let read = service.heavy_read(&request).await?;
@@ -283,7 +323,16 @@ pub(super) async fn snapshot_json(
 }
 
 /// What changed since a position.
-#[utoipa::path(get, path = "/api/share/{id}/items", params(Id, Position), responses((status = 200, description = "What is newer, or the first stretch of it", body = openapi::ItemsPage), (status = 304, description = "The same as `If-None-Match` names"), PositionRefused))]
+#[utoipa::path(
+    get,
+    path = "/api/share/{id}/items",
+    params(Id, Position),
+    responses(
+        (status = 200, description = "What is newer, or the first stretch of it", body = openapi::ItemsPage),
+        (status = 304, description = "The same as `If-None-Match` names"),
+        PositionRefused,
+    ),
+)]
 pub(super) async fn items(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
     let Position { after, epoch, order, .. } = position(&request)?;

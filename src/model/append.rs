@@ -52,7 +52,8 @@ fn fields(item: &RawValue) -> Option<Fields<'_>> {
     serde_json::from_str(item.get()).ok()
 }
 
-/// The length of a JSON string's inside in UTF-16 code units. It may hold half of a surrogate pair, which is no Unicode.
+/// The length of a JSON string's inside in UTF-16 code units. It may hold half of a surrogate pair, which is no
+/// Unicode.
 fn utf16_length(inside: &str) -> usize {
     let (mut length, mut characters) = (0, inside.chars());
     while let Some(character) = characters.next() {

@@ -49,7 +49,8 @@ impl fmt::Debug for ShareId {
     }
 }
 
-/// What a client proves with that a share is its own, a UUID v4, or that it may create shares. Kept nowhere on the server.
+/// What a client proves with that a share is its own, a UUID v4, or that it may create shares. Kept nowhere on the
+/// server.
 #[derive(Clone)]
 pub struct Secret(String);
 

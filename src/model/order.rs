@@ -1,8 +1,9 @@
 //! The order in which a session is read, in one place for all who read it.
 //!
-//! A message that answers another (`parentID`) stands behind it; the others stand by `time.created`, then by when they first came,
-//! then by id. Ids say nothing of time: those of clients wrap, imported ones are random, and clocks of different machines
-//! differ. Parts stand in the order in which they first came, which is that of their ids where ids ascend.
+//! A message that answers another (`parentID`) stands behind it; the others stand by `time.created`, then by when they
+//! first came, then by id. Ids say nothing of time: those of clients wrap, imported ones are random, and clocks of
+//! different machines differ. Parts stand in the order in which they first came, which is that of their ids where ids
+//! ascend.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,8 +16,8 @@ use super::{Content, Key};
 /// An item, and its place among all that ever came, by when it first did.
 pub type Arrived<'a> = (&'a Key, &'a Content, u64);
 
-/// All items in the order in which a reader expects them: the session, the messages, each followed by its parts, parts without a
-/// message, then the rest by key.
+/// All items in the order in which a reader expects them: the session, the messages, each followed by its parts, parts
+/// without a message, then the rest by key.
 pub fn reading_order<'a>(items: impl IntoIterator<Item = Arrived<'a>>) -> Vec<(&'a Key, &'a Content)> {
     let (mut ordered, mut rest) = (Vec::new(), Vec::new());
     let mut messages = Vec::new();

@@ -32,7 +32,8 @@ pub struct Transcript {
 #[derive(Debug)]
 struct Item {
     seq: u64,
-    /// Its place among all items by when it first came. It keeps it when it changes, and when it is removed and comes back.
+    /// Its place among all items by when it first came. It keeps it when it changes, and when it is removed and comes
+    /// back.
     arrival: u64,
     /// `None` is a tombstone: viewers who have the item must learn that it is gone.
     content: Option<Content>,
@@ -122,8 +123,8 @@ impl Transcript {
     }
 
     /// Applies a batch, all of it or nothing. Within a batch the last change of a key counts. A change that changes
-    /// nothing is left out, so that a repeated batch wakes nobody. A share that is over a limit already (the limit was lowered) may
-    /// change and shrink.
+    /// nothing is left out, so that a repeated batch wakes nobody. A share that is over a limit already (the limit was
+    /// lowered) may change and shrink.
     pub fn apply(&mut self, changes: Vec<Change>, capacity: Capacity) -> Result<Applied, ShareFull> {
         let staged = self.stage(changes);
         let (mut size, mut living, mut entries) = (self.size, self.living, self.items.len() as u64);

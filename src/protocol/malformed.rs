@@ -1,7 +1,7 @@
 //! Why a request or an item cannot be read.
 
-/// What came is not what is expected here. The message says what was wrong and what is expected, and never repeats what was sent: a
-/// mistyped secret would be in it.
+/// What came is not what is expected here. The message says what was wrong and what is expected, and never repeats what
+/// was sent: a mistyped secret would be in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Malformed(String);

@@ -1,5 +1,5 @@
-//! The relay: the sharing client behind a local HTTP door, for an agent that is not written in Rust. Every route stands on
-//! this page.
+//! The relay: the sharing client behind a local HTTP door, for an agent that is not written in Rust. Every route stands
+//! on this page.
 
 pub(crate) mod client;
 mod door;

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// Parses an item. Half of a surrogate pair, which is no Unicode, becomes U+FFFD, and all around it stays. `Null` for JSON that has
-/// no value, such as a number beyond all bounds.
+/// Parses an item. Half of a surrogate pair, which is no Unicode, becomes U+FFFD, and all around it stays. `Null` for
+/// JSON that has no value, such as a number beyond all bounds.
 pub(super) fn parse(json: &str) -> Value {
     serde_json::from_str(&whole_pairs(json)).unwrap_or_default()
 }

@@ -1,7 +1,8 @@
 //! A session as Markdown, for agents and people who read it without the page.
 //!
-//! Its readers tell prompts from answers by the headings. So nothing that stands in a part can make a heading of a turn: prose is
-//! embedded (`prose`), all else stands in code or is escaped, and the headings carry a word that no item holds.
+//! Its readers tell prompts from answers by the headings. So nothing that stands in a part can make a heading of a
+//! turn: prose is embedded (`prose`), all else stands in code or is escaped, and the headings carry a word that no item
+//! holds.
 
 use std::borrow::Cow;
 use std::collections::HashSet;

@@ -1,5 +1,6 @@
-//! The messages of a session as `OpenCode`'s second API has them, read as messages and parts. One item holds all of them, each
-//! with its content. The page reads them in the same way (`viewer/load/messages.js`), and a table of cases holds both to it.
+//! The messages of a session as `OpenCode`'s second API has them, read as messages and parts. One item holds all of
+//! them, each with its content. The page reads them in the same way (`viewer/load/messages.js`), and a table of cases
+//! holds both to it.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;

@@ -1,5 +1,5 @@
-//! A session as text, for readers without the page: agents, text browsers, files to keep. Pure: items in reading order go
-//! in, text comes out.
+//! A session as text, for readers without the page: agents, text browsers, files to keep. Pure: items in reading order
+//! go in, text comes out.
 
 mod item;
 mod markdown;

@@ -1,5 +1,5 @@
-//! Somebody's Markdown inside a document of ours: it keeps its meaning, and cannot end, open or look like anything outside of its
-//! own place.
+//! Somebody's Markdown inside a document of ours: it keeps its meaning, and cannot end, open or look like anything
+//! outside of its own place.
 
 use std::ops::Range;
 
@@ -11,8 +11,9 @@ const DEEPER: usize = 3;
 /// The deepest heading that Markdown has.
 const DEEPEST: usize = 6;
 
-/// A text to stand between blank lines of a document: its headings are deeper than the document's own, HTML in it is text (a
-/// comment would hide what follows, an open tag swallow it), and a fence that is left open is closed at its end.
+/// A text to stand between blank lines of a document: its headings are deeper than the document's own, HTML in it is
+/// text (a comment would hide what follows, an open tag swallow it), and a fence that is left open is closed at its
+/// end.
 pub(super) fn embedded(text: &str) -> String {
     // Two passes: what stood in a block of HTML is Markdown when that is one no more.
     let text = escape_html(text);

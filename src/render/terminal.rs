@@ -3,8 +3,9 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// The text of an output. Escape sequences are dropped (colours, cursor movements, titles, links), a carriage return starts its
-/// line anew, a backspace takes a character back, and other control characters but newline and tab are left out.
+/// The text of an output. Escape sequences are dropped (colours, cursor movements, titles, links), a carriage return
+/// starts its line anew, a backspace takes a character back, and other control characters but newline and tab are left
+/// out.
 pub(super) fn plain(output: &str) -> String {
     let mut text = String::with_capacity(output.len());
     // Where the line that is being written starts.
@@ -60,8 +61,8 @@ fn skip_control_sequence(rest: &mut Peekable<Chars>) {
     rest.next_if(|next| matches!(next, '@'..='~'));
 }
 
-/// Skips a command string (a title, a link) to its terminator. One that is not terminated ends with its line, so that a broken one
-/// takes no more of the output along.
+/// Skips a command string (a title, a link) to its terminator. One that is not terminated ends with its line, so that a
+/// broken one takes no more of the output along.
 fn skip_string(rest: &mut Peekable<Chars>) {
     while let Some(&next) = rest.peek() {
         match next {

@@ -164,8 +164,8 @@ impl Share {
         self.usage.set_ended(matches!(self.state, ShareState::Over(_) | ShareState::Deleted(_)));
     }
 
-    /// Stops when nobody has used the share for a while. Whoever still holds its address gets a closed mailbox and opens
-    /// it again. With a write under way it is in use.
+    /// Stops when nobody has used the share for a while. Whoever still holds its address gets a closed mailbox and
+    /// opens it again. With a write under way it is in use.
     fn stop_when_idle(&mut self, ctx: &mut Context<Self>) {
         self.audience.tidy();
         self.step(ctx, |state, around, effects| {

@@ -1,7 +1,7 @@
 //! Who watches a share: the one owner of that fact.
 //!
-//! A viewer who was let in holds a `Seat`, and is counted for as long as it does. Nobody tells the count up or down, so it cannot be
-//! told wrong: who was refused has no seat, and one that is dropped is no more, however its viewer ended.
+//! A viewer who was let in holds a `Seat`, and is counted for as long as it does. Nobody tells the count up or down, so
+//! it cannot be told wrong: who was refused has no seat, and one that is dropped is no more, however its viewer ended.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -56,7 +56,8 @@ impl ViewerId {
 }
 
 impl Crowds {
-    /// No crowds yet. Their viewers are woken every `tick` even when nothing happens: a timer for all, in place of one each.
+    /// No crowds yet. Their viewers are woken every `tick` even when nothing happens: a timer for all, in place of one
+    /// each.
     pub fn new(tick: Duration) -> Self {
         Self { crowds: Rc::default(), tick }
     }

@@ -1,5 +1,5 @@
-//! What is newest in a share, for all its viewers at once: the last frames, each from the position where the one before it
-//! ends. A viewer that is almost up to date takes its news from here and asks the share nothing.
+//! What is newest in a share, for all its viewers at once: the last frames, each from the position where the one before
+//! it ends. A viewer that is almost up to date takes its news from here and asks the share nothing.
 //!
 //! The share alone writes it, after a commit; so all that stands here is durable.
 
@@ -14,8 +14,8 @@ use super::frame::Frame;
 /// How much is kept, in bytes.
 const FEED_BYTES: usize = 256 << 10;
 
-/// How much a viewer takes from here at once, in bytes. One further behind pulls from the share, which leaves out what is no
-/// longer the newest version of an item.
+/// How much a viewer takes from here at once, in bytes. One further behind pulls from the share, which leaves out what
+/// is no longer the newest version of an item.
 const NEWS_BYTES: usize = 64 << 10;
 
 /// A share's newest frames. Clones are of the same feed.
@@ -85,8 +85,8 @@ impl Feed {
         news
     }
 
-    /// Adds what a commit brought. `frame` is made from the position before it; without one, or when it does not reach the
-    /// share's position, everybody has to pull.
+    /// Adds what a commit brought. `frame` is made from the position before it; without one, or when it does not reach
+    /// the share's position, everybody has to pull.
     pub(super) fn push(&self, from: u64, frame: Option<Frame>, seq: u64) {
         let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
         recent.seq = seq;

@@ -7,8 +7,8 @@ use bytestring::ByteString;
 use crate::model::{Append, Arrived, Content, Key, Transcript, Window};
 use crate::protocol::{FrameItem, ItemsFrame, Viewers, WireAppend, WireItem};
 
-/// How much a frame for a viewer may carry, in bytes, when that is more than one item: a viewer that does not read holds
-/// one frame.
+/// How much a frame for a viewer may carry, in bytes, when that is more than one item: a viewer that does not read
+/// holds one frame.
 pub const FRAME_BYTES: usize = 128 << 10;
 
 /// Bytes that a frame's buffer may be larger than the frame.
@@ -50,8 +50,8 @@ impl Frame {
         (AROUND_FRAME + window.bytes + AROUND_ITEM * (window.items.len() + window.removed.len())) as u64
     }
 
-    /// What one write brought, which began at the position `before`, for those who have all up to there. `older` holds the
-    /// items as they were then. New ones come in their order; one that was removed and comes back says its place.
+    /// What one write brought, which began at the position `before`, for those who have all up to there. `older` holds
+    /// the items as they were then. New ones come in their order; one that was removed and comes back says its place.
     pub fn live(
         transcript: &Transcript,
         epoch: &str,

@@ -1,8 +1,8 @@
 //! The Hub creates shares and starts their actors; a Directory finds them.
 //!
-//! Shares live on arbiters of their own: an HTTP worker's arbiter stops at shutdown, while a share may still have
-//! syncs to answer. What is open stands in a map that the Hub alone writes and everybody reads: a message to the Hub and
-//! back would cost every request two switches between threads.
+//! Shares live on arbiters of their own: an HTTP worker's arbiter stops at shutdown, while a share may still have syncs
+//! to answer. What is open stands in a map that the Hub alone writes and everybody reads: a message to the Hub and back
+//! would cost every request two switches between threads.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -145,8 +145,8 @@ impl Directory {
     /// The actor of a share, started when it is not open.
     ///
     /// # Errors
-    /// When there is no such share, which costs a look into the database and leaves nothing behind; when that cannot be read; when
-    /// the server ends.
+    /// When there is no such share, which costs a look into the database and leaves nothing behind; when that cannot be
+    /// read; when the server ends.
     pub async fn open(&self, id: &ShareId) -> Result<Addr<Share>, Error> {
         if let Some(share) = self.if_open(id) {
             return Ok(share);
@@ -155,8 +155,8 @@ impl Directory {
         self.hub.send(Open(head)).await.map_err(|_| Error::Unavailable)
     }
 
-    /// How it is with a share, and whether a secret is its own when one is given. Looks at its record alone, so that it can be asked
-    /// before anything of a request is read.
+    /// How it is with a share, and whether a secret is its own when one is given. Looks at its record alone, so that it
+    /// can be asked before anything of a request is read.
     ///
     /// # Errors
     /// When there is no such share, the secret is another, or the database cannot be read.

@@ -1,13 +1,14 @@
-//! A share as a state machine, without actors, sockets or a disk: what is asked of it comes in, what has to be done comes out.
+//! A share as a state machine, without actors, sockets or a disk: what is asked of it comes in, what has to be done
+//! comes out.
 //!
 //! **Durable before visible.** What a sync changes is applied to the transcript, written by the store, and only then
 //! acknowledged and shown. While a write is under way the transcript is ahead of the disk, so reads wait, and while
 //! somebody waits to read no further write begins. What viewers are shown live was encoded when its write began, so it
-//! holds nothing of a later one. A few writes may be under way: the next gathers what came meanwhile, and is in the store's
-//! queue when the one before it is done.
+//! holds nothing of a later one. A few writes may be under way: the next gathers what came meanwhile, and is in the
+//! store's queue when the one before it is done.
 //!
-//! **A failed write** ends the machine, for its transcript is then ahead of the disk for good: another one starts with what is
-//! stored.
+//! **A failed write** ends the machine, for its transcript is then ahead of the disk for good: another one starts with
+//! what is stored.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -69,8 +70,8 @@ pub(super) enum ShareState {
     Deleted(DeletedShare),
     /// There is none.
     Missing,
-    /// It cannot be loaded, or a write of it failed; so many that were under way then have yet to end. Who loads it meanwhile would
-    /// not see them, and give their numbers to other changes.
+    /// It cannot be loaded, or a write of it failed; so many that were under way then have yet to end. Who loads it
+    /// meanwhile would not see them, and give their numbers to other changes.
     Broken(Error, usize),
 }
 
@@ -235,8 +236,8 @@ impl ShareState {
         }
     }
 
-    /// The write that ends at the position `seq` has ended: its syncs are answered and its news shown, in the order of the
-    /// writes, or the machine gives up.
+    /// The write that ends at the position `seq` has ended: its syncs are answered and its news shown, in the order of
+    /// the writes, or the machine gives up.
     pub(super) fn written(
         &mut self,
         seq: u64,
@@ -438,7 +439,8 @@ impl OpenShare {
             match self.transcript.apply(sync.changes, capacity) {
                 Ok(applied) => {
                     waiters.push((Ack { seq: self.transcript.seq() }, reply));
-                    // Viewers have what there was before this write: what a sync found that an earlier one of it left is none.
+                    // Viewers have what there was before this write: what a sync found that an earlier one of it left
+                    // is none.
                     older.extend(applied.older.into_iter().filter(|(key, _)| !rows.contains_key(key)));
                     // Of several versions of an item in one write the last alone is stored.
                     rows.extend(applied.rows.into_iter().map(|row| (row.key.clone(), row)));

@@ -1,5 +1,5 @@
-//! A share by random histories, without actors, sockets or a disk: whatever happens in whatever order, nothing is acknowledged or
-//! read that is not stored, and everybody who asks is answered once.
+//! A share by random histories, without actors, sockets or a disk: whatever happens in whatever order, nothing is
+//! acknowledged or read that is not stored, and everybody who asks is answered once.
 
 use std::collections::BTreeMap;
 

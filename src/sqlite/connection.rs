@@ -31,7 +31,10 @@ pub enum StartupError {
         reason: String,
     },
     /// A newer version wrote the database.
-    #[error("{path}: written by a newer version (migration {version}): install that version or restore a backup", path = .path.display())]
+    #[error(
+        "{path}: written by a newer version (migration {version}): install that version or restore a backup",
+        path = .path.display()
+    )]
     Newer {
         /// The database's file.
         path: PathBuf,
@@ -39,7 +42,10 @@ pub enum StartupError {
         version: String,
     },
     /// An older version wrote the database.
-    #[error("{path}: written by an older version: start the server once, which brings it up to date", path = .0.display())]
+    #[error(
+        "{path}: written by an older version: start the server once, which brings it up to date",
+        path = .0.display()
+    )]
     Older(PathBuf),
     /// The database could not be copied before its migration.
     #[error("{path}: not brought up to date, because it cannot be copied before: {reason}", path = .path.display())]
@@ -173,8 +179,8 @@ pub enum CopyError {
     Database(#[from] diesel::result::Error),
 }
 
-/// Copies a database, as it is now, to a file that must not exist. Others may write meanwhile. The copy is its owner's alone;
-/// when this returns it is on the disk, and there is none when it fails.
+/// Copies a database, as it is now, to a file that must not exist. Others may write meanwhile. The copy is its owner's
+/// alone; when this returns it is on the disk, and there is none when it fails.
 ///
 /// # Errors
 /// When the file exists or cannot be written.
@@ -253,7 +259,8 @@ pub fn open(path: &Path) -> Result<SqliteConnection, String> {
     let mut connection = SqliteConnection::establish(url).map_err(|error| error.to_string())?;
     // The busy timeout has to stand before the first statement that may wait.
     set_busy_timeout(&mut connection, BUSY_TIMEOUT).map_err(|error| error.to_string())?;
-    // One statement each, in this order: the page size before the log is switched on. `secure_delete` overwrites what is deleted.
+    // One statement each, in this order: the page size before the log is switched on. `secure_delete` overwrites what
+    // is deleted.
     for pragma in [
         "PRAGMA page_size = 8192",
         "PRAGMA journal_mode = WAL",

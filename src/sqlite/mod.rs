@@ -1,5 +1,5 @@
-//! What every database of this program has in common: private files, pragmas, migrations, and one thread that writes and
-//! commits in groups. Knows no tables.
+//! What every database of this program has in common: private files, pragmas, migrations, and one thread that writes
+//! and commits in groups. Knows no tables.
 
 mod connection;
 mod erasure;

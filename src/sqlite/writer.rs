@@ -1,6 +1,6 @@
-//! Writing: one thread that takes all that gathered during its last commit and writes it in one transaction, so that one
-//! fsync serves many. When a job fails, the group is undone and each of its jobs gets a transaction of its own, so that
-//! its failure is its own; savepoints would do that too, and cost every job of every group two statements.
+//! Writing: one thread that takes all that gathered during its last commit and writes it in one transaction, so that
+//! one fsync serves many. When a job fails, the group is undone and each of its jobs gets a transaction of its own, so
+//! that its failure is its own; savepoints would do that too, and cost every job of every group two statements.
 
 use std::fs::File;
 use std::path::Path;
@@ -158,8 +158,8 @@ impl Writer {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Hands a job over that writes about `bytes`, and that may have to be done again. It is in the queue when this returns; the future is done when it is on
-    /// the disk.
+    /// Hands a job over that writes about `bytes`, and that may have to be done again. It is in the queue when this
+    /// returns; the future is done when it is on the disk.
     pub fn submit<R: Send + 'static>(
         &self,
         bytes: usize,

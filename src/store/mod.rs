@@ -167,8 +167,8 @@ impl Store {
         Ok(self.writer.erase(move |connection| queries::purge(connection, num)).await?)
     }
 
-    /// Reads a share with all that is stored of it, or what is left of one that was deleted, or of which `ended` says that
-    /// its time is over.
+    /// Reads a share with all that is stored of it, or what is left of one that was deleted, or of which `ended` says
+    /// that its time is over.
     pub async fn load(
         &self,
         id: &ShareId,

@@ -90,8 +90,8 @@ pub fn check(file: &Path) -> Result<Backup, RestoreError> {
     inspect(&mut connection).map_err(damaged)
 }
 
-/// Puts a backup in the place of the database in `data_dir`, which no server may use meanwhile. Every share gets a new epoch,
-/// so that who has watched it loads it anew; what was deleted since the backup was made stays deleted.
+/// Puts a backup in the place of the database in `data_dir`, which no server may use meanwhile. Every share gets a new
+/// epoch, so that who has watched it loads it anew; what was deleted since the backup was made stays deleted.
 ///
 /// # Errors
 /// When the backup is damaged or a file cannot be written. Then what was there is there.

@@ -12,11 +12,21 @@ const share = await shareRecorded(server)
 
 async function check(page, what) {
   const { violations } = await new AxeBuilder({ page }).analyze()
-  assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.slice(0, 3).map(({ html, any }) => `${html.slice(0, 160)} ${any[0]?.message ?? ''}`)]), [], what)
+  assert.deepEqual(
+    violations.map(({ id, nodes }) => [
+      id,
+      nodes.slice(0, 3).map(({ html, any }) => `${html.slice(0, 160)} ${any[0]?.message ?? ''}`),
+    ]),
+    [],
+    what,
+  )
 }
 
 for (const colorScheme of ['light', 'dark']) {
-  for (const viewport of [{ width: 1440, height: 900 }, { width: 390, height: 844 }]) {
+  for (const viewport of [
+    { width: 1440, height: 900 },
+    { width: 390, height: 844 },
+  ]) {
     test(`axe finds nothing: ${colorScheme}, ${viewport.width} wide`, async () => {
       const page = await openShare(browser, share, { colorScheme, viewport })
       await check(page, 'as it opens')
@@ -34,7 +44,10 @@ for (const colorScheme of ['light', 'dark']) {
       await page.keyboard.press('c')
       await check(page, 'changes')
       await page.keyboard.press('Escape')
-      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'nothing is wider than the screen')
+      assert.ok(
+        await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth),
+        'nothing is wider than the screen',
+      )
     })
   }
 }

@@ -9,8 +9,10 @@ import { pathToFileURL } from 'node:url'
 
 import { answer, openPage, openShare, prompt, session, setUp, shareRecorded, text, tool } from '../lib/browser.mjs'
 
-const PIXEL = 'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
-const DIFF = '--- a/src/a.rs\n+++ b/src/a.rs\n@@ -1,3 +1,3 @@\n fn main() {\n-    let apples = 1;\n+    let apples = 2;\n }\n'
+const PIXEL =
+  'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
+const DIFF =
+  '--- a/src/a.rs\n+++ b/src/a.rs\n@@ -1,3 +1,3 @@\n fn main() {\n-    let apples = 1;\n+    let apples = 2;\n }\n'
 
 const { browser, server } = await setUp()
 
@@ -44,7 +46,14 @@ test('the messages of one item are shown as messages, and grow in place', async 
       sessionID: 'ses_1',
       messages: [
         { id: 'msg_1', type: 'user', time: { created: 1 }, text: 'Show me' },
-        { id: 'msg_2', type: 'assistant', time: { created: 2 }, agent: 'build', model: { id: 'm-1', providerID: 'p' }, content },
+        {
+          id: 'msg_2',
+          type: 'assistant',
+          time: { created: 2 },
+          agent: 'build',
+          model: { id: 'm-1', providerID: 'p' },
+          content,
+        },
         { id: 'msg_3', type: 'model-switched', time: { created: 3 }, model: { id: 'm-2', providerID: 'p' } },
       ],
     },
@@ -54,7 +63,12 @@ test('the messages of one item are shown as messages, and grow in place', async 
     type: 'tool',
     id: 'call_0',
     name: 'bash',
-    state: { status: 'completed', input: { command: 'make' }, structured: { exit: 0 }, content: [{ type: 'text', text: 'built' }] },
+    state: {
+      status: 'completed',
+      input: { command: 'make' },
+      structured: { exit: 0 },
+      content: [{ type: 'text', text: 'built' }],
+    },
     time: { created: 2, completed: 3 },
   }
   await share.sync(session({ location: { directory: '/of/the/project' } }), list(words('Some **words**'), call))
@@ -68,34 +82,63 @@ test('the messages of one item are shown as messages, and grow in place', async 
   await page.evaluate(() => (document.querySelector('[data-tool=bash]').isTheSame = true))
   await share.sync(list(words('Some **words** and more'), call))
   await page.locator('.answer', { hasText: 'words and more' }).waitFor()
-  assert.ok(await page.evaluate(() => document.querySelector('[data-tool=bash]').isTheSame), 'the call was not made anew')
+  assert.ok(
+    await page.evaluate(() => document.querySelector('[data-tool=bash]').isTheSame),
+    'the call was not made anew',
+  )
 })
 
 test('every kind of part is shown by its meaning', async () => {
-  const share = await shareOf([
-    text('Some **words** and\n\n```rust\nfn main() {}\n```'),
-    { type: 'reasoning', text: 'First line\nsecond line', time: { start: 1, end: 2001 } },
-    tool('bash', { command: 'make', description: 'Builds' }, { output: '\x1b[1;32mgreen\x1b[0m\nprogress 1\rprogress 2\n', metadata: { exit: 2 } }),
-    tool('edit', { filePath: '/p/src/a.rs' }, { metadata: { diff: DIFF } }),
-    tool('write', { filePath: '/p/b.py', content: 'print(1)\n' }),
-    tool('apply_patch', { patchText: 'x' }, { metadata: { files: [{ patch: DIFF }] } }),
-    tool('read', { filePath: '/p/one.txt' }, { output: 'one' }),
-    tool('read', { filePath: '/p/two.txt' }, { output: 'two' }),
-    tool('grep', { pattern: 'x' }, { output: 'found' }),
-    tool('todowrite', {}, { metadata: { todos: [{ content: 'A', status: 'completed' }, { content: 'B', status: 'in_progress' }] } }),
-    tool('task', { description: 'Look around', prompt: 'Please look', subagent_type: 'general' }, { output: 'I looked' }),
-    tool('question', { questions: [{ question: 'Tea or coffee?' }] }, { metadata: { answers: [['Tea']] } }),
-    tool('webfetch', { url: 'https://example.org/' }, { output: 'page' }),
-    tool('mcp_thing', { depth: 3 }, { output: '{"a":1}', attachments: [{ type: 'file', mime: 'image/png', filename: 'shot.png', url: PIXEL }] }),
-    tool('bash', { command: 'sleep 9' }, { status: 'running', time: { start: Date.now() - 5000 } }),
-    tool('bash', { command: 'no' }, { status: 'error', error: 'it broke' }),
-    { type: 'retry', attempt: 2, error: { name: 'APIError', data: { message: 'too busy', statusCode: 529 } } },
-    { type: 'compaction', auto: true },
-    { type: 'agent', name: 'plan' },
-    { type: 'file', mime: 'application/pdf', filename: 'paper.pdf', url: 'data:application/pdf;base64,AAAA' },
-    { type: 'step-start' },
-    { type: 'step-finish', reason: 'stop', cost: 0, tokens: {} },
-  ], { error: { name: 'MessageAbortedError', data: { message: 'x' } } })
+  const share = await shareOf(
+    [
+      text('Some **words** and\n\n```rust\nfn main() {}\n```'),
+      { type: 'reasoning', text: 'First line\nsecond line', time: { start: 1, end: 2001 } },
+      tool(
+        'bash',
+        { command: 'make', description: 'Builds' },
+        { output: '\x1b[1;32mgreen\x1b[0m\nprogress 1\rprogress 2\n', metadata: { exit: 2 } },
+      ),
+      tool('edit', { filePath: '/p/src/a.rs' }, { metadata: { diff: DIFF } }),
+      tool('write', { filePath: '/p/b.py', content: 'print(1)\n' }),
+      tool('apply_patch', { patchText: 'x' }, { metadata: { files: [{ patch: DIFF }] } }),
+      tool('read', { filePath: '/p/one.txt' }, { output: 'one' }),
+      tool('read', { filePath: '/p/two.txt' }, { output: 'two' }),
+      tool('grep', { pattern: 'x' }, { output: 'found' }),
+      tool(
+        'todowrite',
+        {},
+        {
+          metadata: {
+            todos: [
+              { content: 'A', status: 'completed' },
+              { content: 'B', status: 'in_progress' },
+            ],
+          },
+        },
+      ),
+      tool(
+        'task',
+        { description: 'Look around', prompt: 'Please look', subagent_type: 'general' },
+        { output: 'I looked' },
+      ),
+      tool('question', { questions: [{ question: 'Tea or coffee?' }] }, { metadata: { answers: [['Tea']] } }),
+      tool('webfetch', { url: 'https://example.org/' }, { output: 'page' }),
+      tool(
+        'mcp_thing',
+        { depth: 3 },
+        { output: '{"a":1}', attachments: [{ type: 'file', mime: 'image/png', filename: 'shot.png', url: PIXEL }] },
+      ),
+      tool('bash', { command: 'sleep 9' }, { status: 'running', time: { start: Date.now() - 5000 } }),
+      tool('bash', { command: 'no' }, { status: 'error', error: 'it broke' }),
+      { type: 'retry', attempt: 2, error: { name: 'APIError', data: { message: 'too busy', statusCode: 529 } } },
+      { type: 'compaction', auto: true },
+      { type: 'agent', name: 'plan' },
+      { type: 'file', mime: 'application/pdf', filename: 'paper.pdf', url: 'data:application/pdf;base64,AAAA' },
+      { type: 'step-start' },
+      { type: 'step-finish', reason: 'stop', cost: 0, tokens: {} },
+    ],
+    { error: { name: 'MessageAbortedError', data: { message: 'x' } } },
+  )
   const page = await openShare(browser, share)
   const shown = (selector) => page.locator(selector)
   await shown('.markdown .hljs-keyword').first().waitFor()
@@ -122,11 +165,16 @@ test('every kind of part is shown by its meaning', async () => {
   await shown('[data-tool=read] summary').first().click()
   assert.equal(await shown('[data-tool=read] .output code').first().textContent(), 'one')
 
-  assert.deepEqual(await shown('.todos li').evaluateAll((items) => items.map(({ className }) => className)), ['completed', 'in_progress'])
+  assert.deepEqual(await shown('.todos li').evaluateAll((items) => items.map(({ className }) => className)), [
+    'completed',
+    'in_progress',
+  ])
   assert.equal(await shown('.reply').textContent(), 'Tea')
   await shown('[data-tool=mcp_thing] summary').click()
   await page.waitForFunction(() => document.querySelector('[data-tool=mcp_thing] img')?.naturalWidth > 0)
-  await shown('[data-status=running] .busy').getByText(/running \d/).waitFor()
+  await shown('[data-status=running] .busy')
+    .getByText(/running \d/)
+    .waitFor()
   assert.equal(await shown('[data-status=error] .error-text').textContent(), 'it broke')
   await page.getByText('Retry 2: too busy (529)').waitFor()
   await page.getByText('summarised to make room').waitFor()
@@ -142,7 +190,11 @@ test('every kind of part is shown by its meaning', async () => {
 })
 
 test('search finds what is folded, counts, and goes on', async () => {
-  const share = await shareOf([text('a needle here'), tool('bash', { command: 'x' }, { output: 'needle one\nneedle two' }), text('hay')])
+  const share = await shareOf([
+    text('a needle here'),
+    tool('bash', { command: 'x' }, { output: 'needle one\nneedle two' }),
+    text('hay'),
+  ])
   const page = await openShare(browser, share)
   assert.match(await page.locator('[data-tool=bash] .body').textContent(), /needle one/, 'there for find-in-page')
   await page.keyboard.press('/')
@@ -163,17 +215,30 @@ test('search finds what is folded, counts, and goes on', async () => {
 
 test('the outline, the keyboard and deep links find the way', async () => {
   const share = await server.share()
-  const turns = Array.from({ length: 8 }, (_, at) => [...prompt(`Question ${at}`), ...answer([text(`Answer ${at}\n\n${'long '.repeat(400)}`)])])
+  const turns = Array.from({ length: 8 }, (_, at) => [
+    ...prompt(`Question ${at}`),
+    ...answer([text(`Answer ${at}\n\n${'long '.repeat(400)}`)]),
+  ])
   await share.sync(session(), ...turns.flat())
   const page = await openShare(browser, share)
   await page.locator('.outline').getByText('Question 5').click()
-  const top = (words) => page.locator('.turn', { hasText: words }).first().evaluate((node) => Math.round(node.getBoundingClientRect().top))
-  await page.waitForFunction(() => Math.abs([...document.querySelectorAll('.turn')][5].getBoundingClientRect().top) < 120)
+  const top = (words) =>
+    page
+      .locator('.turn', { hasText: words })
+      .first()
+      .evaluate((node) => Math.round(node.getBoundingClientRect().top))
+  await page.waitForFunction(
+    () => Math.abs([...document.querySelectorAll('.turn')][5].getBoundingClientRect().top) < 120,
+  )
   await page.locator('.outline a[aria-current]').getByText('Question 5').waitFor()
   await page.keyboard.press('j')
-  await page.waitForFunction(() => Math.abs([...document.querySelectorAll('.turn')][6].getBoundingClientRect().top) < 120)
+  await page.waitForFunction(
+    () => Math.abs([...document.querySelectorAll('.turn')][6].getBoundingClientRect().top) < 120,
+  )
   await page.keyboard.press('k')
-  await page.waitForFunction(() => Math.abs([...document.querySelectorAll('.turn')][5].getBoundingClientRect().top) < 120)
+  await page.waitForFunction(
+    () => Math.abs([...document.querySelectorAll('.turn')][5].getBoundingClientRect().top) < 120,
+  )
   assert.ok((await top('Question 5')) > 0)
   await page.keyboard.press('?')
   await page.locator('dialog.help').waitFor()
@@ -182,7 +247,10 @@ test('the outline, the keyboard and deep links find the way', async () => {
   const part = turns[7][3].data.id
   const linked = await openPage(browser)
   await linked.goto(`${share.url}#${part}`)
-  await linked.waitForFunction((id) => Math.abs(document.getElementById(id)?.getBoundingClientRect().top ?? 1e9) < 200, part)
+  await linked.waitForFunction(
+    (id) => Math.abs(document.getElementById(id)?.getBoundingClientRect().top ?? 1e9) < 200,
+    part,
+  )
   assert.equal(await linked.locator(`[id="${part}"] .anchor`).getAttribute('href'), `#${part}`)
 })
 
@@ -205,7 +273,11 @@ test('a reader at the end follows, one further up is told how much is new', asyn
 })
 
 test('kinds are hidden and opened by choice, which is remembered', async () => {
-  const share = await shareOf([text('words'), { type: 'reasoning', text: 'thinking', time: { start: 1 } }, tool('bash', { command: 'x' }, { output: 'out' })])
+  const share = await shareOf([
+    text('words'),
+    { type: 'reasoning', text: 'thinking', time: { start: 1 } },
+    tool('bash', { command: 'x' }, { output: 'out' }),
+  ])
   const page = await openShare(browser, share)
   await page.getByText('View', { exact: true }).click()
   await page.getByLabel('Reasoning', { exact: true }).uncheck()
@@ -229,7 +301,13 @@ test('changes are gathered, from the session or from its edits', async () => {
   await page.keyboard.press('c')
   await page.locator('dialog.sheet .diff').waitFor()
   assert.equal(await page.locator('dialog.sheet .count').textContent(), '1 file')
-  const old = { type: 'session_diff', data: [{ file: 'b.txt', before: 'one\n', after: 'two\n', additions: 1, deletions: 1 }, { file: 'c.txt', patch: DIFF }] }
+  const old = {
+    type: 'session_diff',
+    data: [
+      { file: 'b.txt', before: 'one\n', after: 'two\n', additions: 1, deletions: 1 },
+      { file: 'c.txt', patch: DIFF },
+    ],
+  }
   const other = await openShare(browser, await shareOf(edits, {}, old))
   await other.getByRole('button', { name: 'Changes' }).click()
   assert.deepEqual(await other.locator('dialog.sheet .diff-name').allTextContents(), ['b.txt', 'src/a.rs'])

@@ -1,4 +1,5 @@
-// Files of a session: pictures are seen, texts are read, and all can be saved; none is opened as a page of the server's.
+// Files of a session: pictures are seen, texts are read, and all can be saved; none is opened as a page of the
+// server's.
 
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'

@@ -49,7 +49,12 @@ function everywhere(evil) {
   const patch = `--- a/${evil.replace(/\n/g, ' ')}\n+++ b/x.html\n@@ -1,1 +1,1 @@\n-${evil.replace(/\n/g, ' ')}\n+${evil.replace(/\n/g, ' ')} new\n`
   return [
     session({ title: evil, directory: evil }),
-    ...prompt(evil, { mime: 'image/svg+xml', filename: evil, url: IMAGE }, { mime: evil, filename: evil, url: 'javascript:alert(1)' }, { mime: 'image/png', filename: 'remote', url: `${EVIL}.png` }),
+    ...prompt(
+      evil,
+      { mime: 'image/svg+xml', filename: evil, url: IMAGE },
+      { mime: evil, filename: evil, url: 'javascript:alert(1)' },
+      { mime: 'image/png', filename: 'remote', url: `${EVIL}.png` },
+    ),
     ...answer(
       [
         text(evil),
@@ -63,7 +68,15 @@ function everywhere(evil) {
         tool('task', { description: evil, prompt: evil, subagent_type: evil }, { output: evil }),
         tool('webfetch', { url: 'javascript:alert(1)' }, { output: evil }),
         tool('question', { questions: [{ question: evil }] }, { metadata: { answers: [[evil]] } }),
-        tool(evil, { [evil]: evil }, { output: evil, title: evil, attachments: [{ type: 'file', mime: 'image/svg+xml', filename: evil, url: IMAGE }] }),
+        tool(
+          evil,
+          { [evil]: evil },
+          {
+            output: evil,
+            title: evil,
+            attachments: [{ type: 'file', mime: 'image/svg+xml', filename: evil, url: IMAGE }],
+          },
+        ),
         tool('bash', {}, { status: 'error', error: evil }),
         { type: 'patch', hash: evil, files: [evil] },
         { type: 'agent', name: evil },
@@ -95,13 +108,23 @@ test('hostile text in every field runs nothing and asks no other host', async ()
     const found = await page.evaluate(() => ({
       pwned: window.pwned,
       scripts: [...document.scripts].filter(({ src }) => !src.startsWith(location.origin)).length,
-      handlers: [...document.querySelectorAll('*')].filter((node) => [...node.attributes].some(({ name }) => name.startsWith('on'))).length,
-      active: document.querySelectorAll('iframe, object, embed, video, audio, base, style, form, math, meta[http-equiv], svg').length,
-      links: [...document.querySelectorAll('a[href]')].map(({ href }) => new URL(href).protocol).filter((protocol) => !/^(https?|mailto):$/.test(protocol)),
+      handlers: [...document.querySelectorAll('*')].filter((node) =>
+        [...node.attributes].some(({ name }) => name.startsWith('on')),
+      ).length,
+      active: document.querySelectorAll(
+        'iframe, object, embed, video, audio, base, style, form, math, meta[http-equiv], svg',
+      ).length,
+      links: [...document.querySelectorAll('a[href]')]
+        .map(({ href }) => new URL(href).protocol)
+        .filter((protocol) => !/^(https?|mailto):$/.test(protocol)),
       images: [...document.images].map(({ src }) => src).filter((src) => !src.startsWith('data:image/')),
       apps: document.querySelectorAll('#app').length,
     }))
-    assert.deepEqual(found, { pwned: undefined, scripts: 0, handlers: 0, active: 0, links: [], images: [], apps: 1 }, evil)
+    assert.deepEqual(
+      found,
+      { pwned: undefined, scripts: 0, handlers: 0, active: 0, links: [], images: [], apps: 1 },
+      evil,
+    )
     assert.deepEqual(page.record.dialogs, [], evil)
     assert.deepEqual([...page.record.hosts], [server.address], evil)
     assert.deepEqual(page.record.errors, [], evil)
@@ -124,7 +147,9 @@ test('the page forbids by policy what its code must not do', async () => {
     }
     return [
       await attempt(() => (document.body.innerHTML += '<b>x</b>')),
-      await attempt(() => document.body.append(Object.assign(document.createElement('script'), { text: 'window.pwned = 1' }))),
+      await attempt(() =>
+        document.body.append(Object.assign(document.createElement('script'), { text: 'window.pwned = 1' })),
+      ),
       await attempt(() => fetch(evil)),
     ]
   }, EVIL)

@@ -20,7 +20,9 @@ test('two thousand parts: all there, found, printed, linked, and still live', as
   assert.equal(await page.locator('.outline li').count(), 80)
 
   // Far from the screen texts wait to be drawn, and can be found all the same.
-  const far = await page.evaluate(() => [...document.querySelectorAll('.turn')].at(-2).querySelector('.markdown[data-lazy]')?.textContent)
+  const far = await page.evaluate(
+    () => [...document.querySelectorAll('.turn')].at(-2).querySelector('.markdown[data-lazy]')?.textContent,
+  )
   assert.ok(far.includes('part_'))
   assert.ok(await page.evaluate(() => window.find('part_1944')))
 
@@ -29,7 +31,11 @@ test('two thousand parts: all there, found, printed, linked, and still live', as
   await page.waitForFunction((id) => Math.abs(document.getElementById(id).getBoundingClientRect().top) < 200, last)
 
   await share.sync(...answer([text('the newest of all')]))
-  await page.waitForFunction(() => [...document.querySelectorAll('.turn:last-child .part')].some((node) => node.textContent.includes('the newest of all')))
+  await page.waitForFunction(() =>
+    [...document.querySelectorAll('.turn:last-child .part')].some((node) =>
+      node.textContent.includes('the newest of all'),
+    ),
+  )
 
   await page.evaluate(() => dispatchEvent(new Event('beforeprint')))
   assert.equal(await page.locator('.turn [data-lazy]').count(), 0)

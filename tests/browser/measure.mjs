@@ -6,7 +6,10 @@ import { Server } from '../lib/server.mjs'
 
 const server = await Server.start()
 const browser = await launch()
-for (const [parts, bytes] of [[2000, 10 << 20], [10_000, 50 << 20]]) {
+for (const [parts, bytes] of [
+  [2000, 10 << 20],
+  [10_000, 50 << 20],
+]) {
   const share = await shareLarge(server, parts, bytes)
   const page = await openPage(browser)
   const cdp = await page.context().newCDPSession(page)
@@ -20,7 +23,9 @@ for (const [parts, bytes] of [[2000, 10 << 20], [10_000, 50 << 20]]) {
   await page.waitForFunction(() => document.querySelector('.prompt-text'), null, polling)
   const first = performance.now() - started
   await page.waitForFunction(
-    (last) => document.querySelector('.state[data-state=live]') && document.querySelector('.outline li:last-child a')?.textContent.startsWith(last),
+    (last) =>
+      document.querySelector('.state[data-state=live]') &&
+      document.querySelector('.outline li:last-child a')?.textContent.startsWith(last),
     `Prompt ${parts - ((parts - 1) % 25) - 1}:`,
     polling,
   )
@@ -44,13 +49,22 @@ for (const [parts, bytes] of [[2000, 10 << 20], [10_000, 50 << 20]]) {
   for (let at = 0; at < 10; at++) {
     const words = `latency ${at} ${parts}`
     const items = [...prompt('now'), ...answer([text(words)])]
-    const shown = page.evaluate((words) => new Promise((resolve) => {
-      const look = () => {
-        if ([...document.querySelectorAll('.turn:last-child .markdown')].some((node) => node.textContent.includes(words))) return resolve(Date.now())
-        requestAnimationFrame(look)
-      }
-      look()
-    }), words)
+    const shown = page.evaluate(
+      (words) =>
+        new Promise((resolve) => {
+          const look = () => {
+            if (
+              [...document.querySelectorAll('.turn:last-child .markdown')].some((node) =>
+                node.textContent.includes(words),
+              )
+            )
+              return resolve(Date.now())
+            requestAnimationFrame(look)
+          }
+          look()
+        }),
+      words,
+    )
     const sent = Date.now()
     await share.sync(...items)
     latencies.push((await shown) - sent)

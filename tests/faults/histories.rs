@@ -1,6 +1,6 @@
-//! Random histories of a share: syncs of all kinds, viewers that come, go, read slowly and are refused, a server that is killed
-//! and restarted, and an end. Whatever happens, and in which order, what a viewer holds after every frame was stored at that
-//! position, and every viewer gets to the newest.
+//! Random histories of a share: syncs of all kinds, viewers that come, go, read slowly and are refused, a server that
+//! is killed and restarted, and an end. Whatever happens, and in which order, what a viewer holds after every frame was
+//! stored at that position, and every viewer gets to the newest.
 //!
 //! `HISTORY_SECONDS=3600` goes on for an hour, with other seeds than the last time.
 
@@ -403,7 +403,8 @@ impl Story {
         self.after_the_end().await
     }
 
-    /// What viewers were sent before the end is read; then a server starts, and has what was acknowledged and what was shown.
+    /// What viewers were sent before the end is read; then a server starts, and has what was acknowledged and what was
+    /// shown.
     async fn after_the_end(&mut self) -> Result<(), String> {
         for (nth, watcher) in self.watchers.iter_mut().enumerate() {
             watcher

@@ -1,4 +1,5 @@
-//! A share as a simple model: every state that it had, by its position, and the random batches that lead from one to the next.
+//! A share as a simple model: every state that it had, by its position, and the random batches that lead from one to
+//! the next.
 //!
 //! A position is exact: a batch raises it by one for each key that is different afterwards.
 
@@ -19,8 +20,8 @@ pub struct History {
     /// What is acknowledged.
     pub seq: u64,
     pub state: Rc<State>,
-    /// Every state that the share had or may have, by its position. More than one where the order of syncs is not known, until
-    /// a viewer has seen which one it was.
+    /// Every state that the share had or may have, by its position. More than one where the order of syncs is not
+    /// known, until a viewer has seen which one it was.
     states: BTreeMap<u64, Vec<Rc<State>>>,
     /// Everything that was ever written under a key.
     versions: HashMap<String, Vec<Rc<Value>>>,
@@ -37,8 +38,8 @@ impl Default for History {
 }
 
 impl History {
-    /// Syncs that are about to be sent at once, each with its items. They change different keys; so whichever of them are
-    /// stored first, the state and the position are known.
+    /// Syncs that are about to be sent at once, each with its items. They change different keys; so whichever of them
+    /// are stored first, the state and the position are known.
     pub fn sending(&mut self, syncs: &[Vec<Value>]) {
         for some in 1..1_u32 << syncs.len() {
             let chosen = syncs.iter().enumerate().filter(|(nth, _)| some & (1 << nth) != 0);
@@ -64,7 +65,8 @@ impl History {
         }
     }
 
-    /// Nobody knows what became of the syncs that were under way: the share is at this position, and holds this. Says what is wrong.
+    /// Nobody knows what became of the syncs that were under way: the share is at this position, and holds this. Says
+    /// what is wrong.
     pub fn found(&mut self, seq: u64, state: State) -> Result<(), String> {
         if seq < self.seq.max(self.shown) {
             return Err(format!(

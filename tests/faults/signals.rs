@@ -8,7 +8,8 @@ use serde_json::json;
 
 use crate::harness::{TestServer, part};
 
-/// Writes versions of its own parts, each after the other, until the time is over; gives the newest acknowledged of each.
+/// Writes versions of its own parts, each after the other, until the time is over; gives the newest acknowledged of
+/// each.
 async fn write(
     url: String,
     secret: String,

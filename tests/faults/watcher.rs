@@ -1,4 +1,5 @@
-//! A viewer that takes nothing on trust: after every frame it holds its whole state against what was stored at that position.
+//! A viewer that takes nothing on trust: after every frame it holds its whole state against what was stored at that
+//! position.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -84,7 +85,8 @@ impl Watcher {
         }
     }
 
-    /// Loads what is there over HTTP, page by page, as the viewer's page does before it connects. May stop before the last page.
+    /// Loads what is there over HTTP, page by page, as the viewer's page does before it connects. May stop before the
+    /// last page.
     pub async fn load(
         &mut self,
         share: &TestShare<'_>,

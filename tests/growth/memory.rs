@@ -1,5 +1,5 @@
-//! What many hold at once: bodies that do not end, answers that are not read, frames that never end, shares that are opened. Whatever
-//! their number, the server stays within its budget and answers others.
+//! What many hold at once: bodies that do not end, answers that are not read, frames that never end, shares that are
+//! opened. Whatever their number, the server stays within its budget and answers others.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

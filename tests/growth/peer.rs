@@ -1,4 +1,5 @@
-//! HTTP and WebSocket over plain sockets: what is sent is what a row says, to the byte, also when no client would send it.
+//! HTTP and WebSocket over plain sockets: what is sent is what a row says, to the byte, also when no client would send
+//! it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -47,8 +48,8 @@ pub fn get(address: &str, target: &str, headers: &str) -> Answer {
     exchange(address, &[head.as_bytes()])
 }
 
-/// Bytes, and the answer to them. It is over at its `content-length`, else when the server closes: one who refuses a body at
-/// its beginning reads on for a while, and so does not close.
+/// Bytes, and the answer to them. It is over at its `content-length`, else when the server closes: one who refuses a
+/// body at its beginning reads on for a while, and so does not close.
 pub fn exchange(address: &str, pieces: &[&[u8]]) -> Answer {
     let stream = connect(address);
     let (mut head, mut body) = (String::new(), Vec::new());

@@ -1,5 +1,5 @@
-//! What reads: every route of a share, with many items, with large ones, and with texts that are hostile to whoever writes them as
-//! Markdown.
+//! What reads: every route of a share, with many items, with large ones, and with texts that are hostile to whoever
+//! writes them as Markdown.
 
 use crate::harness::TestServer;
 use crate::meter::Meter;

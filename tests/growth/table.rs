@@ -15,8 +15,8 @@ use crate::harness::relay::TestRelay;
 use crate::meter::Meter;
 use crate::peer;
 
-/// How much longer twice the input may take: twice, and what a machine that others use adds to it. What is quadratic takes four times
-/// as long.
+/// How much longer twice the input may take: twice, and what a machine that others use adds to it. What is quadratic
+/// takes four times as long.
 const MOST_GROWTH: f64 = 2.6;
 
 /// Below this, what is measured is the machine and not the door.
@@ -33,8 +33,8 @@ const SLOWEST_PROBE: Duration = Duration::from_secs(2);
 pub const MAX_MEMORY: &str = "64MiB";
 pub const BUDGET: u64 = 64 << 20;
 
-/// What a process may take beside that budget: what the allocator keeps of a peak, a frame that grows while it is written, the share
-/// that is being written, the database's caches.
+/// What a process may take beside that budget: what the allocator keeps of a peak, a frame that grows while it is
+/// written, the share that is being written, the database's caches.
 pub const SLACK: u64 = 96 << 20;
 
 /// How large inputs get.

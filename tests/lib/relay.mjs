@@ -13,7 +13,18 @@ export class Relay {
     const relay = new Relay()
     relay.dir = await mkdtemp(join(tmpdir(), 'brutus-relay-'))
     relay.localDir = join(relay.dir, 'local')
-    const options = ['relay', '--listen', '127.0.0.1:0', '--api-url', apiUrl, '--local-dir', relay.localDir, '--interval', '50ms', ...args]
+    const options = [
+      'relay',
+      '--listen',
+      '127.0.0.1:0',
+      '--api-url',
+      apiUrl,
+      '--local-dir',
+      relay.localDir,
+      '--interval',
+      '50ms',
+      ...args,
+    ]
     relay.process = await start(BINARY, options, { ready: /^listening on (\S+)$/m, name: 'relay' })
     relay.url = relay.process.match[1]
     return relay

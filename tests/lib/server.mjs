@@ -21,7 +21,16 @@ export class Server {
   }
 
   async #run(listen) {
-    const args = ['serve', '--listen', listen, '--data-dir', join(this.dir, 'data'), '--create-limit', '10000/s', ...this.args]
+    const args = [
+      'serve',
+      '--listen',
+      listen,
+      '--data-dir',
+      join(this.dir, 'data'),
+      '--create-limit',
+      '10000/s',
+      ...this.args,
+    ]
     this.process = await start(BINARY, args, { ready: /^listening on (http:\/\/(\S+))$/m, name: 'server' })
     ;[, this.url, this.address] = this.process.match
   }
@@ -72,7 +81,10 @@ export class Share {
   }
 
   async sync(...data) {
-    const { status, text } = await this.server.request('POST', `/api/share/${this.id}/sync`, { secret: this.secret, data })
+    const { status, text } = await this.server.request('POST', `/api/share/${this.id}/sync`, {
+      secret: this.secret,
+      data,
+    })
     if (status !== 200) throw new Error(`sync: ${status} ${text}`)
   }
 

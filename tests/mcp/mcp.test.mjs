@@ -87,8 +87,14 @@ test('what goes wrong is a tool error that says what to do', async (t) => {
 })
 
 test('the model of a real OpenCode shares its session with the tool', async (t) => {
-  const model = await startModel((prompt) => (prompt.includes('share this') ? [[['brutus_share_session', { sessionID: 'ses_of_the_agent' }]]] : []))
-  const opencode = await OpenCode.create({ modelUrl: model.url, shareUrl: server.url, mcp: { brutus: { type: 'local', command: relay.mcpCommand, enabled: true } } })
+  const model = await startModel((prompt) =>
+    prompt.includes('share this') ? [[['brutus_share_session', { sessionID: 'ses_of_the_agent' }]]] : [],
+  )
+  const opencode = await OpenCode.create({
+    modelUrl: model.url,
+    shareUrl: server.url,
+    mcp: { brutus: { type: 'local', command: relay.mcpCommand, enabled: true } },
+  })
   t.after(async () => {
     await opencode.close()
     model.close()
@@ -102,5 +108,8 @@ test('the model of a real OpenCode shares its session with the tool', async (t) 
   const [url] = call.state.output.match(/http:\S+/)
   assert.equal((await fetch(url)).status, 200)
   const { json } = await relay.request('GET', '/v1/shares')
-  assert.deepEqual(json.map(({ sessionID, url }) => [sessionID, url]), [['ses_of_the_agent', url]])
+  assert.deepEqual(
+    json.map(({ sessionID, url }) => [sessionID, url]),
+    [['ses_of_the_agent', url]],
+  )
 })

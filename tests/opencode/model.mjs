@@ -3,11 +3,12 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 
-export const ANSWER = 'Here is the plan:\n\n1. **Read** the file\n2. *Edit* it\n\n```python\nprint("hello")\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n'
+export const ANSWER =
+  'Here is the plan:\n\n1. **Read** the file\n2. *Edit* it\n\n```python\nprint("hello")\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n'
 
 /**
- * Starts the model. `script(prompt)` gives the steps of a turn: each a list of tool calls `[name, input]`; when they are
- * used up, the model waits for `lastWord(prompt)`, and answers in words; after the first half of these it waits for
+ * Starts the model. `script(prompt)` gives the steps of a turn: each a list of tool calls `[name, input]`; when they
+ * are used up, the model waits for `lastWord(prompt)`, and answers in words; after the first half of these it waits for
  * `halfWay(prompt)`.
  */
 export async function startModel(script, lastWord = async () => {}, halfWay = async () => {}) {
@@ -20,7 +21,9 @@ export async function startModel(script, lastWord = async () => {}, halfWay = as
     }
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     for await (const chunk of answer(JSON.parse(body), script, lastWord, halfWay)) {
-      response.write(`data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 1, model: 'fake-1', ...chunk })}\n\n`)
+      response.write(
+        `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 1, model: 'fake-1', ...chunk })}\n\n`,
+      )
     }
     response.end('data: [DONE]\n\n')
   })
@@ -58,7 +61,9 @@ async function* answer({ messages, tools }, script, lastWord, halfWay) {
   yield say({ reasoning_content: 'what comes next.' })
   for (const [index, [name, input]] of calls.entries()) {
     const text = JSON.stringify(input)
-    yield say({ tool_calls: [{ index, id: `call_${step}_${index}`, type: 'function', function: { name, arguments: '' } }] })
+    yield say({
+      tool_calls: [{ index, id: `call_${step}_${index}`, type: 'function', function: { name, arguments: '' } }],
+    })
     for (let at = 0; at < text.length; at += 16) {
       yield say({ tool_calls: [{ index, function: { arguments: text.slice(at, at + 16) } }] })
     }

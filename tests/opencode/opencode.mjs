@@ -21,8 +21,22 @@ export class OpenCode {
     await mkdir(home)
     await mkdir(opencode.project)
     const inherited = Object.entries(process.env).filter(([name]) => !/^(XDG_|OPENCODE)/.test(name))
-    opencode.env = { ...Object.fromEntries(inherited), HOME: home, XDG_DATA_HOME: join(home, 'data'), XDG_CONFIG_HOME: join(home, 'config'), XDG_STATE_HOME: join(home, 'state'), XDG_CACHE_HOME: join(home, 'cache') }
-    const model = { name: 'Fake', tool_call: true, reasoning: true, attachment: true, modalities: { input: ['text', 'image'], output: ['text'] }, limit: { context: 100000, output: 8000 } }
+    opencode.env = {
+      ...Object.fromEntries(inherited),
+      HOME: home,
+      XDG_DATA_HOME: join(home, 'data'),
+      XDG_CONFIG_HOME: join(home, 'config'),
+      XDG_STATE_HOME: join(home, 'state'),
+      XDG_CACHE_HOME: join(home, 'cache'),
+    }
+    const model = {
+      name: 'Fake',
+      tool_call: true,
+      reasoning: true,
+      attachment: true,
+      modalities: { input: ['text', 'image'], output: ['text'] },
+      limit: { context: 100000, output: 8000 },
+    }
     const config = {
       share: 'manual',
       autoupdate: false,
@@ -31,11 +45,19 @@ export class OpenCode {
       small_model: 'fake/fake-1',
       permission: { '*': 'allow' },
       mcp,
-      provider: { fake: { npm: '@ai-sdk/openai-compatible', name: 'Fake', options: { baseURL: modelUrl, apiKey: 'x' }, models: { 'fake-1': model } } },
+      provider: {
+        fake: {
+          npm: '@ai-sdk/openai-compatible',
+          name: 'Fake',
+          options: { baseURL: modelUrl, apiKey: 'x' },
+          models: { 'fake-1': model },
+        },
+      },
     }
     await writeFile(join(opencode.project, 'opencode.json'), JSON.stringify(config))
     await writeFile(join(opencode.project, 'hello.txt'), 'hello\nworld\n')
-    const git = (...args) => execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.org', ...args], { cwd: opencode.project })
+    const git = (...args) =>
+      execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.org', ...args], { cwd: opencode.project })
     git('init', '-q')
     git('add', '.')
     git('commit', '-qm', 'start')
@@ -62,12 +84,19 @@ export class OpenCode {
 
   /** Asks, and waits for the end of the turn. */
   prompt(session, ...parts) {
-    return this.request('POST', `/session/${session}/message`, { model: { providerID: 'fake', modelID: 'fake-1' }, parts })
+    return this.request('POST', `/session/${session}/message`, {
+      model: { providerID: 'fake', modelID: 'fake-1' },
+      parts,
+    })
   }
 
   /** Runs a command in the project; gives its output. */
   async run(...args) {
-    const { stdout } = await promisify(execFile)(BINARY, args, { cwd: this.project, env: this.env, maxBuffer: 64 << 20 })
+    const { stdout } = await promisify(execFile)(BINARY, args, {
+      cwd: this.project,
+      env: this.env,
+      maxBuffer: 64 << 20,
+    })
     return stdout
   }
 

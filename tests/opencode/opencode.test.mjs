@@ -14,11 +14,17 @@ const IMAGE = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QD
 const SCRIPTS = {
   first: [
     [['write', { filePath: 'greeter.py', content: 'def greet(name):\n    return "hi"\n' }]],
-    [['read', { filePath: 'greeter.py' }], ['bash', { command: 'echo one; echo two >&2; exit 3', description: 'Says one and two' }]],
+    [
+      ['read', { filePath: 'greeter.py' }],
+      ['bash', { command: 'echo one; echo two >&2; exit 3', description: 'Says one and two' }],
+    ],
     [['edit', { filePath: 'greeter.py', oldString: '"hi"', newString: 'f"hi {name}"' }]],
   ],
   second: [
-    [['grep', { pattern: 'greet' }], ['glob', { pattern: '*.py' }]],
+    [
+      ['grep', { pattern: 'greet' }],
+      ['glob', { pattern: '*.py' }],
+    ],
     [['todowrite', { todos: [{ content: 'Check', status: 'in_progress', priority: 'high' }] }]],
     [['task', { description: 'Look', prompt: 'third', subagent_type: 'general' }]],
     [['webfetch', { url: 'http://127.0.0.1:9/none', format: 'text' }]],
@@ -78,7 +84,9 @@ test('a session is shared in the middle, followed live, imported elsewhere, and 
   assert.equal(share.url, `${server.url}/s/${id}`)
   const viewer = await Viewer.connect(server.url, id)
   const sharedSoFar = partsOf(await opencode.request('GET', `/session/${session.id}/message`))
-  await viewer.until('the session so far', ({ items }) => [...sharedSoFar.values()].every((part) => items.has(`part/${part.messageID}/${part.id}`)))
+  await viewer.until('the session so far', ({ items }) =>
+    [...sharedSoFar.values()].every((part) => items.has(`part/${part.messageID}/${part.id}`)),
+  )
 
   // Live: the model ends its turn only when the viewer has seen what the turn's last tool gave.
   lastWord = viewer.until('a tool call while the turn goes on', ({ items }) =>
@@ -86,8 +94,8 @@ test('a session is shared in the middle, followed live, imported elsewhere, and 
   )
   await opencode.prompt(session.id, { type: 'text', text: 'And now the second one' })
   await lastWord
-  // OpenCode ends the last message and sums the user's up a little after it has answered, and sends a second later: so its own
-  // side is asked again each time that the viewer has got something.
+  // OpenCode ends the last message and sums the user's up a little after it has answered, and sends a second later: so
+  // its own side is asked again each time that the viewer has got something.
   let messages
   await viewer.until('all that OpenCode has', async ({ items }) => {
     messages = await opencode.request('GET', `/session/${session.id}/message`)
@@ -101,10 +109,23 @@ test('a session is shared in the middle, followed live, imported elsewhere, and 
     assert.deepEqual([...shared.keys()].sort(), [...own.keys()].sort())
     for (const [id, part] of own) assert.deepEqual(shared.get(id), part)
     const tools = new Set([...own.values()].filter(({ type }) => type === 'tool').map(({ tool }) => tool))
-    assert.deepEqual([...tools].sort(), ['bash', 'edit', 'glob', 'grep', 'read', 'task', 'todowrite', 'webfetch', 'write'])
+    assert.deepEqual([...tools].sort(), [
+      'bash',
+      'edit',
+      'glob',
+      'grep',
+      'read',
+      'task',
+      'todowrite',
+      'webfetch',
+      'write',
+    ])
     assert.ok([...shared.values()].some(({ type, url }) => type === 'file' && url.includes(IMAGE)))
     const sharedMessages = data.filter(({ type }) => type === 'message').map(({ data }) => data)
-    assert.deepEqual(sharedMessages, messages.map(({ info }) => stripped(info)))
+    assert.deepEqual(
+      sharedMessages,
+      messages.map(({ info }) => stripped(info)),
+    )
   })
 
   await t.test('another OpenCode imports it and has the same parts', async () => {

@@ -1,4 +1,5 @@
-// A real OpenCode's events through the relay, from each of its streams; and a session of its second API, by its newest client.
+// A real OpenCode's events through the relay, from each of its streams; and a session of its second API, by its newest
+// client.
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
@@ -41,8 +42,8 @@ after(async () => {
   await server?.close()
 })
 
-// The stream of its second API (`/api/event`) falls silent in 1.18.33 where the bus goes on with `session.status`, before any
-// word of an answer. The relay's own stories have its shape.
+// The stream of its second API (`/api/event`) falls silent in 1.18.33 where the bus goes on with `session.status`,
+// before any word of an answer. The relay's own stories have its shape.
 const STREAMS = [
   ['its bus', () => `/event?directory=${encodeURIComponent(opencode.project)}`],
   ['its global stream', () => '/global/event'],
@@ -53,7 +54,9 @@ for (const [name, path] of STREAMS) {
     const bus = await follow(opencode, path(), relay)
     t.after(() => bus.close())
     const session = await opencode.request('POST', '/session', {})
-    const shared = await relay.request('POST', `/v1/sessions/${session.id}/share`, { data: [{ type: 'session', data: session }] })
+    const shared = await relay.request('POST', `/v1/sessions/${session.id}/share`, {
+      data: [{ type: 'session', data: session }],
+    })
     assert.equal(shared.status, 200, JSON.stringify(shared.json))
     const viewer = await Viewer.connect(server.url, shared.json.id)
     t.after(() => viewer.close())
@@ -61,7 +64,9 @@ for (const [name, path] of STREAMS) {
     // The model says the rest of its words only when the viewer has seen their first half, which no whole part has yet.
     const parts = (items) => [...items.values()].filter(({ type }) => type === 'text')
     halfWay = viewer.until('half of the answer', ({ items }) =>
-      parts(items).some(({ text, time }) => text && ANSWER.startsWith(text) && text.length < ANSWER.length && !time?.end),
+      parts(items).some(
+        ({ text, time }) => text && ANSWER.startsWith(text) && text.length < ANSWER.length && !time?.end,
+      ),
     )
     await opencode.prompt(session.id, { type: 'text', text: 'Do it' })
     await halfWay
@@ -70,7 +75,10 @@ for (const [name, path] of STREAMS) {
     await viewer.until('all that OpenCode has', async ({ items }) => {
       const messages = await opencode.request('GET', `/session/${session.id}/message`)
       const held = (part) => JSON.stringify(sorted(items.get(`part/${part.messageID}/${part.id}`)))
-      return messages.at(-1).info.time.completed && messages.flatMap(({ parts }) => parts).every((part) => held(part) === JSON.stringify(sorted(part)))
+      return (
+        messages.at(-1).info.time.completed &&
+        messages.flatMap(({ parts }) => parts).every((part) => held(part) === JSON.stringify(sorted(part)))
+      )
     })
     assert.ok(parts(viewer.items).some(({ text }) => text === ANSWER))
     bus.close()
@@ -92,7 +100,10 @@ test('a session of its second API is shown as its client has it', async () => {
     { type: 'session', data: created.data },
     { type: 'messages', data: { sessionID, messages } },
   ]
-  assert.equal((await server.request('POST', `/api/share/${share.id}/sync`, { secret: share.secret, data })).status, 200)
+  assert.equal(
+    (await server.request('POST', `/api/share/${share.id}/sync`, { secret: share.secret, data })).status,
+    200,
+  )
   assert.deepEqual((await server.request('GET', `/api/share/${share.id}/data`)).json[1], data[1])
 
   const read = messagesOf(messages)
@@ -105,7 +116,13 @@ test('a session of its second API is shown as its client has it', async () => {
     ],
   )
   const markdown = await (await fetch(`${server.url}/s/${share.id}.md`)).text()
-  for (const words of ['Do it', '**bash** `echo one`', '1. **Read** the file', 'print("hello")', 'I think about what comes next.'])
+  for (const words of [
+    'Do it',
+    '**bash** `echo one`',
+    '1. **Read** the file',
+    'print("hello")',
+    'I think about what comes next.',
+  ])
     assert.ok(markdown.includes(words), `${words}\n${markdown}`)
 })
 
@@ -126,5 +143,9 @@ async function untilAnswered(client, sessionID) {
 function sorted(value) {
   if (Array.isArray(value)) return value.map(sorted)
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.keys(value).sort().map((name) => [name, sorted(value[name])]))
+  return Object.fromEntries(
+    Object.keys(value)
+      .sort()
+      .map((name) => [name, sorted(value[name])]),
+  )
 }

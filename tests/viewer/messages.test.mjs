@@ -47,7 +47,9 @@ const ids = (session) => session.ordered().map(({ id }) => id)
 
 test('a session is made of its own messages, in their order', () => {
   const session = new Session()
-  const first = session.apply(frame([batch('child', prompt('c', 'inner')), batch('s', prompt('b', 'Do it'), answer('a', 'Done.'))]))
+  const first = session.apply(
+    frame([batch('child', prompt('c', 'inner')), batch('s', prompt('b', 'Do it'), answer('a', 'Done.'))]),
+  )
   assert.deepEqual(ids(session), ['c', 'b', 'a'], 'all of them, while nobody knows whose they are')
   assert.deepEqual([first.added, first.messages], [3, new Set(['c', 'b', 'a'])])
   assert.equal(session.empty, false)
@@ -55,7 +57,10 @@ test('a session is made of its own messages, in their order', () => {
   assert.deepEqual(ids(session), ['b', 'a'])
   const [turn] = session.turns()
   assert.equal(promptText(session.partsOf(turn.prompt)), 'Do it')
-  assert.deepEqual(session.partsOf(turn.answers[0]).map(({ id, text }) => [id, text]), [['a-0', 'Done.']])
+  assert.deepEqual(
+    session.partsOf(turn.answers[0]).map(({ id, text }) => [id, text]),
+    [['a-0', 'Done.']],
+  )
 })
 
 test('a newer version changes the messages alone that are different', () => {
@@ -69,7 +74,10 @@ test('a newer version changes the messages alone that are different', () => {
   assert.equal(after, before)
   const parts = session.partsOf(newer)
   assert.equal(parts[0], one, 'a part that is as it was')
-  assert.deepEqual(parts.map(({ text }) => text), ['One', 'Two more', 'Three'])
+  assert.deepEqual(
+    parts.map(({ text }) => text),
+    ['One', 'Two more', 'Three'],
+  )
   assert.deepEqual(ids(session), ['b', 'a'])
   const removed = session.apply(frame([], ['messages/s']))
   assert.deepEqual([ids(session), removed.messages, session.empty], [[], new Set(['b', 'a']), true])
@@ -77,7 +85,12 @@ test('a newer version changes the messages alone that are different', () => {
 
 test('messages of both APIs stand one after the other, each once, and an undo takes both back', () => {
   const session = new Session()
-  const message = { key: 'message/a', type: 'message', data: { id: 'a', role: 'assistant', time: { created: 9 } }, n: 2 }
+  const message = {
+    key: 'message/a',
+    type: 'message',
+    data: { id: 'a', role: 'assistant', time: { created: 9 } },
+    n: 2,
+  }
   session.apply(frame([info('s'), batch('s', prompt('b', 'Do it'), answer('a', 'twice')), message]))
   assert.deepEqual(ids(session), ['a', 'b'])
   session.apply(frame([{ ...info('s'), data: { id: 's', revert: { messageID: 'b' } } }]))

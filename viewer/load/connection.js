@@ -142,7 +142,7 @@ export class Connection extends EventTarget {
   }
 
   async #load(signal) {
-    for (let more = true; more; ) {
+    for (let more = true; more;) {
       const { epoch, seq } = this.#session.position ?? {}
       const frame = await this.#ask(`/items${this.#query()}`, signal)
       signal.throwIfAborted()

@@ -1,5 +1,5 @@
-// The messages of a session as OpenCode's second API has them, read as messages and parts: what the page shows. One item
-// holds all of them, each with its content. Pure; the server's Markdown reads them in the same way
+// The messages of a session as OpenCode's second API has them, read as messages and parts: what the page shows. One
+// item holds all of them, each with its content. Pure; the server's Markdown reads them in the same way
 // (src/render/messages.rs), and a table of cases holds both to it (tests/fixtures/messages.json).
 
 import { isRecord, list, record } from '../values.js'

@@ -18,7 +18,12 @@ use crate::share::{Crowds, Look};
 const MAX_INCOMING: usize = 4 << 10;
 
 /// A WebSocket: what is stored since a position, and then what comes.
-#[utoipa::path(get, path = "/api/share/{id}/poll", params(Id, Position), responses((status = 101, description = "Frames follow, as PROTOCOL.md says"), PollRefused))]
+#[utoipa::path(
+    get,
+    path = "/api/share/{id}/poll",
+    params(Id, Position),
+    responses((status = 101, description = "Frames follow, as PROTOCOL.md says"), PollRefused),
+)]
 pub(super) async fn poll(
     request: HttpRequest,
     payload: web::Payload,

@@ -1,5 +1,5 @@
-// POST /pub/{channel}?key=K stores the body and sends it to the channel's WebSockets; POST /batch/{channel} does it with an
-// array of {key}; GET /sub/{channel} is a WebSocket, with ?replay=1 it begins with all that is stored.
+// POST /pub/{channel}?key=K stores the body and sends it to the channel's WebSockets; POST /batch/{channel} does it
+// with an array of {key}; GET /sub/{channel} is a WebSocket, with ?replay=1 it begins with all that is stored.
 
 export class Channel {
   constructor(state) {

@@ -108,8 +108,8 @@ async fn subscribe(
     Ok(response)
 }
 
-/// Serves `POST /pub/{channel}` and a WebSocket at `/sub/{channel}` until the process is ended: nothing is kept, checked
-/// or counted.
+/// Serves `POST /pub/{channel}` and a WebSocket at `/sub/{channel}` until the process is ended: nothing is kept,
+/// checked or counted.
 pub fn serve(port: u16) -> Result<()> {
     let channels = web::Data::new(Channels::default());
     let server = HttpServer::new(move || {

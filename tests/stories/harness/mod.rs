@@ -435,7 +435,8 @@ impl TestViewer {
         let _ = self.socket.send(message).await;
     }
 
-    /// Reads until the viewer is in the state that a story waits for; false when its connection ends before, in any way.
+    /// Reads until the viewer is in the state that a story waits for; false when its connection ends before, in any
+    /// way.
     pub async fn until_or_lost(&mut self, done: impl Fn(&Self) -> bool) -> bool {
         while !done(self) {
             let step = tokio::time::timeout(PATIENCE, self.try_step()).await.expect("something happens");

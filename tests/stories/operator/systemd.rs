@@ -117,7 +117,8 @@ async fn a_service_that_hangs_does_not_feed_the_watchdog() {
     manager.hears_until("WATCHDOG=1");
 }
 
-/// A client that syncs one item after the other, each over a connection of its own, and sends again what was not answered.
+/// A client that syncs one item after the other, each over a connection of its own, and sends again what was not
+/// answered.
 async fn sync(base: &str, share: &Value, worker: usize, done: &AtomicBool, answered: &AtomicUsize) -> usize {
     let url = format!("{base}/api/share/{}/sync", share["id"].as_str().expect("an id"));
     let client = client();

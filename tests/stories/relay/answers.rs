@@ -1,5 +1,5 @@
-//! Something answers in the share server's place: a proxy, a log-in page, another server. Nothing is lost by it, nothing is
-//! told to others, and no secret is forgotten before the server itself has said that the share is gone.
+//! Something answers in the share server's place: a proxy, a log-in page, another server. Nothing is lost by it,
+//! nothing is told to others, and no secret is forgotten before the server itself has said that the share is gone.
 
 use awc::http::Method;
 use serde_json::{Value, json};

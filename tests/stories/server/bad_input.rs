@@ -1,5 +1,5 @@
-//! What a client should not send: each has its status and says what is wrong, nothing of it is stored, and the next good
-//! request works.
+//! What a client should not send: each has its status and says what is wrong, nothing of it is stored, and the next
+//! good request works.
 
 use std::io::Write;
 

@@ -30,7 +30,8 @@ async fn curl_syncs_in_each_of_its_ways() {
     let ways: [&[&str]; 6] = [
         &[],
         &["--http1.0"],
-        // No length; a body that waits to be asked for; a form's type, as curl says when nobody tells it; HTTP/2 if it can be had.
+        // No length; a body that waits to be asked for; a form's type, as curl says when nobody tells it; HTTP/2 if it
+        // can be had.
         &["--header", "transfer-encoding: chunked"],
         &["--header", "expect: 100-continue"],
         &["--header", "content-type:"],
