@@ -149,6 +149,9 @@ impl Held {
     /// # Errors
     /// When they are not to be had: those that are held already stay held.
     pub async fn grow(&mut self, bytes: u64) -> Result<(), TooMuchAtOnce> {
+        if self.try_grow(bytes) {
+            return Ok(());
+        }
         let until = Instant::now() + self.budget.wait;
         let budget = self.budget.clone();
         loop {

@@ -14,7 +14,7 @@ import { placeOf } from './place.js'
 import { Search, reveal } from './search.js'
 import { set, settings, show, sideBySide, toggle } from './settings.js'
 import { strings } from './strings.js'
-import { moment, text } from './values.js'
+import { moment, record, text } from './values.js'
 import { Timeline, time } from './view/timeline.js'
 
 const { id, base } = placeOf(location.href)
@@ -208,10 +208,11 @@ function about() {
   ]
   const names = models.map((model) => text(session.models.find(({ id }) => id === model)?.name ?? model))
   const undone = session.undone()
+  const directory = text(session.info?.directory ?? record(session.info?.location).directory)
   arrange(
     factsNode,
     [
-      session.info?.directory && el('span', { class: 'path', dir: 'auto' }, text(session.info.directory)),
+      directory && el('span', { class: 'path', dir: 'auto' }, directory),
       names.length && el('span', { dir: 'auto' }, names.join(', ')),
       started && time(started),
       started && ended > started && el('span', {}, duration(ended - started)),

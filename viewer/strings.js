@@ -74,6 +74,7 @@ export const strings = {
   retry: (attempt) => `Retry ${attempt}`,
   compaction: 'The conversation was summarised to make room',
   agentSwitch: (name) => `Agent: ${name}`,
+  modelSwitch: (name) => `Model: ${name}`,
   aborted: 'Stopped by the user',
   error: 'Error',
   reverted: (count) => `${count} ${count === 1 ? 'message was' : 'messages were'} undone`,

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::ClientError;
-use crate::model::Change;
+use super::{ClientError, streams};
+use crate::model::{Change, Key};
 
 /// Something happened to a session.
 #[derive(Debug, Clone, actix::Message)]
@@ -23,15 +23,25 @@ pub struct Event {
 pub enum Happening {
     /// An item of it is new or different, or gone.
     Changed(Change),
+    /// The text of a part has grown: `added` is a JSON string.
+    Grew {
+        /// The part.
+        part: Key,
+        /// What stands at the end of its text now.
+        added: Box<RawValue>,
+    },
     /// The session was deleted: its share goes too.
     Deleted,
 }
 
-/// `{"type", "sessionID", "data"}`, or OpenCode's `{"type", "properties"}`.
+/// `{"type", "sessionID", "data"}`, or OpenCode's `{"type", "properties"}`, which its global stream wraps: `{"payload":
+/// {…}}`.
 #[derive(Deserialize)]
 struct Wire<'a> {
     #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
     #[serde(borrow, rename = "sessionID")]
     session_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -57,20 +67,33 @@ struct Properties<'a> {
     part: Option<&'a RawValue>,
     #[serde(borrow)]
     diff: Option<&'a RawValue>,
+    #[serde(borrow)]
+    field: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    delta: Option<&'a RawValue>,
 }
 
+/// What an event says in place of an item: that a part's text has grown.
+const DELTA: &str = "part.delta";
+
 impl Event {
-    /// Reads one event. `None` for a type that has nothing to do with sharing. `place` says where it stood.
+    /// Reads one event. `None` for a type that has nothing to share. `place` says where it stood.
     ///
     /// # Errors
     /// When an event of a known type lacks what it needs.
     pub fn parse(json: &RawValue, place: &str) -> Result<Option<Self>, ClientError> {
-        let wire: Wire = serde_json::from_str(json.get()).map_err(|_| {
-            malformed(format!(
-                "`{place}` must be an event: {{type, sessionID, data}} or {{type, properties}}"
-            ))
-        })?;
-        let kind = match &*wire.kind {
+        match read(json, place)? {
+            Wire { kind: None, payload: Some(payload), .. } => {
+                let place = format!("{place}.payload");
+                Self::of_wire(read(payload, &place)?, &place)
+            }
+            wire => Self::of_wire(wire, place),
+        }
+    }
+
+    fn of_wire(wire: Wire, place: &str) -> Result<Option<Self>, ClientError> {
+        let kind = wire.kind.ok_or_else(|| not_an_event(place))?;
+        let kind = match &*kind {
             "session.updated" | "session.created" => "session",
             "message.updated" => "message",
             "part.updated" | "message.part.updated" => "part",
@@ -78,15 +101,27 @@ impl Event {
             "message.removed" => "message.removed",
             "part.removed" | "message.part.removed" => "part.removed",
             "session.deleted" => "session.deleted",
+            "part.delta" | "message.part.delta" => DELTA,
+            // Known, and nothing of an item: whether the agent works, and that it failed, which its message says too.
+            "session.status" | "session.idle" | "session.error" => return Ok(None),
+            // In the agent's own bus only what has a session and an item of it can be meant.
+            other if other.ends_with(".removed") && wire.session_id.is_some() && wire.data.is_some() => other,
             _ => return Ok(None),
         };
+        if kind == DELTA {
+            let carried = wire.properties.or(wire.data);
+            return carried.map_or_else(
+                || Err(carries_nothing(place)),
+                |carried| Self::of_delta(wire.session_id, carried, place),
+            );
+        }
         match (wire.data, wire.properties) {
             (Some(data), _) => Self::of_data(kind, wire.session_id, data, place),
             (None, Some(properties)) => Self::of_properties(kind, wire.session_id, properties, place),
             (None, None) if kind == "session.deleted" => {
                 Self::of_data(kind, wire.session_id, RawValue::NULL, place)
             }
-            (None, None) => Err(malformed(format!("`{place}` has neither `data` nor `properties`"))),
+            (None, None) => Err(carries_nothing(place)),
         }
         .map(Some)
     }
@@ -98,6 +133,10 @@ impl Event {
         place: &str,
     ) -> Result<Self, ClientError> {
         let fields: Properties = serde_json::from_str(data.get()).unwrap_or_default();
+        // OpenCode's second API says `data` and means what the first calls `properties`.
+        if let (Some(carried), None) = (fields.carried(kind), &fields.id) {
+            return Self::of_data(kind, session_id.or(fields.session_id), carried, place);
+        }
         let session_id = match (session_id, fields.session_id) {
             (Some(id), _) | (None, Some(id)) => id,
             (None, None) if kind.starts_with("session") => {
@@ -120,12 +159,8 @@ impl Event {
         let fields: Properties = serde_json::from_str(properties.get()).map_err(|_| {
             malformed(format!("`{place}.properties` is not what an event of this type carries"))
         })?;
+        let carried = fields.carried(kind);
         let session_id = session_id.or(fields.session_id);
-        let carried = match kind {
-            "part" => fields.part,
-            "session_diff" => fields.diff,
-            _ => fields.info,
-        };
         if let Some(carried) = carried {
             return Self::of_data(kind, session_id, carried, place);
         }
@@ -135,6 +170,27 @@ impl Event {
             None if kind == "session.deleted" => Self::changed(kind, session_id, RawValue::NULL, place),
             None => Err(malformed(format!("`{place}.properties` carries no item"))),
         }
+    }
+
+    /// `None` when another field than the text has grown: the whole part, which comes at the end, has it.
+    fn of_delta(
+        session_id: Option<Cow<'_, str>>,
+        carried: &RawValue,
+        place: &str,
+    ) -> Result<Option<Self>, ClientError> {
+        let fields: Properties = serde_json::from_str(carried.get())
+            .map_err(|_| malformed(format!("`{place}` is not what an event of this type carries")))?;
+        let session_id = session_id.or(fields.session_id).ok_or_else(|| no_session(place))?;
+        let added = fields.delta.filter(|delta| delta.get().starts_with('"'));
+        let added = added.ok_or_else(|| malformed(format!("`{place}` has no text in `delta`")))?;
+        let named = removal("part.removed", fields.message_id, fields.part_id.or(fields.id))?;
+        let named = named.map(|named| change("part.removed", &named, place)).transpose()?;
+        let Some(Change::Remove(part)) = named else { return Ok(None) };
+        if fields.field.is_some_and(|field| field != streams::FIELD) {
+            return Ok(None);
+        }
+        let happening = Happening::Grew { part, added: added.to_owned() };
+        Ok(Some(Self { session_id: session_id.into_owned(), happening }))
     }
 
     fn changed(
@@ -150,6 +206,21 @@ impl Event {
         };
         Ok(Self { session_id: session_id.into_owned(), happening })
     }
+}
+
+impl<'a> Properties<'a> {
+    /// The item that an event of this kind carries.
+    fn carried(&self, kind: &str) -> Option<&'a RawValue> {
+        match kind {
+            "part" => self.part,
+            "session_diff" => self.diff,
+            _ => self.info,
+        }
+    }
+}
+
+fn read<'a>(json: &'a RawValue, place: &str) -> Result<Wire<'a>, ClientError> {
+    serde_json::from_str(json.get()).map_err(|_| not_an_event(place))
 }
 
 /// Reads the `{type, data}` items of a session so far.
@@ -195,6 +266,14 @@ fn malformed(message: String) -> ClientError {
     ClientError::Malformed(message)
 }
 
+fn not_an_event(place: &str) -> ClientError {
+    malformed(format!("`{place}` must be an event: {{type, sessionID, data}} or {{type, properties}}"))
+}
+
+fn carries_nothing(place: &str) -> ClientError {
+    malformed(format!("`{place}` has neither `data` nor `properties`"))
+}
+
 fn no_session(place: &str) -> ClientError {
     malformed(format!("`{place}` names no session: `sessionID` is missing"))
 }
@@ -231,6 +310,26 @@ mod tests {
                 "session_diff",
             ),
             (
+                r#"{"id":"evt","type":"session.updated","data":{"sessionID":"s","info":{"id":"s","title":"t"}}}"#,
+                r#"{"directory":"/p","payload":{"id":"evt","type":"session.updated","properties":{"sessionID":"s","info":{"id":"s"}}}}"#,
+                "session",
+            ),
+            (
+                r#"{"id":"evt","type":"message.part.updated","data":{"sessionID":"s","part":{"id":"p","messageID":"m"},"time":1}}"#,
+                r#"{"payload":{"type":"message.part.updated","properties":{"sessionID":"s","part":{"id":"p","messageID":"m"}}}}"#,
+                "part/m/p",
+            ),
+            (
+                r#"{"id":"evt","type":"session.diff","data":{"sessionID":"s","diff":[]}}"#,
+                r#"{"payload":{"type":"session.diff","sessionID":"s","data":[]}}"#,
+                "session_diff",
+            ),
+            (
+                r#"{"type":"todo.removed","sessionID":"s","data":{"id":"t"}}"#,
+                r#"{"payload":{"type":"todo.removed","sessionID":"s","data":{"id":"t"}}}"#,
+                "todo/t",
+            ),
+            (
                 r#"{"type":"message.removed","sessionID":"s","data":{"id":"m"}}"#,
                 r#"{"type":"message.removed","properties":{"sessionID":"s","messageID":"m"}}"#,
                 "message/m",
@@ -264,8 +363,29 @@ mod tests {
     #[test]
     fn other_types_are_ignored_and_broken_ones_refused() {
         assert!(parse(r#"{"type":"server.connected","properties":{}}"#).unwrap().is_none());
-        assert!(parse(r#"{"type":"message.part.delta","properties":{"delta":"x"}}"#).unwrap().is_none());
         for json in [
+            r#"{"payload":{"type":"sync","syncEvent":{"type":"session.updated.1","data":{}}}}"#,
+            r#"{"type":"session.status","properties":{"sessionID":"s","status":{"type":"busy"}}}"#,
+            r#"{"type":"session.idle","properties":{"sessionID":"s"}}"#,
+            r#"{"type":"session.error","properties":{"error":{"name":"UnknownError"}}}"#,
+            r#"{"type":"session.error"}"#,
+            r#"{"type":"worktree.removed","properties":{"id":"w"}}"#,
+        ] {
+            assert!(parse(json).unwrap().is_none(), "{json}");
+        }
+        for json in [
+            "{}",
+            r#"{"payload":{}}"#,
+            r#"{"payload":{"payload":{"type":"session.idle"}}}"#,
+            r#"{"payload":7}"#,
+            r#"{"type":"message.part.delta"}"#,
+            r#"{"type":"message.part.delta","properties":7}"#,
+            r#"{"type":"message.part.delta","properties":{"delta":"x"}}"#,
+            r#"{"type":"message.part.delta","properties":{"sessionID":"s","messageID":"m","delta":"x"}}"#,
+            r#"{"type":"message.part.delta","properties":{"sessionID":"s","messageID":"m/n","partID":"p","delta":"x"}}"#,
+            r#"{"type":"message.part.delta","properties":{"sessionID":"s","messageID":"m","partID":"p","delta":7}}"#,
+            r#"{"type":"message.part.delta","properties":{"sessionID":"s","messageID":"m","partID":"p","field":7,"delta":"x"}}"#,
+            r#"{"type":"message.part.delta","properties":{"sessionID":"s","messageID":"m","partID":"p"}}"#,
             "1",
             r#"{"data":{}}"#,
             r#"{"type":"part.updated","sessionID":"s"}"#,
@@ -275,5 +395,28 @@ mod tests {
         ] {
             assert!(parse(json).is_err(), "{json}");
         }
+    }
+
+    #[test]
+    fn a_delta_names_the_part_whose_text_grows() {
+        let ids = r#""messageID":"m","partID":"p","field":"text","delta":"a \ud83d""#;
+        for json in [
+            format!(r#"{{"type":"message.part.delta","properties":{{"sessionID":"s",{ids}}}}}"#),
+            format!(r#"{{"type":"message.part.delta","data":{{"sessionID":"s",{ids}}}}}"#),
+            format!(r#"{{"type":"part.delta","sessionID":"s","data":{{{ids}}}}}"#),
+            format!(
+                r#"{{"payload":{{"type":"message.part.delta","properties":{{"sessionID":"s",{ids}}}}}}}"#
+            ),
+            r#"{"type":"part.delta","sessionID":"s","data":{"messageID":"m","id":"p","delta":"a \ud83d"}}"#
+                .into(),
+        ] {
+            let event = parse(&json).unwrap().unwrap();
+            let Happening::Grew { part, added } = event.happening else { panic!("{json}") };
+            assert_eq!((&*event.session_id, part.as_str()), ("s", "part/m/p"), "{json}");
+            assert_eq!(added.get(), r#""a \ud83d""#, "{json}");
+        }
+        let other = r#"{"sessionID":"s","messageID":"m","partID":"p","field":"raw","delta":"x"}"#;
+        let other = format!(r#"{{"type":"message.part.delta","properties":{other}}}"#);
+        assert!(parse(&other).unwrap().is_none(), "the whole part has it");
     }
 }

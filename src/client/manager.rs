@@ -1,6 +1,7 @@
 //! Which sessions are shared, and what that takes: creating and removing shares, and letting through the events of
 //! shared sessions alone.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -15,11 +16,12 @@ use super::queue::{Attach, Detach, Drain, Ended, Enqueue, FlushLane, Look, Open,
 use super::schedule::{Backoff, jitter};
 use super::secrets::{Name, Secrets, SecretsError, Share, State};
 use super::spool::Spool;
+use super::streams::Streams;
 use super::transport::Transport;
 use super::{ClientError, Config, StartError};
 use crate::clock::now_ms;
 use crate::config::origin;
-use crate::model::Change;
+use crate::model::{Change, Key};
 use crate::protocol::Created;
 
 /// Keeps the shares of an agent's sessions.
@@ -29,6 +31,8 @@ pub struct Manager {
     spool: Spool,
     transport: Transport,
     queue: Addr<SyncQueue>,
+    /// The parts of shared sessions that are being streamed.
+    streams: Streams,
     /// Sessions whose share is being created.
     creating: HashMap<String, Creating>,
     /// The shares that their servers have to delete.
@@ -202,6 +206,7 @@ impl Manager {
                 spool,
                 transport,
                 queue,
+                streams: Streams::default(),
                 creating: HashMap::new(),
                 removals: HashMap::new(),
             }
@@ -217,7 +222,7 @@ impl Manager {
         let Creating { waiters, unwanted } = self.creating.remove(session).unwrap_or_default();
         let result = result.and_then(|created| self.keep(session, created, unwanted));
         if result.is_err() || unwanted.is_some() {
-            self.queue.do_send(Detach(session.to_owned()));
+            self.detach(session);
         }
         for waiter in waiters {
             let _ = waiter.send(result.clone());
@@ -366,8 +371,14 @@ impl Manager {
             creating.unwanted = Some(why);
         }
         let stored = self.secrets.removing(session);
-        self.queue.do_send(Detach(session.to_owned()));
+        self.detach(session);
         stored
+    }
+
+    /// Nothing more of a session is sent, and nothing of it kept.
+    fn detach(&mut self, session: &str) {
+        self.streams.forget(session);
+        self.queue.do_send(Detach(session.to_owned()));
     }
 
     fn active(&self, session: &str) -> Option<&Share> {
@@ -410,8 +421,11 @@ impl Handler<Create> for Manager {
         let new = shared.is_none() && !self.creating.contains_key(&session_id);
         if new {
             // What an ended share left goes; what comes from now on waits for the new one.
-            self.queue.do_send(Detach(session_id.clone()));
+            self.detach(&session_id);
             self.queue.do_send(Open(session_id.clone()));
+        }
+        for change in &backlog {
+            self.streams.note(&session_id, change);
         }
         let stored = self.queue.send(Enqueue { session: session_id.clone(), changes: backlog });
         let stored = async { stored.await.unwrap_or(Err(ClientError::Unavailable)).map(|_| ()) };
@@ -481,23 +495,51 @@ impl Handler<Remove> for Manager {
     }
 }
 
+/// What a report does to one session.
+#[derive(Default)]
+struct Reported {
+    events: usize,
+    /// In their order; `None` where a part came whole after it had grown.
+    changes: Vec<Option<Reporting>>,
+    /// Where in `changes` the parts stand that have grown.
+    grown: HashMap<Key, usize>,
+}
+
+/// One change of a report, or a part that has grown in it: what that is in the end is put together once.
+enum Reporting {
+    Changed(Change),
+    Grew(Key),
+}
+
 impl Handler<Report> for Manager {
-    type Result = ResponseFuture<Result<usize, ClientError>>;
+    type Result = ResponseActFuture<Self, Result<usize, ClientError>>;
 
     fn handle(&mut self, Report(events): Report, ctx: &mut Self::Context) -> Self::Result {
-        let mut changes = BTreeMap::<String, Vec<Change>>::new();
+        let mut reported = BTreeMap::<String, Reported>::new();
         let mut deleted = 0;
         for Event { session_id, happening } in events {
             if !self.takes(&session_id) {
                 continue;
             }
             match happening {
-                Happening::Changed(change) => changes.entry(session_id).or_default().push(change),
+                Happening::Changed(change) => {
+                    self.streams.note(&session_id, &change);
+                    reported.entry(session_id).or_default().changed(change);
+                }
+                Happening::Grew { part, added } => {
+                    // What is not here cannot grow; the whole part that comes at the end has it.
+                    if self.streams.grow(&session_id, &part, &added) {
+                        reported.entry(session_id).or_default().grew(part);
+                    }
+                }
                 Happening::Deleted => {
-                    changes.remove(&session_id);
+                    reported.remove(&session_id);
                     if let Err(error) = self.unwant(&session_id, Unwanted::Deleted) {
                         tracing::error!(%error, "cannot store that a share is to be removed");
-                        return Box::pin(std::future::ready(Err(ClientError::Unavailable)));
+                        for session in reported.keys() {
+                            self.streams.forget(session);
+                        }
+                        return Box::pin(actix::fut::ready(Err(ClientError::Unavailable)));
                     }
                     deleted += 1;
                 }
@@ -506,17 +548,58 @@ impl Handler<Report> for Manager {
         if deleted > 0 {
             self.remove_leftovers(ctx);
         }
-        let stored: Vec<_> = changes
+        let sessions: Vec<_> = reported.keys().cloned().collect();
+        let stored: Vec<_> = reported
             .into_iter()
-            .map(|(session, changes)| self.queue.send(Enqueue { session, changes }))
+            .map(|(session, Reported { events, changes, .. })| {
+                let changes = changes.into_iter().flatten().filter_map(|change| match change {
+                    Reporting::Changed(change) => Some(change),
+                    Reporting::Grew(part) => self.streams.whole(&session, &part),
+                });
+                let changes = changes.collect();
+                let stored = self.queue.send(Enqueue { session, changes });
+                async move {
+                    let stored = stored.await.unwrap_or(Err(ClientError::Unavailable))?;
+                    Ok::<_, ClientError>(if stored == 0 { 0 } else { events })
+                }
+            })
             .collect();
-        Box::pin(async move {
+        let stored = async move {
             let mut accepted = deleted;
             for stored in futures_util::future::join_all(stored).await {
-                accepted += stored.unwrap_or(Err(ClientError::Unavailable))?;
+                accepted += stored?;
             }
             Ok(accepted)
-        })
+        };
+        Box::pin(wrap_future::<_, Self>(stored).map(move |accepted, manager, _| {
+            if accepted.is_err() {
+                // It is reported again, and what was added must not be added twice.
+                for session in &sessions {
+                    manager.streams.forget(session);
+                }
+            }
+            accepted
+        }))
+    }
+}
+
+impl Reported {
+    fn changed(&mut self, change: Change) {
+        self.events += 1;
+        if let Change::Put(key, _) | Change::Remove(key) = &change
+            && let Some(place) = self.grown.remove(key)
+        {
+            self.changes[place] = None;
+        }
+        self.changes.push(Some(Reporting::Changed(change)));
+    }
+
+    fn grew(&mut self, part: Key) {
+        self.events += 1;
+        if let Entry::Vacant(place) = self.grown.entry(part.clone()) {
+            place.insert(self.changes.len());
+            self.changes.push(Some(Reporting::Grew(part)));
+        }
     }
 }
 
@@ -526,8 +609,8 @@ impl Handler<Event> for Manager {
     /// An event from a bus, whose publisher waits for nobody.
     fn handle(&mut self, event: Event, ctx: &mut Self::Context) {
         let reported = self.handle(Report(vec![event]), ctx);
-        ctx.spawn(wrap_future(async {
-            if let Err(error) = reported.await {
+        ctx.spawn(reported.map(|stored, _, _| {
+            if let Err(error) = stored {
                 tracing::error!(%error, "an event was lost");
             }
         }));
@@ -567,6 +650,7 @@ impl Handler<Ended> for Manager {
     type Result = ();
 
     fn handle(&mut self, Ended { session, id }: Ended, _: &mut Self::Context) {
+        self.streams.forget(&session);
         if let Err(error) = self.secrets.ended(&session, &id) {
             tracing::error!(%error, "cannot store that a share has ended");
         }

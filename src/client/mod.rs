@@ -18,6 +18,7 @@ mod schedule;
 mod schema;
 mod secrets;
 pub mod spool;
+mod streams;
 mod transport;
 mod upload;
 

@@ -141,11 +141,7 @@ impl Waiting {
         if let Some(content) = &self.content {
             return (kind.to_owned(), content.clone());
         }
-        let ids = match self.key.parent_message_id() {
-            Some(message) => serde_json::json!({"messageID": message, "id": self.key.part_id()}),
-            None => serde_json::json!({"id": self.key.message_id()}),
-        };
-        (format!("{kind}.removed"), content_of(&ids))
+        (format!("{kind}.removed"), content_of(&self.key.removal()))
     }
 }
 
@@ -204,6 +200,15 @@ fn put(connection: &mut SqliteConnection, session: &str, item: &Waiting) -> Quer
             .filter(spool::key.lt(to))
             .filter(spool::seq.lt(item.seq));
         diesel::delete(parts).execute(connection)?;
+    }
+    if item.key.as_str() == Key::MODEL && item.content.is_none() {
+        // The models wait one by one.
+        let models = spool::table
+            .filter(spool::session_id.eq(session))
+            .filter(spool::key.ge("model/"))
+            .filter(spool::key.lt("model0"))
+            .filter(spool::seq.lt(item.seq));
+        diesel::delete(models).execute(connection)?;
     }
     let upsert = diesel::insert_into(spool::table)
         .values((
@@ -347,6 +352,12 @@ mod tests {
                 ("message.removed", r#"{"id":"m"}"#),
                 ("part", r#"{"messageID":"m","id":"p/2"}"#),
                 ("part.removed", r#"{"messageID":"m","id":"p/2"}"#),
+                ("model", r#"[{"providerID":"p","id":"gone"}]"#),
+                ("model.removed", "{}"),
+                ("model", r#"[{"providerID":"p","id":"d"}]"#),
+                ("todo", r#"{"id":7}"#),
+                ("todo.removed", r#"{"id":7}"#),
+                ("messages.removed", r#"{"sessionID":"s"}"#),
             ],
             &mut seq,
         )
@@ -357,10 +368,12 @@ mod tests {
         assert_eq!(
             sent,
             [
-                ("model", r#"[{"providerID":"p","id":"a/b","name":"newer"}]"#),
-                ("model", r#"[{"providerID":"p","id":"c"}]"#),
                 ("message.removed", r#"{"id":"m"}"#),
                 ("part.removed", r#"{"id":"p/2","messageID":"m"}"#),
+                ("model.removed", "{}"),
+                ("model", r#"[{"providerID":"p","id":"d"}]"#),
+                ("todo.removed", r#"{"id":"7"}"#),
+                ("messages.removed", r#"{"sessionID":"s"}"#),
             ]
         );
     }

@@ -25,7 +25,7 @@ use actix_web::http::header;
 use actix_web::middleware::{Compress, Next};
 use actix_web::{HttpResponse, Resource, ResponseError, guard, web};
 
-use crate::config::{LiveLimits, is_in_clear};
+use crate::config::LiveLimits;
 use crate::error::{Error, resource};
 use crate::share::Directory;
 use crate::store::Store;
@@ -114,16 +114,13 @@ pub async fn around(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse, actix_web::Error> {
     let over_tls = request.app_data::<ServiceData>().is_some_and(|service| service.over_tls);
-    // Browsers take it from origins alone that nobody can pretend to be, and complain of it elsewhere.
-    let service = request.app_data::<ServiceData>();
-    let is_safe = service.is_some_and(|service| service.public_url.starts_with("https:"))
-        || !is_in_clear(&format!("http://{}", request.connection_info().host()));
     let mut response = match origin::check(&request) {
         Ok(()) if origin::is_preflight(&request) => request.into_response(origin::preflight()),
         Ok(()) => next.call(request).await?.map_into_boxed_body(),
         Err(error) => request.into_response(error.error_response()),
     };
     origin::let_read(&mut response);
+    let opens_alone = origin::opens_alone(&response);
     let headers = response.headers_mut();
     let always = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -131,7 +128,7 @@ pub async fn around(
         (header::CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"),
     ];
     let over_tls = over_tls.then_some((header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"));
-    let isolated = is_safe.then_some((header::CROSS_ORIGIN_OPENER_POLICY, "same-origin"));
+    let isolated = opens_alone.then_some((header::CROSS_ORIGIN_OPENER_POLICY, "same-origin"));
     for (name, value) in always.into_iter().chain(over_tls).chain(isolated) {
         if !headers.contains_key(&name) {
             headers.insert(name, header::HeaderValue::from_static(value));

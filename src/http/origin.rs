@@ -12,6 +12,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, Uri};
 
 use super::ServiceData;
+use crate::config::is_in_clear;
 use crate::error::Error;
 
 /// What all may read.
@@ -51,13 +52,26 @@ pub(super) fn preflight() -> HttpResponse {
         .finish()
 }
 
+/// Whether an answer is a page that is to open in a group of its own (`Cross-Origin-Opener-Policy`). Browsers take that
+/// from origins alone that nobody can pretend to be, and complain of it elsewhere.
+pub(super) fn opens_alone<B>(response: &ServiceResponse<B>) -> bool {
+    let request = response.request();
+    let over_tls = |service: &ServiceData| service.public_url.starts_with("https:");
+    is_page(response)
+        && (request.app_data::<ServiceData>().is_some_and(over_tls)
+            || !is_in_clear(&format!("http://{}", request.connection_info().host())))
+}
+
+fn is_page<B>(response: &ServiceResponse<B>) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
+}
+
 /// Says on an answer that a page of any origin may read it, when it may. The viewer's page itself is for people.
 pub(super) fn let_read<B>(response: &mut ServiceResponse<B>) {
     let request = response.request();
     let asks = request.method().is_safe() || request.method() == Method::OPTIONS;
-    let kind = response.headers().get(header::CONTENT_TYPE);
-    let is_page = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
-    if !asks || is_page || !is_for_all(request.match_pattern()) {
+    if !asks || is_page(response) || !is_for_all(request.match_pattern()) {
         return;
     }
     let headers = response.headers_mut();

@@ -39,8 +39,8 @@ const MAX_MODEL_BYTES: usize = 1 << 20;
 impl Change {
     /// Reads one `{type, data}`. `place` says where it stood, for the refusal: `data[3]`.
     pub fn from_item(kind: &str, data: &RawValue, place: &str) -> Result<Self, Malformed> {
-        if matches!(kind, "message.removed" | "part.removed") {
-            return Ok(Self::Remove(Key::of_removed(kind, data, place)?));
+        if let Some(removed) = Key::removed_kind(kind) {
+            return Ok(Self::Remove(Key::of_removed(removed, data, place)?));
         }
         let key = Key::of(kind, data, place)?;
         let broken =
@@ -49,6 +49,7 @@ impl Change {
             "model" => Self::MergeModels(strip_models(data, place)?),
             "session" => Self::Put(key, without(data, &["permission", "metadata"]).map_err(broken)?),
             "message" if role_is_user(data) => Self::Put(key, without(data, &["system"]).map_err(broken)?),
+            Key::MESSAGES => Self::Put(key, without_system(data).map_err(broken)?),
             _ => Self::Put(key, Arc::from(data.to_owned())),
         })
     }
@@ -117,6 +118,34 @@ fn role_is_user(message: &RawValue) -> bool {
     }
     serde_json::from_str::<Message>(message.get())
         .is_ok_and(|message| message.role.as_deref() == Some("user"))
+}
+
+/// All messages of a session without what tells the model how to behave: there that is messages of their own.
+fn without_system(data: &RawValue) -> Result<Content, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Message<'a> {
+        #[serde(borrow, rename = "type")]
+        kind: &'a RawValue,
+    }
+    let is_system = |message: &&RawValue| {
+        serde_json::from_str::<Message>(message.get()).is_ok_and(|message| message.kind.get() == "\"system\"")
+    };
+    let as_it_is = || Ok(Arc::from(data.to_owned()));
+    if !data.get().starts_with('{') {
+        return as_it_is();
+    }
+    let Fields(mut fields) = serde_json::from_str(data.get())?;
+    let Some((_, messages)) = fields.iter_mut().find(|(name, _)| name == "messages") else {
+        return as_it_is();
+    };
+    let Ok(mut list) = serde_json::from_str::<Vec<&RawValue>>(messages.get()) else { return as_it_is() };
+    if !list.iter().any(is_system) {
+        return as_it_is();
+    }
+    list.retain(|message| !is_system(message));
+    let list = serde_json::value::to_raw_value(&list)?;
+    *messages = &list;
+    serde_json::value::to_raw_value(&Fields(fields)).map(Arc::from)
 }
 
 /// The object without some of its fields; the others keep their bytes and their order.
@@ -247,5 +276,44 @@ mod tests {
             change("part.removed", r#"{"messageID":"m","id":"p"}"#),
             Change::Remove(key) if key.as_str() == "part/m/p"
         ));
+        for (kind, json, expected) in [
+            ("todo.removed", r#"{"id":"t"}"#, "todo/t"),
+            ("todo.removed", r#"{"id":7}"#, "todo/7"),
+            ("todo.removed", "{}", "todo"),
+            ("todo.removed", "null", "todo"),
+            ("a.b.removed", r#"{"id":"x"}"#, "a.b/x"),
+            ("session_diff.removed", "{}", "session_diff"),
+            ("model.removed", "{}", "model"),
+            ("messages.removed", r#"{"sessionID":"s"}"#, "messages/s"),
+        ] {
+            let Change::Remove(key) = change(kind, json) else { panic!("{kind} {json}") };
+            assert_eq!(key.as_str(), expected, "{kind} {json}");
+            let again = key.removal().to_string();
+            let again = Change::from_item(kind, &RawValue::from_string(again).unwrap(), "x").unwrap();
+            assert!(matches!(again, Change::Remove(same) if same == key), "{kind} {json}");
+        }
+        let removal = RawValue::from_string("7".into()).unwrap();
+        for kind in ["message.removed", "part.removed", "session.removed", "model.removed", "Upper.removed"] {
+            assert!(Change::from_item(kind, &removal, "x").is_err(), "{kind}");
+        }
+        // No type stands before it: a type of its own.
+        assert!(matches!(change(".removed", "{}"), Change::Put(..)));
+    }
+
+    #[test]
+    fn of_the_messages_of_a_session_those_of_the_system_are_dropped() {
+        let kept_as_it_is =
+            r#"{"sessionID":"s", "messages":[ {"type":"user","text":"\ud83d"}, 7, {"type":null} ]}"#;
+        assert_eq!(kept("messages", kept_as_it_is), kept_as_it_is);
+        assert_eq!(
+            kept(
+                "messages",
+                r#"{"sessionID":"s","n":1.50,"messages":[{"type":"system","text":"be good"},{"type":"user","text":"\ud83d"}]}"#
+            ),
+            r#"{"sessionID":"s","n":1.50,"messages":[{"type":"user","text":"\ud83d"}]}"#
+        );
+        for odd in ["7", "[]", r#"{"messages":7}"#, r#"{"sessionID":"s"}"#] {
+            assert_eq!(kept("messages", odd), odd);
+        }
     }
 }

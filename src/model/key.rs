@@ -15,8 +15,9 @@ const MAX_TYPE: usize = 64;
 /// Bytes in an id that stands in a key.
 const MAX_ID: usize = 256;
 
-/// `session`, `message/{id}`, `part/{messageID}/{id}`, `session_diff`, `model`, or for a type that this server does not
-/// know `type` or `type/{data.id}`. A type has no slash, so the type is what stands before the first one.
+/// `session`, `message/{id}`, `part/{messageID}/{id}`, `messages/{sessionID}`, `session_diff`, `model`, or for a type
+/// that this server does not know `type` or `type/{data.id}`. A type has no slash, so the type is what stands before
+/// the first one.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(Arc<str>);
 
@@ -27,6 +28,8 @@ struct Ids<'a> {
     id: Option<&'a RawValue>,
     #[serde(borrow, rename = "messageID")]
     message_id: Option<&'a RawValue>,
+    #[serde(borrow, rename = "sessionID")]
+    session_id: Option<&'a RawValue>,
 }
 
 impl Key {
@@ -34,6 +37,8 @@ impl Key {
     pub const SESSION: &'static str = "session";
     /// The key of the list of models.
     pub const MODEL: &'static str = "model";
+    /// The type of an item that holds all messages of a session, as `OpenCode`'s second API has them.
+    pub const MESSAGES: &'static str = "messages";
 
     /// The key of an item. `place` says where the item stood, for the refusal: `data[3]`.
     pub(super) fn of(kind: &str, data: &RawValue, place: &str) -> Result<Self, Malformed> {
@@ -67,9 +72,13 @@ impl Key {
                 "`{place}.type` must be 1 to {MAX_TYPE} characters out of a-z, 0-9, `_`, `.` and `-`"
             )));
         }
-        let id = object(data, place).ok().and_then(|ids| ids.id);
+        let ids = object(data, place).ok();
+        let (id, name) = match kind {
+            Self::MESSAGES => (ids.and_then(|ids| ids.session_id), "sessionID"),
+            _ => (ids.and_then(|ids| ids.id), "id"),
+        };
         Ok(match id.and_then(text_or_number) {
-            Some(id) => Self::from(format!("{kind}/{}", checked(id, place, "id")?)),
+            Some(id) => Self::from(format!("{kind}/{}", checked(id, place, name)?)),
             None => Self::from(kind),
         })
     }
@@ -89,9 +98,30 @@ impl Key {
         format!("part/{message_id}/")
     }
 
-    /// The message that a removal of type `message.removed` names.
+    /// The type of what an item of this type removes: `message` for `message.removed`.
+    pub(super) fn removed_kind(kind: &str) -> Option<&str> {
+        kind.strip_suffix(".removed").filter(|kind| !kind.is_empty())
+    }
+
+    /// The item that a removal names, by its type without `.removed`.
     pub(super) fn of_removed(kind: &str, data: &RawValue, place: &str) -> Result<Self, Malformed> {
-        Self::of(kind.trim_end_matches(".removed"), data, place)
+        match kind {
+            // Lists that are there once, which nothing has to name.
+            "session_diff" | Self::MODEL => object(data, place).map(|_| Self::from(kind)),
+            _ => Self::of(kind, data, place),
+        }
+    }
+
+    /// The data of the item that removes what is stored under this key.
+    pub fn removal(&self) -> serde_json::Value {
+        if let Some((message, part)) = self.parent_message_id().zip(self.part_id()) {
+            return serde_json::json!({"messageID": message, "id": part});
+        }
+        match self.0.split_once('/') {
+            Some((Self::MESSAGES, session)) => serde_json::json!({"sessionID": session}),
+            Some((_, id)) => serde_json::json!({"id": id}),
+            None => serde_json::json!({}),
+        }
     }
 
     /// The key as text.
@@ -195,6 +225,8 @@ mod tests {
             ("todo", r#"{"id":7}"#, "todo/7"),
             ("todo", r#"{"id":null}"#, "todo"),
             ("messages", r#"[{"id":"x"}]"#, "messages"),
+            ("messages", r#"{"sessionID":"s","messages":[]}"#, "messages/s"),
+            ("messages", r#"{"id":"x","messages":[]}"#, "messages"),
             ("v2.thing_a-b", "3", "v2.thing_a-b"),
         ] {
             assert_eq!(key(kind, json).as_deref(), Ok(expected));

@@ -4,13 +4,17 @@
 //! turn: prose is embedded (`prose`), all else stands in code or is escaped, and the headings carry a word that no item
 //! holds.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::item::parse;
+use super::messages::{List, read};
 use super::parts::write_part;
 use super::text::{code, fence, line};
 use crate::model::{Content, Key};
@@ -48,9 +52,19 @@ struct Turn<'a> {
 }
 
 struct Message<'a> {
-    id: &'a str,
+    id: Cow<'a, str>,
     info: Value,
-    parts: Vec<&'a Content>,
+    parts: Parts<'a>,
+}
+
+/// The parts of a message. They are read one by one, when they are written.
+enum Parts<'a> {
+    /// Items of their own.
+    Items(Vec<&'a Content>),
+    /// What a message holds that stands at a place of a list.
+    Listed(&'a RawValue, usize),
+    /// What an undo left of that.
+    Left(Vec<Value>),
 }
 
 /// Writes a session's items, which are in reading order, as Markdown.
@@ -58,6 +72,7 @@ pub fn markdown(items: &[(Key, Content)], how: &Markdown) -> String {
     let session = items.iter().find(|(key, _)| key.as_str() == Key::SESSION);
     let session = session.map(|(_, content)| parse(content.get())).unwrap_or_default();
     let (mut messages, orphans) = messages(items);
+    add_listed(&mut messages, items, &session["id"]);
     take_back(&mut messages, &session["revert"]);
     let turns = turns(messages);
     let mark = mark(items);
@@ -93,16 +108,65 @@ fn messages(items: &[(Key, Content)]) -> (Vec<Message<'_>>, Vec<&Content>) {
     let (mut messages, mut orphans) = (Vec::<Message>::new(), Vec::new());
     for (key, content) in items {
         if let Some(id) = key.message_id() {
-            messages.push(Message { id, info: parse(content.get()), parts: Vec::new() });
+            let info = parse(content.get());
+            messages.push(Message { id: id.into(), info, parts: Parts::Items(Vec::new()) });
         } else if let Some(parent) = key.parent_message_id() {
             // In reading order a part stands behind its message.
             match messages.last_mut().filter(|message| message.id == parent) {
-                Some(message) => message.parts.push(content),
-                None => orphans.push(content),
+                Some(Message { parts: Parts::Items(parts), .. }) => parts.push(content),
+                _ => orphans.push(content),
             }
         }
     }
     (messages, orphans)
+}
+
+/// Adds the messages of lists, each id once: of the session's own, or of all while nobody knows which are its own.
+fn add_listed<'a>(messages: &mut Vec<Message<'a>>, items: &'a [(Key, Content)], session: &Value) {
+    let lists = items.iter().filter(|(key, _)| key.kind() == Key::MESSAGES);
+    let mut lists: Vec<_> = lists.filter_map(|(_, content)| List::of(content)).collect();
+    if lists.iter().any(|list| list.is_of(session)) {
+        lists.retain(|list| list.is_of(session));
+    }
+    if lists.is_empty() {
+        return;
+    }
+    let mut known: HashSet<_> = messages.iter().map(|message| message.id.clone()).collect();
+    for (at, message) in lists.iter().flat_map(|list| list.messages.iter().copied().enumerate()) {
+        let listed = read(message, at);
+        let id = Cow::from(listed.id);
+        if known.insert(id.clone()) {
+            messages.push(Message { id, info: listed.info, parts: Parts::Listed(message, at) });
+        }
+    }
+}
+
+impl Parts<'_> {
+    /// Takes the parts as long as it is not told to stop.
+    fn each(&self, mut take: impl FnMut(&Value) -> bool) -> bool {
+        match self {
+            Self::Items(items) => items.iter().all(|item| take(&parse(item.get()))),
+            Self::Listed(message, at) => read(message, *at).parts.iter().all(take),
+            Self::Left(parts) => parts.iter().all(take),
+        }
+    }
+
+    /// Leaves out a part and all behind it.
+    fn end_before(&mut self, part: &str) {
+        match self {
+            Self::Items(items) => {
+                let kept = items.iter().position(|content| parse(content.get())["id"] == *part);
+                items.truncate(kept.unwrap_or(items.len()));
+            }
+            Self::Listed(message, at) => {
+                let mut parts = read(message, *at).parts;
+                let kept = parts.iter().position(|found| found["id"] == *part);
+                parts.truncate(kept.unwrap_or(parts.len()));
+                *self = Self::Left(parts);
+            }
+            Self::Left(_) => {}
+        }
+    }
 }
 
 /// Leaves out what an undo took back: by its place in the reading order, for ids say nothing of time.
@@ -111,9 +175,7 @@ fn take_back(messages: &mut Vec<Message>, revert: &Value) {
     let Some(place) = messages.iter().position(|message| message.id == first) else { return };
     match revert["partID"].as_str() {
         Some(part) => {
-            let parts = &mut messages[place].parts;
-            let kept = parts.iter().position(|content| parse(content.get())["id"] == *part);
-            parts.truncate(kept.unwrap_or(parts.len()));
+            messages[place].parts.end_before(part);
             messages.truncate(place + 1);
         }
         None => messages.truncate(place),
@@ -154,7 +216,8 @@ fn mark(items: &[(Key, Content)]) -> String {
 
 fn write_head(text: &mut String, session: &Value, turns: usize, mark: &str, how: &Markdown) {
     let _ = writeln!(text, "# {}\n", line(session["title"].as_str().unwrap_or("Shared session")));
-    if let Some(directory) = session["directory"].as_str() {
+    let directory = session["directory"].as_str().or_else(|| session["location"]["directory"].as_str());
+    if let Some(directory) = directory {
         let _ = writeln!(text, "Directory: {}\n", code(directory));
     }
     let started = at(&session["time"]["created"]).map(|time| format!(", started {time}")).unwrap_or_default();
@@ -174,7 +237,7 @@ fn write_turn(text: &mut String, number: usize, turn: &Turn, mark: &str, how: &M
             return false;
         }
         let _ = writeln!(text, "## Prompt {number} {mark}\n");
-        let link = how.page.as_ref().map(|page| format!("[on the page]({page}#{})", fragment(prompt.id)));
+        let link = how.page.as_ref().map(|page| format!("[on the page]({page}#{})", fragment(&prompt.id)));
         write_facts(text, at(&prompt.info["time"]["created"]).into_iter().chain(link));
         if !write_message(text, prompt, how) {
             return false;
@@ -192,11 +255,15 @@ fn write_turn(text: &mut String, number: usize, turn: &Turn, mark: &str, how: &M
 }
 
 fn write_message(text: &mut String, message: &Message, how: &Markdown) -> bool {
-    for part in &message.parts {
-        if is_cut(text, how) {
-            return false;
+    let written = message.parts.each(|part| {
+        let goes_on = !is_cut(text, how);
+        if goes_on {
+            write_part(text, part, how.full);
         }
-        write_part(text, &parse(part.get()), how.full);
+        goes_on
+    });
+    if !written {
+        return false;
     }
     match &message.info["error"] {
         Value::Null => {}

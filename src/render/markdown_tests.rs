@@ -337,3 +337,40 @@ proptest! {
         prop_assert!(text.contains("BEFORE\n") && text.contains("AFTER\n"), "{}", text);
     }
 }
+
+#[test]
+fn messages_of_the_second_api_read_as_those_of_the_first() {
+    let list = |session: &str, messages: Value| json!({"sessionID": session, "messages": messages});
+    let own = json!([
+        {"id": "u", "type": "user", "time": {"created": 1}, "text": "Please"},
+        {"id": "a", "type": "assistant", "time": {"created": 1000, "completed": 3000}, "model": {"id": "m-1"}, "content": [
+            {"type": "text", "id": "text-0", "text": "At once."},
+            {"type": "tool", "id": "c", "name": "bash", "state": {"status": "completed", "input": {"command": "ls"},
+                "structured": {"exit": 1}, "content": [{"type": "text", "text": "nothing"}]}},
+        ]},
+        {"id": "s", "type": "model-switched", "time": {"created": 4000}, "model": {"id": "m-2"}},
+        {"id": "u", "type": "user", "text": "the same id again"},
+        {"id": "u2", "type": "user", "time": {"created": 5000}, "text": "More"},
+    ]);
+    let child = list("child", json!([{"id": "c", "type": "user", "text": "inner"}]));
+    let mut values = vec![
+        ("session", json!({"id": "s", "title": "T", "location": {"directory": "/p"}})),
+        ("messages/child", child),
+        ("messages/s", list("s", own)),
+    ];
+    let text = whole(&values);
+    assert!(text.contains("Directory: `/p`"), "{text}");
+    assert_eq!(
+        body(&text),
+        "## Prompt 1\n\n1970-01-01 00:00:00 UTC\n\nPlease\n\n## Answer 1\n\nm-1 · 3 s\n\nAt once.\n\n\
+         **bash** `ls` (exit 1)\n\n```\nnothing\n```\n\n*Model: m-2*\n\n\
+         ## Prompt 2\n\n1970-01-01 00:00:05 UTC\n\nMore\n\n"
+    );
+    values[0].1["revert"] = json!({"messageID": "a", "partID": "a-1"});
+    let text = whole(&values);
+    assert!(body(&text).ends_with("At once.\n\n"), "{text}");
+    values[0].1 = json!({"id": "another"});
+    let text = whole(&values);
+    assert!(text.contains("inner") && text.contains("Please"), "nobody knows whose they are: {text}");
+    assert!(whole(&[("messages", json!([1])), ("messages/x", json!({"messages": 7}))]).contains("0 turns"));
+}

@@ -3,6 +3,7 @@
 
 mod item;
 mod markdown;
+mod messages;
 mod parts;
 mod prose;
 mod terminal;

@@ -25,6 +25,7 @@ pub(super) fn write_part(text: &mut String, part: &Value, full: bool) {
         ),
         "tool" => write_tool(text, part, full),
         "agent" => writeln!(text, "*Agent: {}*\n", line(field("name"))),
+        "model" => writeln!(text, "*Model: {}*\n", line(field("modelID"))),
         "subtask" => writeln!(text, "*Task: {}*\n", line(field("description"))),
         "retry" => writeln!(
             text,

@@ -39,6 +39,56 @@ test('on a phone all of the bar at the top fits, whatever the state says', async
   }
 })
 
+test('the messages of one item are shown as messages, and grow in place', async () => {
+  const share = await server.share()
+  const list = (...content) => ({
+    type: 'messages',
+    data: {
+      sessionID: 'ses_1',
+      messages: [
+        { id: 'msg_1', type: 'user', time: { created: 1 }, text: 'Show me' },
+        {
+          id: 'msg_2',
+          type: 'assistant',
+          time: { created: 2 },
+          agent: 'build',
+          model: { id: 'm-1', providerID: 'p' },
+          content,
+        },
+        { id: 'msg_3', type: 'model-switched', time: { created: 3 }, model: { id: 'm-2', providerID: 'p' } },
+      ],
+    },
+  })
+  const words = (text) => ({ type: 'text', id: 'text-0', text })
+  const call = {
+    type: 'tool',
+    id: 'call_0',
+    name: 'bash',
+    state: {
+      status: 'completed',
+      input: { command: 'make' },
+      structured: { exit: 0 },
+      content: [{ type: 'text', text: 'built' }],
+    },
+    time: { created: 2, completed: 3 },
+  }
+  await share.sync(session({ location: { directory: '/of/the/project' } }), list(words('Some **words**'), call))
+  const page = await openShare(browser, share)
+  await page.locator('.prompt', { hasText: 'Show me' }).waitFor()
+  await page.locator('.answer strong', { hasText: 'words' }).waitFor()
+  assert.equal(await page.locator('.path').first().textContent(), '/of/the/project')
+  await page.locator('[data-tool=bash] summary').click()
+  await page.locator('[data-tool=bash] .output', { hasText: 'built' }).waitFor()
+  await page.locator('.answer', { hasText: 'Model: m-2' }).waitFor()
+  await page.evaluate(() => (document.querySelector('[data-tool=bash]').isTheSame = true))
+  await share.sync(list(words('Some **words** and more'), call))
+  await page.locator('.answer', { hasText: 'words and more' }).waitFor()
+  assert.ok(
+    await page.evaluate(() => document.querySelector('[data-tool=bash]').isTheSame),
+    'the call was not made anew',
+  )
+})
+
 test('every kind of part is shown by its meaning', async () => {
   const share = await shareOf(
     [

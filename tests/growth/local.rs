@@ -48,6 +48,23 @@ const EVENTS: &[Events] = &[
             )
         })
     }),
+    ("n deltas of one part", ITEMS, true, |n| {
+        let part =
+            r#"{"type":"part.updated","sessionID":"SESSION","data":{"messageID":"m","id":"p","text":""}}"#;
+        let deltas = list(n, |i| {
+            format!(
+                r#"{{"type":"part.delta","sessionID":"SESSION","data":{{"messageID":"m","partID":"p","delta":"{i:x} "}}}}"#
+            )
+        });
+        format!("{part},{deltas}")
+    }),
+    ("n whole versions of a part, each with a delta", ITEMS, true, |n| {
+        list(n, |i| {
+            format!(
+                r#"{{"type":"part.updated","sessionID":"SESSION","data":{{"messageID":"m","id":"p","text":"{i:x}"}}}},{{"type":"part.delta","sessionID":"SESSION","data":{{"messageID":"m","partID":"p","delta":"!"}}}}"#
+            )
+        })
+    }),
     ("an event of n bytes", BYTES, true, |n| {
         let text = "x".repeat(n);
         format!(

@@ -40,6 +40,13 @@ fn session(n: usize) -> String {
     format!(r#"{{"type":"session","data":{{"title":"t"}}}},{turns}"#)
 }
 
+/// A session whose messages stand in one item.
+fn messages(list: &str) -> String {
+    format!(
+        r#"{{"type":"session","data":{{"id":"s"}}}},{{"type":"messages","data":{{"sessionID":"s","messages":[{list}]}}}}"#
+    )
+}
+
 fn read(server: &TestServer, share: &Owned<'_>, path: &str, headers: &str) {
     let answer = get(&server.address, &path.replace("ID", &share.id), headers);
     assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
@@ -59,7 +66,21 @@ fn routes() -> Vec<Door<TestServer>> {
     let large = with("an item of n bytes", BYTES, |n| {
         format!("{},{}", message("m", 1, ""), text_part("m", "p", &"Some words.\\n".repeat(n / 12)))
     });
-    many.into_iter().chain(large).collect()
+    let listed = with("a list of n messages", ITEMS, |n| {
+        messages(&list(n / 2, |i| {
+            format!(
+                r#"{{"id":"m{i:x}","type":"assistant","time":{{"created":1}},"content":[{{"type":"text","text":"A few words."}},{{"type":"tool","name":"bash","state":{{"content":[{{"type":"text","text":"out"}}]}}}}]}}"#
+            )
+        }))
+    });
+    let long = with("a list with a message of n bytes", BYTES, |n| {
+        messages(&format!(r#"{{"id":"m","type":"user","text":"{}"}}"#, "Some words.\\n".repeat(n / 12)))
+    });
+    let pieces = with("a list with a message of n pieces", ITEMS, |n| {
+        let pieces = list(n, |_| r#"{"type":"text","text":"Words."}"#.into());
+        messages(&format!(r#"{{"id":"m","type":"assistant","content":[{pieces}]}}"#))
+    });
+    many.into_iter().chain(large).chain(listed).chain(long).chain(pieces).collect()
 }
 
 /// Sessions in whose shape a reading order can lose its way.

@@ -9,9 +9,10 @@ export const ANSWER =
 
 /**
  * Starts the model. `script(prompt)` gives the steps of a turn: each a list of tool calls `[name, input]`; when they
- * are used up, the model waits for `lastWord(prompt)`, and answers in words.
+ * are used up, the model waits for `lastWord(prompt)`, and answers in words; after the first half of these it waits for
+ * `halfWay(prompt)`.
  */
-export async function startModel(script, lastWord = async () => {}) {
+export async function startModel(script, lastWord = async () => {}, halfWay = async () => {}) {
   const server = createServer(async (request, response) => {
     let body = ''
     for await (const chunk of request.setEncoding('utf8')) body += chunk
@@ -20,7 +21,7 @@ export async function startModel(script, lastWord = async () => {}) {
       return
     }
     response.writeHead(200, { 'content-type': 'text/event-stream' })
-    for await (const chunk of answer(JSON.parse(body), script, lastWord)) {
+    for await (const chunk of answer(JSON.parse(body), script, lastWord, halfWay)) {
       const event = { id: 'c', object: 'chat.completion.chunk', created: 1, model: 'fake-1', ...chunk }
       response.write(`data: ${JSON.stringify(event)}\n\n`)
     }
@@ -37,7 +38,7 @@ export async function startModel(script, lastWord = async () => {}) {
   }
 }
 
-async function* answer({ messages, tools }, script, lastWord) {
+async function* answer({ messages, tools }, script, lastWord, halfWay) {
   const say = (delta, finish_reason = null) => ({ choices: [{ index: 0, delta, finish_reason }] })
   const usage = { prompt_tokens: 120, completion_tokens: 30, total_tokens: 150 }
   yield say({ role: 'assistant' })
@@ -69,7 +70,11 @@ async function* answer({ messages, tools }, script, lastWord) {
   }
   if (!calls.length) {
     await lastWord(textOf(messages[asked]))
-    for (const piece of ANSWER.match(/[^]{1,12}/g)) yield say({ content: piece })
+    const pieces = ANSWER.match(/[^]{1,12}/g)
+    for (const [at, piece] of pieces.entries()) {
+      if (at === pieces.length >> 1) await halfWay(textOf(messages[asked]))
+      yield say({ content: piece })
+    }
   }
   yield { ...say({}, calls.length ? 'tool_calls' : 'stop'), usage }
 }

@@ -1,6 +1,7 @@
 // The session as this page knows it: items out of frames, put in order. Knows no page and no network.
 
 import { isRecord, list, moment, number, record, text } from '../values.js'
+import { messagesOf } from './messages.js'
 import { messagesLeft, partOrder, partsLeft, readingOrder, standing } from './order.js'
 
 /** The items of one epoch, as they were stored at a position. */
@@ -14,6 +15,8 @@ class Items {
   models = []
   diffs = undefined
   messages = new Map()
+  // Lists of messages as OpenCode's second API has them, `{ session, messages }` by their keys.
+  lists = new Map()
   order = undefined
   // The last place that an item has.
   #last = 0
@@ -51,6 +54,8 @@ class Items {
   #put({ key, data, n }, change) {
     const [kind, id, part] = split(key)
     if (kind === 'session') {
+      // Whose messages are shown hangs on it.
+      if (this.lists.size) this.order = undefined
       this.info = record(data)
       change.info = true
     } else if (kind === 'message') {
@@ -66,6 +71,9 @@ class Items {
       message.parts.set(part, { id: part, n: this.#came(n ?? known?.n), data: record(data) })
       message.sorted = undefined
       change.messages.add(id)
+    } else if (kind === 'messages') {
+      this.#putList(key, record(data), change)
+      this.#came(n)
     } else if (kind === 'session_diff') {
       this.diffs = list(data)
       change.info = true
@@ -73,6 +81,33 @@ class Items {
       this.models = list(data).filter(isRecord)
       change.info = true
     }
+  }
+
+  /** Takes a whole list in. What of it is as it was stays what it was, so that nothing is made anew for it. */
+  #putList(key, { sessionID, messages }, change) {
+    const older = this.lists.get(key)?.messages ?? new Map()
+    const newer = new Map()
+    for (const { id, info, parts } of messagesOf(messages)) {
+      if (newer.has(id)) continue
+      const known = older.get(id)
+      const source = JSON.stringify([info, parts])
+      const message = known?.source === source ? known : { id, source, info, parts: this.#partsOf(parts, known?.parts) }
+      newer.set(id, message)
+      if (message === known) continue
+      change.messages.add(id)
+      for (const part of message.parts.keys()) if (!known?.parts.has(part)) change.added += 1
+    }
+    for (const id of older.keys()) if (!newer.has(id)) change.messages.add(id)
+    this.lists.set(key, { session: sessionID, messages: newer })
+    this.order = undefined
+  }
+
+  #partsOf(parts, known) {
+    const kept = (data) => {
+      const before = known?.get(data.id)?.data
+      return before && JSON.stringify(before) === JSON.stringify(data) ? before : data
+    }
+    return new Map(parts.map((data, n) => [data.id, { id: data.id, n, data: kept(data) }]))
   }
 
   /** The place of an item by when it first came: as it is told, or behind all others. */
@@ -101,8 +136,19 @@ class Items {
       message.sorted = undefined
       if (!message.info && !message.parts.size) this.messages.delete(id)
       change.messages.add(id)
+    } else if (kind === 'messages') {
+      for (const id of this.lists.get(key)?.messages.keys() ?? []) change.messages.add(id)
+      this.lists.delete(key)
+      this.order = undefined
     } else if (kind === 'session_diff') {
       this.diffs = undefined
+      change.info = true
+    } else if (kind === 'session') {
+      this.info = undefined
+      this.order = undefined
+      change.info = true
+    } else if (kind === 'model') {
+      this.models = []
       change.info = true
     }
   }
@@ -118,8 +164,30 @@ class Items {
 
   /** The messages that are there, in reading order. */
   get ordered() {
-    this.order ??= readingOrder([...this.messages.values()].filter(({ info }) => info))
+    this.order ??= [...readingOrder([...this.messages.values()].filter(({ info }) => info)), ...this.#listed()]
     return this.order
+  }
+
+  /** The messages of lists, each id once: of the session's own, or of all while nobody knows which are its own. */
+  #listed() {
+    const { id } = this.info ?? {}
+    const lists = [...this.lists].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, held]) => held)
+    const own = lists.filter(({ session }) => session === id)
+    const messages = (own.length ? own : lists).flatMap((held) => [...held.messages.values()])
+    const once = new Map(messages.toReversed().map((message) => [message.id, message]))
+    return messages.filter((message) => once.get(message.id) === message && !this.messages.get(message.id)?.info)
+  }
+
+  /** Whether there is no message and no part. */
+  get empty() {
+    return !this.messages.size && [...this.lists.values()].every(({ messages }) => !messages.size)
+  }
+
+  /** All parts that are held, by their messages' ids and their own. */
+  *parts() {
+    const lists = [...this.lists.values()].map(({ messages }) => messages)
+    for (const messages of [this.messages, ...lists])
+      for (const [message, { parts }] of messages) for (const part of parts.keys()) yield `${message}/${part}`
   }
 
   /** Messages that have parts and are not there themselves. While more is to come they may come yet. */
@@ -156,7 +224,7 @@ export class Session {
 
   /** Whether there is nothing in it. */
   get empty() {
-    return this.#shown.messages.size === 0
+    return this.#shown.empty
   }
 
   /**
@@ -268,11 +336,9 @@ export function promptText(parts) {
 }
 
 function partsBeyond(newer, older) {
+  const known = new Set(older.parts())
   let count = 0
-  for (const [id, { parts }] of newer.messages) {
-    const known = older.messages.get(id)?.parts
-    for (const part of parts.keys()) if (!known?.has(part)) count += 1
-  }
+  for (const part of newer.parts()) if (!known.has(part)) count += 1
   return count
 }
 

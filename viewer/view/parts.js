@@ -20,7 +20,7 @@ export function partView(part) {
   )
 }
 
-const VIEWS = { text: words, reasoning, tool: toolView, file, patch, agent, retry, compaction, subtask }
+const VIEWS = { text: words, reasoning, tool: toolView, file, patch, agent, model, retry, compaction, subtask }
 
 // Marks that OpenCode keeps for itself.
 const SILENT = new Set(['step-start', 'step-finish', 'snapshot'])
@@ -122,6 +122,10 @@ function note(part, kind, ...words) {
 
 function agent(part) {
   return note(part, 'agent', strings.agentSwitch(text(part.name)))
+}
+
+function model(part) {
+  return note(part, 'agent', strings.modelSwitch(text(part.modelID)))
 }
 
 function retry(part) {

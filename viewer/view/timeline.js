@@ -251,7 +251,7 @@ class TurnView {
     const tokens = infos.reduce((sum, info) => sum + tokenCount(info.tokens), 0)
     const spent = infos.reduce((sum, info) => sum + (number(info.cost) ?? 0), 0)
     const words = [
-      text(last.modelID),
+      text(infos.findLast(({ modelID }) => modelID)?.modelID),
       started && ended && duration(ended - started),
       tokens && strings.tokens(short(tokens)),
       cost(spent),

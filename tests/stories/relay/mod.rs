@@ -5,5 +5,6 @@ mod commands;
 mod door;
 mod faults;
 mod sharing;
+mod streams;
 mod unsharing;
 mod wire;

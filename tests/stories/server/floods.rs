@@ -458,7 +458,11 @@ async fn web_pages_of_others_may_not_write() {
     let read = read.insert_header(("origin", "https://evil.example")).send().await.expect("an answer");
     assert_eq!(read.status(), 200);
     let policy = |name: &str| read.headers().get(name).and_then(|value| value.to_str().ok());
-    assert_eq!(policy("cross-origin-opener-policy"), Some("same-origin"));
     assert_eq!(policy("cross-origin-resource-policy"), Some("same-origin"));
     assert_eq!(policy("strict-transport-security"), None, "its TLS is not the server's own");
+    // The page opens in a group of its own.
+    let page = crate::harness::client().get(format!("{}/s/{}", server.url, share.id));
+    let page = page.send().await.expect("an answer");
+    let opener = page.headers().get("cross-origin-opener-policy");
+    assert_eq!(opener.and_then(|policy| policy.to_str().ok()), Some("same-origin"));
 }
