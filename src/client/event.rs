@@ -301,7 +301,8 @@ mod tests {
             ),
             (
                 r#"{"type":"part.updated","sessionID":"s","data":{"id":"p","messageID":"m"}}"#,
-                r#"{"type":"message.part.updated","properties":{"part":{"id":"p","messageID":"m","sessionID":"s"},"delta":"x"}}"#,
+                r#"{"type":"message.part.updated",
+                    "properties":{"part":{"id":"p","messageID":"m","sessionID":"s"},"delta":"x"}}"#,
                 "part/m/p",
             ),
             (
@@ -311,12 +312,15 @@ mod tests {
             ),
             (
                 r#"{"id":"evt","type":"session.updated","data":{"sessionID":"s","info":{"id":"s","title":"t"}}}"#,
-                r#"{"directory":"/p","payload":{"id":"evt","type":"session.updated","properties":{"sessionID":"s","info":{"id":"s"}}}}"#,
+                r#"{"directory":"/p","payload":{"id":"evt","type":"session.updated",
+                    "properties":{"sessionID":"s","info":{"id":"s"}}}}"#,
                 "session",
             ),
             (
-                r#"{"id":"evt","type":"message.part.updated","data":{"sessionID":"s","part":{"id":"p","messageID":"m"},"time":1}}"#,
-                r#"{"payload":{"type":"message.part.updated","properties":{"sessionID":"s","part":{"id":"p","messageID":"m"}}}}"#,
+                r#"{"id":"evt","type":"message.part.updated",
+                    "data":{"sessionID":"s","part":{"id":"p","messageID":"m"},"time":1}}"#,
+                r#"{"payload":{"type":"message.part.updated",
+                    "properties":{"sessionID":"s","part":{"id":"p","messageID":"m"}}}}"#,
                 "part/m/p",
             ),
             (
@@ -382,9 +386,11 @@ mod tests {
             r#"{"type":"message.part.delta","properties":7}"#,
             r#"{"type":"message.part.delta","properties":{"delta":"x"}}"#,
             r#"{"type":"message.part.delta","properties":{"sessionID":"s","messageID":"m","delta":"x"}}"#,
-            r#"{"type":"message.part.delta","properties":{"sessionID":"s","messageID":"m/n","partID":"p","delta":"x"}}"#,
+            r#"{"type":"message.part.delta",
+                "properties":{"sessionID":"s","messageID":"m/n","partID":"p","delta":"x"}}"#,
             r#"{"type":"message.part.delta","properties":{"sessionID":"s","messageID":"m","partID":"p","delta":7}}"#,
-            r#"{"type":"message.part.delta","properties":{"sessionID":"s","messageID":"m","partID":"p","field":7,"delta":"x"}}"#,
+            r#"{"type":"message.part.delta",
+                "properties":{"sessionID":"s","messageID":"m","partID":"p","field":7,"delta":"x"}}"#,
             r#"{"type":"message.part.delta","properties":{"sessionID":"s","messageID":"m","partID":"p"}}"#,
             "1",
             r#"{"data":{}}"#,

@@ -308,7 +308,10 @@ mod tests {
         assert_eq!(
             kept(
                 "messages",
-                r#"{"sessionID":"s","n":1.50,"messages":[{"type":"system","text":"be good"},{"type":"user","text":"\ud83d"}]}"#
+                concat!(
+                    r#"{"sessionID":"s","n":1.50,"messages":[{"type":"system","text":"be good"},"#,
+                    r#"{"type":"user","text":"\ud83d"}]}"#,
+                )
             ),
             r#"{"sessionID":"s","n":1.50,"messages":[{"type":"user","text":"\ud83d"}]}"#
         );

@@ -53,8 +53,8 @@ pub(crate) enum RelayCallError {
     NoHome(#[from] NoHome),
     /// An unshare is stored, and the share server has not confirmed it yet.
     #[error(
-        "nothing more of the session is sent, but its share server has not confirmed yet that the share is deleted: the \
-         relay asks it until it has, and `brutus-share list` shows the share as `removing` until then"
+        "nothing more of the session is sent, but its share server has not confirmed yet that the share is deleted: \
+         the relay asks it until it has, and `brutus-share list` shows the share as `removing` until then"
     )]
     UnderWay,
     /// The relay refuses.

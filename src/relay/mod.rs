@@ -77,7 +77,8 @@ pub async fn start(sockets: Sockets, config: &config::Relay) -> Result<Running, 
     })
     .await?;
     let token = Token::open(&local_dir)?;
-    tracing::info!(local_dir = %local_dir.display(), server = %config::origin(&config.api_url), enabled = config.enabled, "relaying");
+    let server = config::origin(&config.api_url);
+    tracing::info!(local_dir = %local_dir.display(), %server, enabled = config.enabled, "relaying");
     let (data, token) = (web::Data::new(manager.clone()), web::Data::new(token));
     let mut server = HttpServer::new(move || {
         App::new()

@@ -343,7 +343,8 @@ fn messages_of_the_second_api_read_as_those_of_the_first() {
     let list = |session: &str, messages: Value| json!({"sessionID": session, "messages": messages});
     let own = json!([
         {"id": "u", "type": "user", "time": {"created": 1}, "text": "Please"},
-        {"id": "a", "type": "assistant", "time": {"created": 1000, "completed": 3000}, "model": {"id": "m-1"}, "content": [
+        {"id": "a", "type": "assistant", "time": {"created": 1000, "completed": 3000}, "model": {"id": "m-1"},
+            "content": [
             {"type": "text", "id": "text-0", "text": "At once."},
             {"type": "tool", "id": "c", "name": "bash", "state": {"status": "completed", "input": {"command": "ls"},
                 "structured": {"exit": 1}, "content": [{"type": "text", "text": "nothing"}]}},

@@ -248,7 +248,7 @@ test('an address that names no place, and one that cannot be read, are no fault'
   assert.deepEqual(page.record.errors, [])
 })
 
-test('parts without a message, a message without parts, a session that says nothing of itself: all are shown', async () => {
+test('parts without a message, messages without parts, a session without a title: all are shown', async () => {
   const stray = { type: 'part', data: { id: 'prt_stray', messageID: 'msg_gone', ...text('STRAY-SEEN') } }
   const [message] = prompt('nothing')
   await holds(

@@ -53,7 +53,8 @@ const EVENTS: &[Events] = &[
             r#"{"type":"part.updated","sessionID":"SESSION","data":{"messageID":"m","id":"p","text":""}}"#;
         let deltas = list(n, |i| {
             format!(
-                r#"{{"type":"part.delta","sessionID":"SESSION","data":{{"messageID":"m","partID":"p","delta":"{i:x} "}}}}"#
+                r#"{{"type":"part.delta","sessionID":"SESSION",
+                    "data":{{"messageID":"m","partID":"p","delta":"{i:x} "}}}}"#
             )
         });
         format!("{part},{deltas}")
@@ -61,7 +62,10 @@ const EVENTS: &[Events] = &[
     ("n whole versions of a part, each with a delta", ITEMS, true, |n| {
         list(n, |i| {
             format!(
-                r#"{{"type":"part.updated","sessionID":"SESSION","data":{{"messageID":"m","id":"p","text":"{i:x}"}}}},{{"type":"part.delta","sessionID":"SESSION","data":{{"messageID":"m","partID":"p","delta":"!"}}}}"#
+                r#"{{"type":"part.updated","sessionID":"SESSION",
+                        "data":{{"messageID":"m","id":"p","text":"{i:x}"}}}},
+                    {{"type":"part.delta","sessionID":"SESSION",
+                        "data":{{"messageID":"m","partID":"p","delta":"!"}}}}"#
             )
         })
     }),

@@ -43,7 +43,8 @@ fn session(n: usize) -> String {
 /// A session whose messages stand in one item.
 fn messages(list: &str) -> String {
     format!(
-        r#"{{"type":"session","data":{{"id":"s"}}}},{{"type":"messages","data":{{"sessionID":"s","messages":[{list}]}}}}"#
+        r#"{{"type":"session","data":{{"id":"s"}}}},
+            {{"type":"messages","data":{{"sessionID":"s","messages":[{list}]}}}}"#
     )
 }
 
@@ -69,7 +70,9 @@ fn routes() -> Vec<Door<TestServer>> {
     let listed = with("a list of n messages", ITEMS, |n| {
         messages(&list(n / 2, |i| {
             format!(
-                r#"{{"id":"m{i:x}","type":"assistant","time":{{"created":1}},"content":[{{"type":"text","text":"A few words."}},{{"type":"tool","name":"bash","state":{{"content":[{{"type":"text","text":"out"}}]}}}}]}}"#
+                r#"{{"id":"m{i:x}","type":"assistant","time":{{"created":1}},"content":[
+                    {{"type":"text","text":"A few words."}},
+                    {{"type":"tool","name":"bash","state":{{"content":[{{"type":"text","text":"out"}}]}}}}]}}"#
             )
         }))
     });

@@ -20,15 +20,20 @@ async fn a_session_is_shared_in_its_middle_and_goes_on() {
 
     let shapes = [
         part_event("ses_1", "m", "p2", "native"),
-        json!({"type": "message.part.updated", "properties": {"part": {"id": "p3", "messageID": "m", "sessionID": "ses_1", "type": "text", "text": "OpenCode's"}}}),
-        json!({"type": "message.updated", "properties": {"info": {"id": "m2", "sessionID": "ses_1", "role": "user", "system": "private", "time": {"created": 2}}}}),
+        json!({"type": "message.part.updated", "properties": {"part": {
+            "id": "p3", "messageID": "m", "sessionID": "ses_1", "type": "text", "text": "OpenCode's",
+        }}}),
+        json!({"type": "message.updated", "properties": {"info": {
+            "id": "m2", "sessionID": "ses_1", "role": "user", "system": "private", "time": {"created": 2},
+        }}}),
         json!({"type": "something.else", "properties": {}}),
     ];
     assert_eq!(relay.report(&shapes).await, 3);
     viewer.until("what was reported", |viewer| viewer.items.len() == 6).await;
     assert_eq!(viewer.items["message/m2"]["system"], Value::Null);
 
-    relay.report(&[json!({"type": "message.part.removed", "properties": {"sessionID": "ses_1", "messageID": "m", "partID": "p3"}})]).await;
+    let removed = json!({"sessionID": "ses_1", "messageID": "m", "partID": "p3"});
+    relay.report(&[json!({"type": "message.part.removed", "properties": removed})]).await;
     viewer.until("the removal", |viewer| viewer.items.len() == 5).await;
     assert_eq!(relay.unshare("ses_1").await, 200);
     viewer.until_closed().await;
@@ -143,7 +148,10 @@ async fn bad_input_is_named_and_nothing_of_it_is_kept() {
         json!(1),
         json!("x"),
         json!([{"type": "part.updated", "sessionID": "ses_1"}]),
-        json!([part_event("ses_1", "m", "good", "x"), {"type": "part.updated", "sessionID": "ses_1", "data": {"id": "p"}}]),
+        json!([
+            part_event("ses_1", "m", "good", "x"),
+            {"type": "part.updated", "sessionID": "ses_1", "data": {"id": "p"}},
+        ]),
         json!({"sessionID": "ses_1"}),
     ] {
         let (status, answer) = relay.request(Method::POST, "/v1/events", &body).await;

@@ -144,8 +144,12 @@ async fn every_stream_of_the_agent_is_read() {
     let events = [
         wrapped(delta("ses_1", "m", "p", "wrapped")),
         // The second API calls `data` what the first calls `properties`.
-        json!({"type": "message.part.delta", "durable": {"seq": 1}, "data": {"sessionID": "ses_1", "messageID": "m", "partID": "p", "field": "text", "delta": ", and more"}}),
-        json!({"type": "session.updated", "data": {"sessionID": "ses_1", "info": {"id": "ses_1", "title": "By its second API"}}}),
+        json!({"type": "message.part.delta", "durable": {"seq": 1}, "data": {
+            "sessionID": "ses_1", "messageID": "m", "partID": "p", "field": "text", "delta": ", and more",
+        }}),
+        json!({"type": "session.updated", "data": {
+            "sessionID": "ses_1", "info": {"id": "ses_1", "title": "By its second API"},
+        }}),
         json!({"type": "todo.removed", "sessionID": "ses_1", "data": {"id": "t"}}),
     ];
     assert_eq!(relay.report(&events).await, 4);
@@ -154,7 +158,9 @@ async fn every_stream_of_the_agent_is_read() {
         wrapped(json!({"type": "session.idle", "properties": {"sessionID": "ses_1"}})),
         json!({"type": "session.error", "properties": {"error": {"name": "UnknownError", "data": {}}}}),
         wrapped(json!({"type": "sync", "syncEvent": {"type": "message.updated.1", "data": {}}})),
-        json!({"type": "message.part.delta", "properties": {"sessionID": "ses_1", "messageID": "m", "partID": "p", "field": "raw", "delta": "x"}}),
+        json!({"type": "message.part.delta", "properties": {
+            "sessionID": "ses_1", "messageID": "m", "partID": "p", "field": "raw", "delta": "x",
+        }}),
     ];
     assert_eq!(relay.report(&of_no_use).await, 0);
     relay.flush_through("ses_1").await;

@@ -1,6 +1,6 @@
 //! Items as nobody foresaw them: each field of a recorded session's items in turn is something else. What is refused is
-//! refused with a reason and stores nothing; what is taken stands in `/data` as it came, and costs the other items nothing,
-//! there or in Markdown. The seeds are fixed; `BRUTUS_SEEDS` says how many.
+//! refused with a reason and stores nothing; what is taken stands in `/data` as it came, and costs the other items
+//! nothing, there or in Markdown. The seeds are fixed; `BRUTUS_SEEDS` says how many.
 
 use std::collections::BTreeSet;
 
