@@ -57,7 +57,8 @@ impl Proxies {
     /// What the environment of this process says: `https_proxy`, `http_proxy` (in lower case alone, as in curl: a CGI
     /// program's `HTTP_PROXY` is a header of whoever asks it), `all_proxy` and `no_proxy`.
     pub fn from_env() -> Self {
-        Self::read(|name| std::env::var(name).ok())
+        // What is no text is no proxy either, and is refused as such.
+        Self::read(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 
     fn read(variable: impl Fn(&str) -> Option<String>) -> Self {

@@ -28,9 +28,9 @@ use crate::protocol::{CreateRequest, Created, SyncBody, WireItem};
 /// An answer larger than this is none of a share server's, in bytes.
 const MAX_ANSWER: usize = 64 << 10;
 
-/// How long a connection waits for its next request. Routers and proxies forget silent ones after minutes, some without
-/// a word.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// How long a connection waits for its next request: from one batch of a session at work to the next. Routers and proxies
+/// forget silent connections, some without a word, and then nothing would tell that no answer comes.
+const KEEP_ALIVE: Duration = Duration::from_secs(3);
 
 /// How long a connection may take, with a proxy's part in it; TLS may take as much again.
 const CONNECT: Duration = Duration::from_secs(10);

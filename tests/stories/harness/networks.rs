@@ -282,6 +282,8 @@ pub enum Death {
     Closed,
     /// By a reset, with its next request: nobody knows the connection any more.
     Reset,
+    /// Without a word: what comes is taken, and nothing is ever answered.
+    Silent,
 }
 
 /// Stands before a server. Each connection takes one request and stays open; its next one kills it.
@@ -334,6 +336,9 @@ fn take_one(mut client: TcpStream, server: &str, death: Death, killed: &AtomicUs
     let mut first = [0];
     if matches!(client.peek(&mut first), Ok(1)) {
         killed.fetch_add(1, Ordering::SeqCst);
+        if death == Death::Silent {
+            let _ = std::io::copy(&mut client, &mut std::io::sink());
+        }
         // What is left unread makes the kernel reset the connection.
         if death == Death::Closed
             && let Some(head) = read_head(&mut client)

@@ -199,6 +199,19 @@ fn a_proxy_or_a_file_of_authorities_that_cannot_be_used_is_said_at_the_start() {
     assert!(said.contains("SSL_CERT_FILE"), "{said}");
 }
 
+#[actix_web::test]
+async fn a_connection_that_was_silent_for_some_seconds_is_not_relied_on() {
+    let server = TestServer::start(&[]);
+    let network = Forgetful::start(&server.address, Death::Silent);
+    let relay = TestRelay::start(&network.url, &["--interval", "4s"]);
+    let id = relay.share("ses_1", &[]).await;
+    for part in ["first", "second"] {
+        relay.report(&[part_event("ses_1", "m", part, "text")]).await;
+        until(part, async || has(&server, &id, part).await).await;
+    }
+    assert_eq!(network.killed(), 0, "no request met a connection that is dead");
+}
+
 /// Options and an environment.
 type Started<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
 
@@ -281,9 +294,11 @@ async fn a_relay_that_stood_still_while_its_server_was_restarted_goes_on_at_once
     relay.report(&[part_event("ses_1", "m", "after", "text")]).await;
     assert_eq!(relay.flush("ses_1").await, (200, json!({})), "{}", relay.log());
     assert!(!relay.log().contains("cannot sync now"), "{}", relay.log());
-    let arrived = async || {
-        let (_, data) = server.get(&format!("/api/share/{id}/data")).await;
-        data.as_array().is_some_and(|items| items.iter().any(|item: &Value| item["data"]["id"] == "after"))
-    };
-    until("arrived", arrived).await;
+    assert!(has(&server, &id, "after").await);
+}
+
+/// Whether a part has arrived.
+async fn has(server: &TestServer, id: &str, part: &str) -> bool {
+    let (_, data) = server.get(&format!("/api/share/{id}/data")).await;
+    data.as_array().is_some_and(|items| items.iter().any(|item: &Value| item["data"]["id"] == part))
 }
