@@ -28,8 +28,8 @@ use crate::protocol::{CreateRequest, Created, SyncBody, WireItem};
 /// An answer larger than this is none of a share server's, in bytes.
 const MAX_ANSWER: usize = 64 << 10;
 
-/// How long a connection waits for its next request: from one batch of a session at work to the next. Routers and proxies
-/// forget silent connections, some without a word, and then nothing would tell that no answer comes.
+/// How long a connection waits for its next request: from one batch of a session at work to the next. Routers and
+/// proxies forget silent connections, some without a word, and then nothing would tell that no answer comes.
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
 
 /// How long a connection may take, with a proxy's part in it; TLS may take as much again.

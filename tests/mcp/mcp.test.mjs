@@ -47,7 +47,8 @@ test('the tools are listed with what a model needs to use them rightly', async (
   for (const { inputSchema } of tools) {
     for (const [name, field] of Object.entries(inputSchema.properties)) {
       assert.ok(['string', 'integer'].includes(field.type), `${name}: ${JSON.stringify(field)}`)
-      for (const word of ['format', 'anyOf', 'oneOf', 'default', 'nullable']) assert.ok(!(word in field), `${name}: ${word}`)
+      for (const word of ['format', 'anyOf', 'oneOf', 'default', 'nullable'])
+        assert.ok(!(word in field), `${name}: ${word}`)
       assert.ok(field.description.length > 20)
     }
   }

@@ -1,6 +1,6 @@
 //! Items as nobody foresaw them: each field of a recorded session's items in turn is something else. What is refused is
-//! refused with a reason and stores nothing; what is taken stands in `/data` as it came, and costs the other items nothing,
-//! there or in Markdown. The seeds are fixed; `BRUTUS_SEEDS` says how many.
+//! refused with a reason and stores nothing; what is taken stands in `/data` as it came, and costs the other items
+//! nothing, there or in Markdown. The seeds are fixed; `BRUTUS_SEEDS` says how many.
 
 use std::collections::BTreeSet;
 
@@ -30,7 +30,9 @@ fn odd(random: &mut Rng) -> Value {
 /// All places in a value, the value itself aside.
 fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     let names: Vec<String> = match value {
-        Value::Object(fields) => fields.keys().map(|name| name.replace('~', "~0").replace('/', "~1")).collect(),
+        Value::Object(fields) => {
+            fields.keys().map(|name| name.replace('~', "~0").replace('/', "~1")).collect()
+        }
         Value::Array(elements) => (0..elements.len()).map(|nth| nth.to_string()).collect(),
         _ => return,
     };
@@ -64,9 +66,9 @@ fn as_texts(items: &[Value]) -> BTreeSet<String> {
 /// The words of text parts, as they stand in Markdown whatever stands around them.
 fn words(items: &[Value]) -> impl Iterator<Item = &str> {
     let texts = items.iter().filter(|item| item["data"]["type"] == "text");
-    texts.filter_map(|item| item["data"]["text"].as_str()?.lines().next()).filter(|line| {
-        line.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == ' ')
-    })
+    texts
+        .filter_map(|item| item["data"]["text"].as_str()?.lines().next())
+        .filter(|line| line.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == ' '))
 }
 
 async fn markdown(share: &TestShare<'_>) -> String {
