@@ -383,6 +383,10 @@ pub struct Relay {
     #[arg(long, env = "BRUTUS_SHARE_CREATE_TOKEN_FILE", value_name = "FILE")]
     pub create_token_file: Option<PathBuf>,
 
+    /// PEM file with certificate authorities that are trusted for share servers, beside the system's
+    #[arg(long, env = "BRUTUS_SHARE_RELAY_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+
     /// The secrets' place.
     #[command(flatten)]
     pub local: LocalDir,
@@ -612,10 +616,15 @@ pub fn is_in_clear(url: &str) -> bool {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    let address = name.trim_start_matches('[').trim_end_matches(']');
-    let name = name.to_ascii_lowercase();
+    !is_this_machine(name)
+}
+
+/// Whether a host is this machine: `localhost` and what ends with it, and loopback addresses.
+pub fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
     let is_local = name == "localhost" || name.ends_with(".localhost");
-    !is_local && !address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    is_local || address.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 /// The path of a URL, without a slash at its end.

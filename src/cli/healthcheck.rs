@@ -23,9 +23,12 @@ pub(super) struct Healthcheck {
 pub(super) fn run(check: &Healthcheck) -> Result<(), Box<dyn Error>> {
     let url = format!("{}/healthz", check.url.trim_end_matches('/'));
     let status = actix_web::rt::System::new().block_on(async {
-        let client = awc::Client::builder().timeout(check.timeout).disable_redirects().finish();
-        client.get(url).send().await.map(|answer| answer.status())
-    });
+        let tls = crate::client::trust::client_config(None, false)?;
+        let connector = awc::Connector::new().rustls_0_23(tls);
+        let client =
+            awc::Client::builder().connector(connector).timeout(check.timeout).disable_redirects().finish();
+        Ok::<_, Box<dyn Error>>(client.get(url).send().await.map(|answer| answer.status()))
+    })?;
     match status {
         Ok(status) if status == awc::http::StatusCode::OK => Ok(()),
         Ok(status) => Err(format!("it answers {status}, not 200").into()),

@@ -8,7 +8,8 @@ use std::error::Error;
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{CallToolResult, ContentBlock, Implementation, ServerCapabilities, ServerConfig};
 use rmcp::{ErrorData, ServerHandler, ServiceExt, tool, tool_handler, tool_router};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
@@ -57,6 +58,7 @@ struct Tools {
 }
 
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[schemars(transform = plain_types)]
 struct SessionInput {
     /// The id of the session, exactly as the agent that runs it calls it (for example `ses_…`).
     #[serde(rename = "sessionID")]
@@ -65,22 +67,57 @@ struct SessionInput {
 }
 
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[schemars(transform = plain_types)]
 struct ShareInput {
     #[serde(flatten)]
     session: SessionInput,
-    /// After how many seconds the link shall end by itself, when the user asks for that. Leave it out otherwise.
-    #[serde(rename = "expiresIn")]
+    /// After how many seconds the link shall end by itself (3600 for an hour), when the user asks for that. Leave it
+    /// out otherwise.
+    #[serde(rename = "expiresIn", default, deserialize_with = "whole_number")]
     #[schemars(range(min = 1))]
     expires_in: Option<u64>,
+}
+
+/// Gives each field one type that JSON Schema knows. Rust's own formats (`uint64`), the `null` of a field that can be
+/// left out, and a default of `null` make some clients refuse all tools.
+fn plain_types(schema: &mut schemars::Schema) {
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for field in
+        properties.into_iter().flat_map(|fields| fields.values_mut()).filter_map(Value::as_object_mut)
+    {
+        field.remove("format");
+        if field.get("default").is_some_and(Value::is_null) {
+            field.remove("default");
+        }
+        let types = field.get("type").and_then(Value::as_array);
+        if let Some(kind) = types.and_then(|types| types.iter().find(|kind| *kind != "null")).cloned() {
+            field.insert("type".into(), kind);
+        }
+    }
+}
+
+/// A whole number, which some models write as text or with a decimal point; `null` is none.
+fn whole_number<'de, D: Deserializer<'de>>(input: D) -> Result<Option<u64>, D::Error> {
+    let text = match Value::deserialize(input)? {
+        Value::Null => return Ok(None),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text,
+        _ => String::new(),
+    };
+    let text = text.trim();
+    let number = text.strip_suffix(".0").unwrap_or(text).parse();
+    number.map(Some).map_err(|_| D::Error::custom("expiresIn: expected a whole number of seconds, like 3600"))
 }
 
 #[tool_router]
 impl Tools {
     #[tool(
         name = "share_session",
-        description = "Create a shareable link for a coding session. Whoever has the link can watch the session live in a \
-                       browser: prompts, answers, tool calls and diffs, so far and from now on. Use it only when the user asks \
-                       to share. Sharing a session that is shared already returns the same link. Tell the user the link.",
+        description = "Make a link by which others can watch a coding session live in a browser: prompts, answers, \
+                       tool calls and diffs, also those that are still to come. The link is public: whoever has it \
+                       can read all of it, without a login. Use it only when the user asks to share the session. \
+                       Returns `Session shared: LINK`, and when the link ends if it does: tell the user the link. A \
+                       session that is shared already gets the same link again.",
         annotations(
             read_only_hint = false,
             destructive_hint = false,
@@ -104,9 +141,11 @@ impl Tools {
 
     #[tool(
         name = "unshare_session",
-        description = "Stop sharing a coding session and delete everything that was shared from the server. The link stops \
-                       working for everyone. Use it only when the user asks for it. It cannot be undone; sharing again gives \
-                       a new link.",
+        description = "Stop sharing a coding session, and delete all that was shared of it from the share server: the \
+                       link stops working for everyone. Use it only when the user asks for it. It cannot be undone; \
+                       sharing again gives another link. Returns whether the server has confirmed the delete. When it \
+                       could not be reached the answer says NOT confirmed, and the link may still work: tell the user \
+                       so.",
         annotations(
             read_only_hint = false,
             destructive_hint = true,
@@ -123,9 +162,9 @@ impl Tools {
         Ok(result(answer.map(|answer| {
             if is_under_way(&answer) {
                 format!(
-                    "Session {session} is being unshared, and is NOT confirmed as deleted yet: nothing more of it is sent, and \
-                     the relay asks the share server to delete it until that answers. The link may still work until then. Tell \
-                     the user; list_shares shows it as `removing`."
+                    "Session {session} is being unshared, and is NOT confirmed as deleted yet: nothing more of it is \
+                     sent, and the relay asks the share server to delete it until that answers. The link may still \
+                     work until then. Tell the user; list_shares shows it as `removing`."
                 )
             } else {
                 format!("Session {session} is no longer shared; its content was deleted from the server.")
@@ -135,8 +174,11 @@ impl Tools {
 
     #[tool(
         name = "list_shares",
-        description = "List the coding sessions that are shared from this machine, with their links and whether they are up \
-                       to date on the server.",
+        description = "List the coding sessions that are shared from this machine. Use it to find a session's link, \
+                       or to see whether what happened in it has arrived. Returns a line for each: `SESSION: LINK \
+                       (STATE, N items waiting)`. STATE is `active`; `retrying`, when the share server cannot be \
+                       reached; `ended`, when it does not know the share any more; `removing`, until it has confirmed \
+                       an unshare; `paused`, when sharing is switched off. Links are public to whoever has them.",
         annotations(read_only_hint = true, open_world_hint = false)
     )]
     async fn list_shares(&self) -> Result<CallToolResult, ErrorData> {
@@ -187,5 +229,50 @@ impl ServerHandler for Tools {
         info.instructions =
             Some("Shares coding sessions as live links, through the relay on this machine.".into());
         info
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_number_may_come_as_text() {
+        let read = |value: Value| {
+            let input = json!({"sessionID": "s", "expiresIn": value});
+            serde_json::from_value::<ShareInput>(input)
+                .map(|input| input.expires_in)
+                .map_err(|error| error.to_string())
+        };
+        for (value, number) in [
+            (json!(3600), Some(3600)),
+            (json!("3600"), Some(3600)),
+            (json!(" 60 "), Some(60)),
+            (json!(60.0), Some(60)),
+            (json!("60.0"), Some(60)),
+            (Value::Null, None),
+        ] {
+            assert_eq!(read(value.clone()), Ok(number), "{value}");
+        }
+        for value in [json!(-1), json!(1.5), json!("soon"), json!(""), json!([60]), json!(true)] {
+            assert!(
+                read(value.clone()).is_err_and(|error| error.contains("whole number of seconds")),
+                "{value}"
+            );
+        }
+        let without: ShareInput = serde_json::from_value(json!({"sessionID": "s"})).unwrap();
+        assert_eq!((without.session.session_id.as_str(), without.expires_in), ("s", None));
+    }
+
+    #[test]
+    fn each_field_has_one_type_that_json_schema_knows() {
+        let schema = schemars::schema_for!(ShareInput);
+        assert_eq!(schema.get("required"), Some(&json!(["sessionID"])));
+        let expires_in = &schema.get("properties").unwrap()["expiresIn"];
+        assert_eq!((&expires_in["type"], &expires_in["minimum"]), (&json!("integer"), &json!(1)));
+        let text = serde_json::to_string(&schema).unwrap();
+        assert!(!text.contains("format") && !text.contains("null") && !text.contains("anyOf"), "{text}");
     }
 }

@@ -10,6 +10,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 
 use super::answer::{Later, is_link};
+use super::awake;
 use super::bus::{Bus, Subscribe};
 use super::event::{Event, Happening};
 use super::queue::{Attach, Detach, Drain, Ended, Enqueue, FlushLane, Look, Open, Progress, SyncQueue};
@@ -184,7 +185,7 @@ impl Manager {
         let secrets = Secrets::open(&config.local_dir, &config.api_url)?;
         let spool = Spool::open(&config.local_dir)?;
         let amounts = spool.amounts().await.unwrap_or_default();
-        let transport = Transport::new(&config);
+        let transport = Transport::new(&config)?;
         Ok(Self::create(|ctx| {
             let ended = ctx.address().recipient();
             let queue =
@@ -322,9 +323,11 @@ impl Manager {
                 let wait = removal.backoff.failed(jitter()).max(after.unwrap_or_default());
                 removal.asking = false;
                 removal.last_error = Some(reason);
-                removal.again = Some(ctx.run_later(wait, move |manager, ctx| {
-                    manager.ask_to_delete(share, ctx);
-                }));
+                removal.again = Some(ctx.spawn(wrap_future::<_, Self>(awake::sleep(wait)).map(
+                    move |_, manager, ctx| {
+                        manager.ask_to_delete(share, ctx);
+                    },
+                )));
             }
         }
     }

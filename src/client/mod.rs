@@ -10,9 +10,11 @@
 //! are dropped where they come in.
 
 mod answer;
+mod awake;
 mod bus;
 mod event;
 mod manager;
+mod proxy;
 mod queue;
 mod schedule;
 mod schema;
@@ -20,6 +22,8 @@ mod secrets;
 pub mod spool;
 mod streams;
 mod transport;
+pub(crate) mod trust;
+mod tunnel;
 mod upload;
 
 use std::fmt;
@@ -29,8 +33,10 @@ use std::time::Duration;
 pub use bus::{Bus, Publish, Subscribe};
 pub use event::{Event, Happening, backlog};
 pub use manager::{Create, Flush, List, Manager, Remove, Removed, Report, Shared, Stop};
+pub use proxy::{Proxies, UnusableProxy};
 pub use queue::Progress;
 pub use secrets::{SecretsError, check_private, write_private};
+pub use trust::TrustError;
 
 use crate::sqlite::{StartupError, WriteError};
 
@@ -46,6 +52,10 @@ pub struct Config {
     pub insecure_http: bool,
     /// What lets this client create shares on a server that asks for it.
     pub create_token: Option<CreateToken>,
+    /// The proxies through which share servers are reached.
+    pub proxies: Proxies,
+    /// A PEM file with certificate authorities that are trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
     /// The directory of the secrets and the spool.
     pub local_dir: PathBuf,
     /// How long updates of a session are gathered before they are sent.
@@ -77,13 +87,15 @@ impl fmt::Debug for CreateToken {
 }
 
 impl Config {
-    /// The defaults, for a server and a directory.
+    /// The defaults, for a server and a directory, with the proxies that the environment names.
     pub fn new(api_url: impl Into<String>, local_dir: impl Into<PathBuf>) -> Self {
         Self {
             enabled: true,
             api_url: api_url.into(),
             insecure_http: false,
             create_token: None,
+            proxies: Proxies::from_env(),
+            ca_file: None,
             local_dir: local_dir.into(),
             interval: Duration::from_secs(1),
             max_batch: 4 << 20,
@@ -103,6 +115,12 @@ pub enum StartError {
     /// The secrets cannot be read, or others can read them.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
+    /// Certificates of servers cannot be checked as the configuration says.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The proxy on the way to the share server cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] UnusableProxy),
 }
 
 /// Why a client did not do what it was asked.

@@ -11,6 +11,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 
 use super::answer::{Later, Outcome};
+use super::awake;
 use super::schedule::{Schedule, jitter};
 use super::spool::{Amount, Batch, Spool, waiting};
 use super::transport::{Target, Transport};
@@ -131,6 +132,8 @@ enum Sent {
     },
     /// The spool could not be read or written.
     Spool(ClientError),
+    /// The machine was suspended meanwhile, for so long: an answer may never come.
+    Suspended(Duration),
 }
 
 impl SyncQueue {
@@ -176,7 +179,18 @@ impl SyncQueue {
         let Some(at) = lane.schedule.next().filter(|_| lane.share.is_some()) else { return };
         let session = session.to_owned();
         let wait = at.saturating_duration_since(Instant::now());
-        lane.timer = Some(ctx.run_later(wait, move |queue, ctx| queue.send(session, ctx)));
+        let waited = wrap_future::<_, Self>(awake::sleep(wait)).map(move |suspended, queue, ctx| {
+            let Some(lane) = queue.lanes.get_mut(&session) else { return };
+            lane.timer = None;
+            match suspended {
+                Some(suspended) => {
+                    lane.schedule.woke(Instant::now(), suspended);
+                    queue.arm(&session, ctx);
+                }
+                None => queue.send(session, ctx),
+            }
+        });
+        lane.timer = Some(ctx.spawn(waited));
     }
 
     fn send(&mut self, session: String, ctx: &mut Context<Self>) {
@@ -204,6 +218,13 @@ impl SyncQueue {
             Sent::Batch { outcome, items: items.len(), last, more }
         };
         let name = session.clone();
+        // A batch may be sent twice: it changes nothing the second time.
+        let sending = async move {
+            tokio::select! {
+                sent = sending => sent,
+                suspended = awake::suspend() => Sent::Suspended(suspended),
+            }
+        };
         let sending = ctx.spawn(wrap_future::<_, Self>(sending).map(move |sent, queue, ctx| {
             // The session may have been unshared, and shared anew, while the batch was under way.
             if queue.lanes.get(&session).is_some_and(|lane| lane.number == number) {
@@ -262,6 +283,7 @@ impl SyncQueue {
                 lane.retry(now, after, reason.clone());
                 lane.fail(&ClientError::Unreachable(reason));
             }
+            Sent::Suspended(suspended) => lane.schedule.woke(now, suspended),
             Sent::Spool(error) => {
                 lane.retry(now, None, error.to_string());
                 lane.fail(&error);

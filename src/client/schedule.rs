@@ -100,6 +100,18 @@ impl Schedule {
         self.hurry(now);
     }
 
+    /// The machine was suspended for a time, in which this clock stood still: what was waited for is over, or nearer. A
+    /// batch that was under way is taken for lost.
+    pub(super) fn woke(&mut self, now: Instant, suspended: Duration) {
+        let lost = std::mem::take(&mut self.in_flight);
+        self.backoff = None;
+        self.failing.failures = 0;
+        self.asked = self.asked.and_then(|asked| asked.checked_sub(suspended)).filter(|asked| *asked > now);
+        if lost || self.due.is_some() {
+            self.hurry(now);
+        }
+    }
+
     /// Failures since the last success.
     pub(super) fn failures(&self) -> u32 {
         self.failing.failures
@@ -167,6 +179,32 @@ mod tests {
         schedule.failed(start, None, 1.0);
         assert_eq!(schedule.next(), Some(start + SECOND / 4));
         schedule.flush(start);
+        assert_eq!(schedule.next(), Some(start));
+    }
+
+    #[test]
+    fn after_a_suspend_nothing_waits_but_what_the_server_asked_for() {
+        let (mut schedule, start) = schedule();
+        schedule.woke(start, 60 * SECOND);
+        assert_eq!(schedule.next(), None, "there is nothing to send");
+        // A batch that was under way is sent again, and failures are counted anew: the network may need a moment.
+        schedule.updated(start);
+        for _ in 0..8 {
+            schedule.started();
+            schedule.failed(start, None, 0.0);
+        }
+        schedule.started();
+        schedule.woke(start, 2 * SECOND);
+        assert_eq!(schedule.next(), Some(start));
+        schedule.started();
+        schedule.failed(start, None, 0.0);
+        assert_eq!(schedule.next(), Some(start + SECOND / 2));
+        // What the server asked for goes by its clock, which went on.
+        schedule.started();
+        schedule.failed(start, Some(90 * SECOND), 0.0);
+        schedule.woke(start, 60 * SECOND);
+        assert_eq!(schedule.next(), Some(start + 30 * SECOND));
+        schedule.woke(start, 60 * SECOND);
         assert_eq!(schedule.next(), Some(start));
     }
 }

@@ -1,27 +1,47 @@
 //! The share server, as this client speaks to it: OpenCode's wire. No error here repeats a URL or a body: they hold ids
 //! and secrets.
 
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::error::ParseError;
 use actix_web::web::Bytes;
-use awc::http::{Method, header};
+use awc::error::{ConnectError, SendRequestError};
+use awc::http::{Method, Uri, header};
 use awc::{Client, Connector};
+use rustls::ClientConfig;
 use serde::Serialize;
 
 use super::answer::{Answer, Later, Outcome};
+use super::awake::Suspends;
+use super::proxy::Proxies;
 use super::spool::Waiting;
+use super::trust;
 use super::upload;
-use super::{ClientError, Config, CreateToken};
+use super::{ClientError, Config, CreateToken, StartError};
 use crate::config::is_in_clear;
 use crate::protocol::{CreateRequest, Created, SyncBody, WireItem};
 
 /// An answer larger than this is none of a share server's, in bytes.
 const MAX_ANSWER: usize = 64 << 10;
 
+/// How long a connection waits for its next request: from one batch of a session at work to the next. Routers and
+/// proxies forget silent connections, some without a word, and then nothing would tell that no answer comes.
+const KEEP_ALIVE: Duration = Duration::from_secs(3);
+
+/// How long a connection may take, with a proxy's part in it; TLS may take as much again.
+const CONNECT: Duration = Duration::from_secs(10);
+
 /// Requests to share servers.
 #[derive(Clone)]
 pub(super) struct Transport {
-    client: Client,
+    network: Network,
+    /// The client, with its pool of connections; the others are taken away from it when they have to be thought dead.
+    client: Rc<RefCell<Client>>,
+    suspends: Rc<Suspends>,
     api_url: String,
     insecure_http: bool,
     create_token: Option<CreateToken>,
@@ -36,19 +56,59 @@ pub(super) struct Target {
     pub(super) secret: String,
 }
 
+/// How servers are reached.
+#[derive(Clone)]
+struct Network {
+    proxies: Proxies,
+    tls: Arc<ClientConfig>,
+    timeout: Duration,
+}
+
+/// There was no answer.
+struct Failed {
+    reason: String,
+    /// Whether there was a connection and nothing of an answer came on it: it may have been dead for long.
+    silent: bool,
+}
+
+impl From<String> for Failed {
+    fn from(reason: String) -> Self {
+        Self { reason, silent: false }
+    }
+}
+
+impl Network {
+    /// A client with a pool of its own.
+    fn client(&self) -> Client {
+        let connector = Connector::new()
+            .connector(upload::connector(self.proxies.clone(), self.tls.clone()))
+            .rustls_0_23(self.tls.clone())
+            .timeout(CONNECT)
+            .handshake_timeout(CONNECT)
+            .conn_keep_alive(KEEP_ALIVE);
+        Client::builder().connector(connector).timeout(self.timeout).disable_redirects().finish()
+    }
+}
+
 impl Transport {
-    pub(super) fn new(config: &Config) -> Self {
-        let client = Client::builder()
-            .connector(Connector::new().connector(upload::connector()))
-            .timeout(config.timeout)
-            .disable_redirects()
-            .finish();
-        Self {
-            client,
+    /// # Errors
+    /// When certificates cannot be checked as the configuration says, or the proxy on the way cannot be used.
+    pub(super) fn new(config: &Config) -> Result<Self, StartError> {
+        if let Ok(url) = config.api_url.parse()
+            && let Some(proxy) = config.proxies.of(&url)?
+        {
+            tracing::info!(%proxy, "the share server is reached through a proxy");
+        }
+        let tls = trust::client_config(config.ca_file.as_deref(), config.api_url.starts_with("https:"))?;
+        let network = Network { proxies: config.proxies.clone(), tls, timeout: config.timeout };
+        Ok(Self {
+            client: Rc::new(RefCell::new(network.client())),
+            network,
+            suspends: Rc::new(Suspends::new()),
             api_url: config.api_url.clone(),
             insecure_http: config.insecure_http,
             create_token: config.create_token.clone(),
-        }
+        })
     }
 
     /// Creates a share on the configured server, which ends by itself after its lifetime if one is given.
@@ -109,36 +169,91 @@ impl Transport {
         }
         let body = serde_json::to_vec(body).map_err(|_| "the request cannot be written as JSON")?;
         let (url, body) = (format!("{}{path}", server.trim_end_matches('/')), Bytes::from(body));
-        let token = self.create_token.as_ref().filter(|_| path == "/api/share");
-        let answer = self.send_once(method.clone(), &url, token, body.clone()).await?;
+        let creates = path == "/api/share";
+        let token = self.create_token.as_ref().filter(|_| creates);
+        let attempt = async |method, url: &str| {
+            if creates {
+                // Not repeated, for each may make a share: so on a connection that nobody can have forgotten.
+                return self.send_once(&self.network.client(), method, url, token, body.clone()).await;
+            }
+            self.send_alive(method, url, body.clone()).await
+        };
+        let answer = attempt(method.clone(), &url).await;
+        let answer = answer.map_err(|failed| failed.reason)?;
         match answer.secure_redirect(&url) {
-            Some(secure) => self.send_once(method, &secure, token, body).await,
+            Some(secure) => attempt(method, &secure).await.map_err(|failed| failed.reason),
             None => Ok(answer),
         }
+    }
+
+    /// A request that may be repeated: at once on a new connection, when it met one of the pool that had died.
+    async fn send_alive(&self, method: Method, url: &str, body: Bytes) -> Result<Answer, Failed> {
+        if self.suspends.look().is_some() {
+            self.forget_connections();
+        }
+        let client = self.client.borrow().clone();
+        match self.send_once(&client, method.clone(), url, None, body.clone()).await {
+            Err(Failed { reason, silent: true }) => {
+                tracing::debug!(%reason, "a connection has died: trying a new one");
+                self.forget_connections();
+                let client = self.client.borrow().clone();
+                self.send_once(&client, method, url, None, body).await
+            }
+            answered => answered,
+        }
+    }
+
+    /// What died took the others with it, or will soon.
+    fn forget_connections(&self) {
+        *self.client.borrow_mut() = self.network.client();
     }
 
     /// An answer is read to its end, so that its connection is used again.
     async fn send_once(
         &self,
+        client: &Client,
         method: Method,
         url: &str,
         token: Option<&CreateToken>,
         body: Bytes,
-    ) -> Result<Answer, String> {
-        let mut request = self.client.request(method, url).content_type("application/json").no_decompress();
+    ) -> Result<Answer, Failed> {
+        let url: Uri = url.parse().map_err(|_| "its URL cannot be read".to_owned())?;
+        let plain = url.scheme_str() == Some("http");
+        let proxy =
+            if plain { self.network.proxies.of(&url).map_err(|error| error.to_string())? } else { None };
+        let mut request = match proxy {
+            Some(proxy) => {
+                let to =
+                    proxy.forwarding(&url).ok_or_else(|| "its URL cannot be sent to a proxy".to_owned())?;
+                let mut request = client.request(method, to);
+                if let Some(authority) = url.authority() {
+                    request = request.insert_header((header::HOST, authority.as_str()));
+                }
+                match proxy.authorization() {
+                    Some(value) => request.insert_header((header::PROXY_AUTHORIZATION, value.clone())),
+                    None => request,
+                }
+            }
+            None => client.request(method, url),
+        };
+        request = request.content_type("application/json").no_decompress();
         if let Some(CreateToken(token)) = token {
             request = request.bearer_auth(token);
         }
-        let mut response = request.send_body(body).await.map_err(|error| error.to_string())?;
+        let mut response = request
+            .send_body(body)
+            .await
+            .map_err(|error| Failed { reason: error.to_string(), silent: is_silent(&error) })?;
         let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let retry_after = text(header::RETRY_AFTER).and_then(|after| after.parse().ok());
         let length = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
         let location = text(header::LOCATION).map(ToOwned::to_owned);
         let body = response.body().limit(MAX_ANSWER).await;
-        let body = body.map_err(|_| "its answer was cut short, or is longer than a share server's")?.to_vec();
+        let cut = "its answer was cut short, or is longer than a share server's";
+        let body = body.map_err(|_| cut.to_owned())?.to_vec();
         // awc takes the end of the connection for the end of the body.
         if length.is_some_and(|length| length != body.len()) {
-            return Err("its answer was cut short".into());
+            return Err("its answer was cut short".to_owned().into());
         }
         Ok(Answer {
             status: response.status(),
@@ -146,5 +261,31 @@ impl Transport {
             location,
             body,
         })
+    }
+}
+
+/// Whether an error says that a connection ended and nothing of an answer had come.
+fn is_silent(error: &SendRequestError) -> bool {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkUnreachable, NotConnected,
+        TimedOut, UnexpectedEof,
+    };
+    let ended = |error: &io::Error| {
+        matches!(
+            error.kind(),
+            BrokenPipe
+                | ConnectionAborted
+                | ConnectionReset
+                | HostUnreachable
+                | NetworkUnreachable
+                | NotConnected
+                | TimedOut
+                | UnexpectedEof
+        )
+    };
+    match error {
+        SendRequestError::Connect(ConnectError::Disconnected) => true,
+        SendRequestError::Send(error) | SendRequestError::Response(ParseError::Io(error)) => ended(error),
+        _ => false,
     }
 }

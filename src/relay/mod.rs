@@ -73,6 +73,7 @@ pub async fn start(sockets: Sockets, config: &config::Relay) -> Result<Running, 
         max_backoff: config.max_backoff,
         timeout: config.timeout,
         create_token,
+        ca_file: config.ca_file.clone(),
         ..sharing::Config::new(&config.api_url, &local_dir)
     })
     .await?;

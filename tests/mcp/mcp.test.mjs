@@ -43,7 +43,21 @@ test('the tools are listed with what a model needs to use them rightly', async (
     assert.ok(description.length > 60)
     assert.equal(inputSchema.type, 'object')
   }
+  // Nothing that is Rust's own, or that a client has to choose from: some refuse all tools for it.
+  for (const { inputSchema } of tools) {
+    for (const [name, field] of Object.entries(inputSchema.properties)) {
+      assert.ok(['string', 'integer'].includes(field.type), `${name}: ${JSON.stringify(field)}`)
+      for (const word of ['format', 'anyOf', 'oneOf', 'default', 'nullable'])
+        assert.ok(!(word in field), `${name}: ${word}`)
+      assert.ok(field.description.length > 20)
+    }
+  }
   const share = tools.find(({ name }) => name === 'share_session')
+  const described = Object.fromEntries(tools.map(({ name, description }) => [name, description]))
+  assert.match(described.share_session, /only when the user asks.*Returns `Session shared: LINK`/)
+  assert.match(described.share_session, /public: whoever has it/)
+  assert.match(described.unshare_session, /NOT confirmed/)
+  assert.match(described.list_shares, /`removing`/)
   const hints = Object.fromEntries(tools.map(({ name, annotations }) => [name, annotations]))
   assert.equal(hints.list_shares.readOnlyHint, true)
   assert.equal(hints.share_session.destructiveHint, false)
@@ -67,7 +81,35 @@ test('a link ends when the user wants it', async (t) => {
   const { call } = await connect(t, relay.mcpCommand)
   const shared = await call('share_session', { sessionID: 'ses_short', expiresIn: 7200 })
   assert.match(shared.text, /ends in 2h/)
+  // Models write numbers as text.
+  const text = await call('share_session', { sessionID: 'ses_text', expiresIn: '3600' })
+  assert.match(text.text, /ends in (1h|60m|59m)/)
+  assert.equal((await call('unshare_session', { sessionID: 'ses_text' })).isError, false)
+  const odd = await call('share_session', { sessionID: 'ses_odd', expiresIn: 'soon' })
+  assert.ok(odd.isError)
+  assert.match(odd.text, /whole number of seconds/)
   assert.equal((await call('unshare_session', { sessionID: 'ses_short' })).isError, false)
+})
+
+test('an unshare that the server has not confirmed says so, until it has', async (t) => {
+  const away = await Server.start()
+  const ours = await Relay.start(away.url, '--max-backoff', '100ms')
+  t.after(async () => {
+    await ours.close()
+    await away.close()
+  })
+  const { call } = await connect(t, ours.mcpCommand)
+  const shared = await call('share_session', { sessionID: 'ses_away' })
+  const [url] = shared.text.match(/http:\S+/)
+  await away.stop('SIGKILL')
+  const asked = await call('unshare_session', { sessionID: 'ses_away' })
+  assert.equal(asked.isError, false)
+  assert.match(asked.text, /NOT confirmed/)
+  assert.doesNotMatch(asked.text, /no longer shared/)
+  assert.match((await call('list_shares')).text, /ses_away: .*\(removing/)
+  await away.restart()
+  while ((await call('list_shares')).text !== 'No session is shared.');
+  assert.equal((await fetch(url)).status, 404)
 })
 
 test('what goes wrong is a tool error that says what to do', async (t) => {

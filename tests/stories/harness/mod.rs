@@ -2,6 +2,7 @@
 
 pub mod fake;
 pub mod hostile;
+pub mod networks;
 pub mod proxy;
 pub mod relay;
 

@@ -1,6 +1,7 @@
 //! A relay process, and an agent that reports to it.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,24 +18,52 @@ pub struct TestRelay {
     dir: Arc<TempDir>,
     api_url: String,
     args: Vec<String>,
+    env: Vec<(String, String)>,
+}
+
+/// What may stand in the environment of whoever runs the stories, and sends a relay elsewhere.
+const NETWORK: [&str; 10] = [
+    "http_proxy",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
+/// A command without what the environment says about networks.
+pub fn on_a_plain_network(command: &mut Command) -> &mut Command {
+    NETWORK.iter().fold(command, |command, name| command.env_remove(name))
 }
 
 impl TestRelay {
     /// Starts a relay with a local directory of its own, quick to send and to try again.
     pub fn start(api_url: &str, args: &[&str]) -> Self {
-        let dir = Arc::new(TempDir::new().expect("a temporary directory"));
-        Self::spawn(api_url.to_owned(), dir, args.iter().map(ToString::to_string).collect())
+        Self::start_with_env(api_url, args, &[])
     }
 
-    fn spawn(api_url: String, dir: Arc<TempDir>, args: Vec<String>) -> Self {
+    /// Like `start`, with an environment of its own.
+    pub fn start_with_env(api_url: &str, args: &[&str], env: &[(&str, &str)]) -> Self {
+        let dir = Arc::new(TempDir::new().expect("a temporary directory"));
+        let args = args.iter().map(ToString::to_string).collect();
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self::spawn(api_url.to_owned(), dir, args, env.collect())
+    }
+
+    fn spawn(api_url: String, dir: Arc<TempDir>, args: Vec<String>, env: Vec<(String, String)>) -> Self {
         let process = TestProcess::start(
-            program()
+            on_a_plain_network(&mut program())
+                .envs(env.iter().map(|(name, value)| (name, value)))
                 .args(["relay", "--listen", "127.0.0.1:0", "--api-url", &api_url, "--interval", "50ms"])
                 .args(["--max-backoff", "200ms", "--log", "debug", "--local-dir"])
                 .arg(dir.path().join("local"))
                 .args(&args),
         );
-        Self { url: process.url.clone(), process, dir, api_url, args }
+        Self { url: process.url.clone(), process, dir, api_url, args, env }
     }
 
     pub fn local_dir(&self) -> PathBuf {
@@ -54,6 +83,11 @@ impl TestRelay {
         self.process.log()
     }
 
+    /// Sends the process a signal.
+    pub fn signal(&self, signal: &str) {
+        self.process.signal(signal);
+    }
+
     /// Asks the relay to end, and waits for that.
     pub fn terminate(&mut self) -> Option<i32> {
         self.process.signal("-TERM");
@@ -67,7 +101,8 @@ impl TestRelay {
 
     /// A new process on the same directory, once this one has ended.
     pub fn restart(&mut self) {
-        *self = Self::spawn(self.api_url.clone(), self.dir.clone(), std::mem::take(&mut self.args));
+        let (args, env) = (std::mem::take(&mut self.args), std::mem::take(&mut self.env));
+        *self = Self::spawn(self.api_url.clone(), self.dir.clone(), args, env);
     }
 
     /// Like `restart`, with another server for new shares.

@@ -4,6 +4,7 @@ mod answers;
 mod commands;
 mod door;
 mod faults;
+mod networks;
 mod sharing;
 mod streams;
 mod unsharing;
