@@ -72,7 +72,7 @@ const FORBIDDEN: [(&str, &[&str]); 13] = [
     ("memory.rs", &["crate::", "actix"]),
     ("text.rs", &["crate::", "actix"]),
     (
-        "config.rs",
+        "config",
         &[
             "crate::store",
             "crate::share",
