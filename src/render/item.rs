@@ -10,6 +10,16 @@ pub(super) fn parse(json: &str) -> Value {
     serde_json::from_str(&whole_pairs(json)).unwrap_or_default()
 }
 
+/// What an error says, when it is of a shape that is known.
+pub(super) fn error_text(error: &Value) -> Option<String> {
+    if error["name"] == "MessageAbortedError" {
+        return Some("stopped by the user".into());
+    }
+    [&error["data"]["message"], &error["message"], &error["name"], error]
+        .into_iter()
+        .find_map(|text| text.as_str().map(ToOwned::to_owned))
+}
+
 /// JSON in which each escaped half of a surrogate pair without its other half is an escaped U+FFFD.
 fn whole_pairs(json: &str) -> Cow<'_, str> {
     let mut mended = String::new();

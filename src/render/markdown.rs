@@ -13,7 +13,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::item::parse;
+use super::item::{error_text, parse};
 use super::messages::{List, read};
 use super::parts::write_part;
 use super::text::{code, fence, line};
@@ -361,16 +361,6 @@ fn write_error(text: &mut String, error: &Value, full: bool) {
         let _ = writeln!(text, "**Error:**\n");
         fence(text, "json", &error.to_string(), full);
     }
-}
-
-/// What an error says, when it is of a shape that is known.
-pub(super) fn error_text(error: &Value) -> Option<String> {
-    if error["name"] == "MessageAbortedError" {
-        return Some("stopped by the user".into());
-    }
-    [&error["data"]["message"], &error["message"], &error["name"], error]
-        .into_iter()
-        .find_map(|text| text.as_str().map(ToOwned::to_owned))
 }
 
 #[cfg(test)]

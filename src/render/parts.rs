@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::markdown::error_text;
+use super::item::error_text;
 use super::terminal::plain;
 use super::text::{code, fence, line, prose};
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use actix::fut::wrap_future;
 use actix::prelude::*;
 
-use super::messages::{CrowdId, Enter, Join, Joined, Leave, Notice};
+use super::messages::{CrowdId, Enter, Join, Joined, Leave, Notice, ViewerId};
 use crate::error::Error;
 use crate::model::ShareId;
 
@@ -41,18 +41,6 @@ pub struct Crowd {
     /// How many are still to be woken.
     to_wake: usize,
     waking: bool,
-}
-
-/// Names a viewer in the whole process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ViewerId(u64);
-
-impl ViewerId {
-    /// A name that no other viewer has.
-    pub fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
 }
 
 impl Crowds {

@@ -1,13 +1,13 @@
 //! The messages of the Hub, of a share, and of a viewer's session.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::{Addr, Message, Recipient};
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::crowd::ViewerId;
 use super::{Feed, Frame, Seat, Share, Snapshot};
 use crate::error::Error;
 use crate::model::{Change, Secret, SecretHash, ShareId};
@@ -179,6 +179,18 @@ pub struct ReadAll;
 /// Names a crowd in the whole process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CrowdId(pub(super) u64);
+
+/// Names a viewer in the whole process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ViewerId(pub(super) u64);
+
+impl ViewerId {
+    /// A name that no other viewer has.
+    pub fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
 
 /// To a crowd: a viewer comes.
 #[derive(Message)]

@@ -15,12 +15,12 @@ mod sweeper;
 
 pub use actor::{Share, ShareConfig};
 pub use audience::Seat;
-pub use crowd::{Crowd, Crowds, ViewerId};
+pub use crowd::{Crowd, Crowds};
 pub use feed::{Feed, News};
 pub use frame::{FRAME_BYTES, Frame, viewers_frame};
 pub use hub::{Directory, Hub, Standing};
 pub use messages::{
     Ack, Create, CrowdId, Delete, Deletion, Enter, Goodbye, Idle, Join, Joined, Leave, Look, NewShare,
-    Notice, Open, Page, Read, ReadAll, SeatFreed, Shutdown, Stretch, Summary, Sync,
+    Notice, Open, Page, Read, ReadAll, SeatFreed, Shutdown, Stretch, Summary, Sync, ViewerId,
 };
 pub use snapshot::{Snapshot, TextKind};
