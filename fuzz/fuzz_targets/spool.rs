@@ -1,4 +1,5 @@
-//! The spool: what was put comes out once, the newest version of each, oldest first, and is on the wire what it was.
+//! The spool: what was put comes out once, the newest version of each; what was not changed for longest comes first, in
+//! batches in which all stand in the order in which they first came; and is on the wire what it was.
 
 #![no_main]
 
@@ -38,19 +39,21 @@ fuzz_target!(|input: (u16, u8, Vec<(u8, &str)>)| {
         seq += 1;
         seq
     });
+    // In the order in which they first came.
     let mut model: Vec<(Key, Option<String>, i64)> = Vec::new();
     for item in &items {
         let gone = item.key.message_id().filter(|_| item.content.is_none());
-        model.retain(|(key, ..)| *key != item.key && (gone.is_none() || key.parent_message_id() != gone));
-        model.push((
-            item.key.clone(),
-            item.content.as_ref().map(|content| content.get().to_owned()),
-            item.seq,
-        ));
+        model.retain(|(key, ..)| gone.is_none() || key.parent_message_id() != gone);
+        let newest =
+            (item.key.clone(), item.content.as_ref().map(|content| content.get().to_owned()), item.seq);
+        match model.iter_mut().find(|(key, ..)| *key == item.key) {
+            Some(known) => *known = newest,
+            None => model.push(newest),
+        }
     }
     block_on(spool.put(session.clone(), items)).expect("a healthy disk");
 
-    let mut read = Vec::new();
+    let mut read: Vec<(Key, Option<String>, i64)> = Vec::new();
     loop {
         let (bytes, count) = (usize::from(max_bytes), usize::from(max_items).max(1));
         let batch = block_on(spool.next(session.clone(), bytes, count)).expect("what was put can be read");
@@ -68,6 +71,10 @@ fuzz_target!(|input: (u16, u8, Vec<(u8, &str)>)| {
             }
         }
         let sent = batch.items.iter().map(|item| (item.key.clone(), item.seq)).collect();
+        let places = batch.items.iter().map(|item| model.iter().position(|(key, ..)| *key == item.key));
+        assert!(places.is_sorted(), "the order of first arrival");
+        let newest = read.iter().map(|(.., seq)| *seq).max();
+        assert!(batch.items.iter().all(|item| Some(item.seq) > newest), "older changes went before");
         read.extend(
             batch
                 .items
@@ -79,6 +86,8 @@ fuzz_target!(|input: (u16, u8, Vec<(u8, &str)>)| {
             break;
         }
     }
+    read.sort_by_key(|(.., seq)| *seq);
+    model.sort_by_key(|(.., seq)| *seq);
     assert_eq!(read, model);
     let left = block_on(spool.next(session, usize::MAX, 1)).expect("a healthy disk");
     assert!(left.items.is_empty());
