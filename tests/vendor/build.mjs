@@ -103,7 +103,8 @@ for (const { file, name, source } of LIBRARIES) {
 }
 await put(
   'README.md',
-  `# Libraries of the viewer\n\nMade by \`tests/vendor/build.mjs\` from the packages that its lock file pins. Do not edit.\n\n` +
+  '# Libraries of the viewer\n\n' +
+    'Made by `tests/vendor/build.mjs` from the packages that its lock file pins. Do not edit.\n\n' +
     `| file | package | licence | SHA-256 |\n|---|---|---|---|\n${rows.join('\n')}\n`,
 )
 await put('LICENSES.md', `# Licences\n\n${licences.join('\n')}`)
