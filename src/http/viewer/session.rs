@@ -29,6 +29,9 @@ use crate::share::{
 /// One in so many frames of a viewer is measured: a histogram has a lock, which all viewers would share.
 const MEASURE_EVERY: u8 = 16;
 
+/// How long a viewer waits for the last words of a share that has stopped.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// What a viewer takes beside whole items.
 #[derive(Clone, Copy)]
 struct Takes {
@@ -61,6 +64,8 @@ pub(super) struct Viewer {
     pulling: bool,
     /// Where frames are accounted for that are made for it alone.
     memory: Memory,
+    /// Whether its share was seen to have stopped.
+    orphaned: bool,
     heard: Instant,
     pinged: Instant,
     ping_interval: Duration,
@@ -95,6 +100,7 @@ impl Viewer {
             measured: 0,
             pulling: false,
             memory: service.budget.memory().clone(),
+            orphaned: false,
             heard: now,
             pinged: now,
             ping_interval: service.ping_interval,
@@ -164,7 +170,7 @@ impl Viewer {
                 // The share was deleted or stopped; where it could, it has said goodbye itself.
                 Err(Error::NoSuchShare) => viewer.end(close_code::GONE, ctx),
                 Err(Error::TooMuchAtOnce) => viewer.end(close_code::TRY_AGAIN, ctx),
-                Err(_) => viewer.end(close_code::RESTART, ctx),
+                Err(_) => viewer.end_soon(ctx),
             }
         }));
     }
@@ -175,13 +181,20 @@ impl Viewer {
         ctx.stop();
     }
 
+    /// Ends when the share has stopped. Its last words may be on their way still, by way of the crowd: they come first.
+    fn end_soon(&mut self, ctx: &mut WebsocketContext<Self>) {
+        if !std::mem::replace(&mut self.orphaned, true) {
+            ctx.run_later(LAST_WORDS, |viewer, ctx| viewer.end(close_code::RESTART, ctx));
+        }
+    }
+
     /// Asks a peer that is silent whether it is there; one that does not answer has gone. Called at every wake, of
     /// which there is one in a while even when nothing happens. A share that has left memory wakes nobody: its viewers
     /// come back.
     fn keep_alive(&mut self, ctx: &mut WebsocketContext<Self>) {
         let now = Instant::now();
         if !self.share.connected() {
-            self.end(close_code::RESTART, ctx);
+            self.end_soon(ctx);
         } else if now - self.heard > self.ping_interval * 2 + self.ping_interval / 2 {
             ctx.stop();
         } else if now - self.pinged >= self.ping_interval {
