@@ -92,6 +92,28 @@ impl Memory {
     }
 }
 
+/// Tries to take something, at once and whenever some was released, for as long as is waited. Tells whether it was
+/// taken.
+pub async fn taken_in_time(released: &Notify, wait: Duration, mut take: impl FnMut() -> bool) -> bool {
+    // Most need not wait, and pay nothing for those who do.
+    if take() {
+        return true;
+    }
+    let until = Instant::now() + wait;
+    loop {
+        let released = released.notified();
+        tokio::pin!(released);
+        // From here on no release is missed, also one between the attempt and the wait.
+        released.as_mut().enable();
+        if take() {
+            return true;
+        }
+        if tokio::time::timeout_at(until, released).await.is_err() {
+            return false;
+        }
+    }
+}
+
 impl Budget {
     /// Adds to what is held, unless that is more than there is. More than the whole budget is given to one who holds
     /// all that is held: a share of the largest size can be loaded while nothing else is under way.
@@ -149,22 +171,15 @@ impl Held {
     /// # Errors
     /// When they are not to be had: those that are held already stay held.
     pub async fn grow(&mut self, bytes: u64) -> Result<(), TooMuchAtOnce> {
-        if self.try_grow(bytes) {
-            return Ok(());
-        }
-        let until = Instant::now() + self.budget.wait;
         let budget = self.budget.clone();
-        loop {
-            let released = budget.released.notified();
-            tokio::pin!(released);
-            // From here on no release is missed, also one between the attempt and the wait.
-            released.as_mut().enable();
-            if self.try_grow(bytes) {
-                return Ok(());
+        let taken = taken_in_time(&budget.released, budget.wait, || {
+            let taken = self.try_grow(bytes);
+            if !taken {
+                budget.ask_for(budget.missing(bytes));
             }
-            budget.ask_for(budget.missing(bytes));
-            tokio::time::timeout_at(until, released).await.map_err(|_| TooMuchAtOnce)?;
-        }
+            taken
+        });
+        if taken.await { Ok(()) } else { Err(TooMuchAtOnce) }
     }
 
     /// Accounts for what is in use by now, whether it is to be had or not; who can spare some is asked to.

@@ -63,7 +63,7 @@ pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
                 Daemon::Serve => {
                     let config = serve_config(file)?;
                     if let Some(public_url) = &config.public_url {
-                        super::check_http("public_url", public_url, config.insecure_http)?;
+                        super::check_http("public_url", public_url, config.in_clear)?;
                     }
                     Logging::filter(&config.log)?;
                     Certificate::open(&config.tls)?;
@@ -71,7 +71,7 @@ pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
                 Daemon::Relay => {
                     let cli = super::read(&of.args(["--config".into(), file.into()]));
                     if let super::Command::Relay(config) = cli.map_err(|error| error.to_string())?.command {
-                        super::check_http("api_url", &config.api_url, config.insecure_http)?;
+                        super::check_http("api_url", &config.api_url, config.in_clear)?;
                     }
                 }
             }

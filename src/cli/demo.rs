@@ -56,7 +56,7 @@ pub(super) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         let server = serve::start(listeners, &server_config)?;
         let relay_config = defaults::<config::Relay>(&["--api-url", &server_url, "--local-dir", &relay_dir])?;
         let sockets = Address::Localhost(0).bind(Visible::ToOwner)?;
-        let relay_url = format!("http://{}", sockets.name()?);
+        let relay_url = sockets.url("http")?;
         let relay = relay::start(sockets, &relay_config).await?;
         let (stop_server, server_stops) = tokio::sync::oneshot::channel::<()>();
         let (stop_relay, relay_stops) = tokio::sync::oneshot::channel::<()>();

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::{FromArgMatches, Parser, Subcommand};
 
+use crate::config::{InClear, InsecureHttp};
 use crate::relay::client::{RelayCallError, RelayOptions};
 
 /// Live, private-by-default sharing of coding-agent sessions.
@@ -72,8 +73,8 @@ enum Command {
 }
 
 /// Refuses a URL at which secrets would go over the network in clear, unless that is accepted: then it is warned of.
-fn check_http(option: &'static str, url: &str, accepted: bool) -> Result<(), crate::config::InsecureHttp> {
-    crate::config::check_http(option, url, accepted).inspect(|in_clear| {
+fn check_http(option: &'static str, url: &str, accepted: InClear) -> Result<(), InsecureHttp> {
+    crate::config::check_http(option, url, accepted.insecure_http).inspect(|in_clear| {
         if *in_clear {
             tracing::warn!(
                 "{option} is http:// to another machine: secrets and sessions go over the network in clear"

@@ -9,10 +9,9 @@ use crate::{config, relay};
 pub(super) fn run(config: &config::Relay) -> Result<(), Box<dyn Error>> {
     super::logging::Logging::start(&config.log)?;
     super::layers::warn_of_old_names();
-    super::check_http("api_url", &config.api_url, config.insecure_http)?;
+    super::check_http("api_url", &config.api_url, config.in_clear)?;
     let sockets = config.listen.bind(Visible::ToOwner)?;
-    let name = sockets.name()?;
-    let url = if name.starts_with("unix:") { name } else { format!("http://{name}") };
+    let url = sockets.url("http")?;
     actix_web::rt::System::new().block_on(async {
         let relay = relay::start(sockets, config).await?;
         // Before anybody is told: who starts a daemon may stop it at once.

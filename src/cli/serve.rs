@@ -18,7 +18,7 @@ pub(super) fn run(
     let logging = Logging::start(&config.log)?;
     super::layers::warn_of_old_names();
     if let Some(public_url) = &config.public_url {
-        super::check_http("public_url", public_url, config.insecure_http)?;
+        super::check_http("public_url", public_url, config.in_clear)?;
     }
     let given = systemd::sockets().map_err(|error| format!("cannot use systemd's socket: {error}"))?;
     let bind = |address: &Address| address.bind(Visible::ToMachine);

@@ -73,12 +73,13 @@ impl Streams {
             return false;
         };
         self.touched += 1;
-        let Some(stream) = self.parts.get_mut(&(session.to_owned(), part.clone())) else { return false };
+        let name = (session.to_owned(), part.clone());
+        let Some(stream) = self.parts.get_mut(&name) else { return false };
         stream.touched = self.touched;
         stream.head.push_str(added);
         self.bytes += added.len();
         self.make_room();
-        self.parts.contains_key(&(session.to_owned(), part.clone()))
+        self.parts.contains_key(&name)
     }
 
     /// A part as it is now.

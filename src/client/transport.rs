@@ -161,11 +161,9 @@ impl Transport {
     ) -> Result<Answer, String> {
         // A share may be of a time when this was accepted.
         if !self.insecure_http && is_in_clear(server) {
-            return Err(
-                "it is http:// to another machine, and the secret would go over the network in clear: the \
-                        relay's --insecure-http accepts that"
-                    .into(),
-            );
+            const IN_CLEAR: &str = "it is http:// to another machine, and the secret would go over the network in \
+                                    clear: the relay's --insecure-http accepts that";
+            return Err(IN_CLEAR.into());
         }
         let body = serde_json::to_vec(body).map_err(|_| "the request cannot be written as JSON")?;
         let (url, body) = (format!("{}{path}", server.trim_end_matches('/')), Bytes::from(body));

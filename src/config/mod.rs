@@ -18,6 +18,23 @@ pub use serve::{Lifetimes, Limits, LiveLimits, Serve, Timings, Tls};
 pub use url::{InsecureHttp, check_http, is_in_clear, is_this_machine, origin, path_of};
 pub use values::{FrameAncestors, Lifetime, Proxies, Rate, duration, size};
 
+/// What may go over the network in clear.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct InClear {
+    /// Accept an `http://` URL to another machine, over which secrets and sessions go in clear
+    #[arg(
+        long,
+        env = "BRUTUS_SHARE_INSECURE_HTTP",
+        value_name = "BOOL",
+        default_value_t = false,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set
+    )]
+    pub insecure_http: bool,
+}
+
 /// What is logged.
 #[derive(Debug, Clone, Args)]
 pub struct Log {

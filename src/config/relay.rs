@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::url::base_url;
 use super::values::{duration, size};
-use super::{Log, NoHome, default_dir};
+use super::{InClear, Log, NoHome, default_dir};
 use crate::daemon::Address;
 
 /// The relay, beside the coding agent.
@@ -28,18 +28,9 @@ pub struct Relay {
     )]
     pub api_url: String,
 
-    /// Accept an `http://` URL to another machine, over which secrets and sessions go in clear
-    #[arg(
-        long,
-        env = "BRUTUS_SHARE_INSECURE_HTTP",
-        value_name = "BOOL",
-        default_value_t = false,
-        default_missing_value = "true",
-        num_args = 0..=1,
-        require_equals = true,
-        action = clap::ArgAction::Set
-    )]
-    pub insecure_http: bool,
+    /// What may go in clear.
+    #[command(flatten)]
+    pub in_clear: InClear,
 
     /// File with the token that the share server's operator gave out, where creating shares needs one
     #[arg(long, env = "BRUTUS_SHARE_CREATE_TOKEN_FILE", value_name = "FILE")]

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::url::base_url;
 use super::values::{FrameAncestors, Lifetime, Proxies, Rate, duration, size};
-use super::{Log, NoHome, default_dir};
+use super::{InClear, Log, NoHome, default_dir};
 use crate::daemon::Address;
 use crate::model;
 
@@ -28,18 +28,9 @@ pub struct Serve {
     #[arg(long, env = "BRUTUS_SHARE_PUBLIC_URL", value_name = "URL", value_parser = base_url)]
     pub public_url: Option<String>,
 
-    /// Accept an `http://` URL to another machine, over which secrets and sessions go in clear
-    #[arg(
-        long,
-        env = "BRUTUS_SHARE_INSECURE_HTTP",
-        value_name = "BOOL",
-        default_value_t = false,
-        default_missing_value = "true",
-        num_args = 0..=1,
-        require_equals = true,
-        action = clap::ArgAction::Set
-    )]
-    pub insecure_http: bool,
+    /// What may go in clear.
+    #[command(flatten)]
+    pub in_clear: InClear,
 
     /// Whose web pages may show a session in a frame: `none`, `self`, or origins like `https://wiki.example`, with
     /// commas

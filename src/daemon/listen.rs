@@ -41,21 +41,14 @@ pub struct Sockets {
     /// TCP.
     pub tcp: Vec<TcpListener>,
     /// Unix sockets.
-    pub unix: Vec<UnixSocket>,
-}
-
-/// A Unix socket that listens, and is taken away when this is dropped.
-#[derive(Debug)]
-pub struct UnixSocket {
-    /// The socket.
-    pub listener: UnixListener,
-    /// Its place, if this process made it.
-    pub file: SocketFile,
+    pub unix: Vec<UnixListener>,
+    /// The places of the Unix sockets that this process made.
+    pub files: Vec<SocketFile>,
 }
 
 /// The file of a Unix socket, which goes when this is dropped.
-#[derive(Debug, Default)]
-pub struct SocketFile(Option<PathBuf>);
+#[derive(Debug)]
+pub struct SocketFile(PathBuf);
 
 /// An address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -81,12 +74,13 @@ impl Address {
     /// When the address is taken or cannot be used.
     pub fn bind(&self, visible: Visible) -> Result<Sockets, BindError> {
         let bound = match self {
-            Self::Ip(address) => TcpListener::bind(address).map(one),
-            Self::Any(port) => bind_any(*port).map(one),
-            Self::Localhost(port) => bind_localhost(*port).map(|tcp| Sockets { tcp, unix: Vec::new() }),
-            Self::Unix(path) => bind_unix(path, visible).map(|listener| {
-                let file = SocketFile(Some(path.clone()));
-                Sockets { tcp: Vec::new(), unix: vec![UnixSocket { listener, file }] }
+            Self::Ip(address) => TcpListener::bind(address).map(|tcp| Sockets::of_tcp(vec![tcp])),
+            Self::Any(port) => bind_any(*port).map(|tcp| Sockets::of_tcp(vec![tcp])),
+            Self::Localhost(port) => bind_localhost(*port).map(Sockets::of_tcp),
+            Self::Unix(path) => bind_unix(path, visible).map(|listener| Sockets {
+                tcp: Vec::new(),
+                unix: vec![listener],
+                files: vec![SocketFile(path.clone())],
             }),
         };
         bound.map_err(|source| BindError { address: self.clone(), source })
@@ -123,16 +117,30 @@ impl fmt::Display for Address {
 }
 
 impl Sockets {
-    /// The first of them, as its clients name it: `HOST:PORT` or `unix:PATH`.
+    fn of_tcp(tcp: Vec<TcpListener>) -> Self {
+        Self { tcp, ..Self::default() }
+    }
+
+    /// The URL of the first of them: `SCHEME://HOST:PORT` or `unix:PATH`.
     ///
     /// # Errors
     /// When there is none, or the system does not say.
+    pub fn url(&self, scheme: &str) -> io::Result<String> {
+        let name = self.name()?;
+        Ok(if self.tcp.is_empty() { name } else { format!("{scheme}://{name}") })
+    }
+
+    /// The first of them: `HOST:PORT` or `unix:PATH`.
+    ///
+    /// # Errors
+    /// As `url`.
     pub fn name(&self) -> io::Result<String> {
         match (self.tcp.first(), self.unix.first()) {
             (Some(tcp), _) => Ok(tcp.local_addr()?.to_string()),
             (None, Some(unix)) => {
-                let address = unix.listener.local_addr()?;
-                let path = unix.file.0.as_deref().or(address.as_pathname());
+                let address = unix.local_addr()?;
+                // It was bound under another name when this process made it.
+                let path = self.files.first().map(|file| &*file.0).or(address.as_pathname());
                 Ok(format!("unix:{}", path.map(Path::display).ok_or(ErrorKind::AddrNotAvailable)?))
             }
             (None, None) => Err(ErrorKind::NotConnected.into()),
@@ -140,23 +148,10 @@ impl Sockets {
     }
 }
 
-impl UnixSocket {
-    /// A socket that another made, and takes away again.
-    pub fn given(listener: UnixListener) -> Self {
-        Self { listener, file: SocketFile::default() }
-    }
-}
-
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            let _ = std::fs::remove_file(path);
-        }
+        let _ = std::fs::remove_file(&self.0);
     }
-}
-
-fn one(listener: TcpListener) -> Sockets {
-    Sockets { tcp: vec![listener], unix: Vec::new() }
 }
 
 /// One socket for both families; where there is no IPv6, one for IPv4.

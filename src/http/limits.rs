@@ -12,10 +12,10 @@ use governor::clock::{Clock, DefaultClock};
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use crate::config::Rate;
 use crate::error::Error;
+use crate::memory::taken_in_time;
 
 /// Clients that are remembered before those whose time is over are looked for and forgotten.
 const REMEMBERED: usize = 10_000;
@@ -155,20 +155,8 @@ impl Portion {
 
     /// Adds to it, and waits a little until its client has given enough back.
     pub async fn grow(&mut self, amount: u64, max: u64, wait: Duration) -> bool {
-        let until = Instant::now() + wait;
         let amounts = self.amounts.clone();
-        loop {
-            let released = amounts.released.notified();
-            tokio::pin!(released);
-            // From here on no release is missed, also one between the attempt and the wait.
-            released.as_mut().enable();
-            if self.try_grow(amount, max) {
-                return true;
-            }
-            if tokio::time::timeout_at(until, released).await.is_err() {
-                return false;
-            }
-        }
+        taken_in_time(&amounts.released, wait, || self.try_grow(amount, max)).await
     }
 
     /// Sets it, however much the client has.

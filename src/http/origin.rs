@@ -38,9 +38,11 @@ fn is_for_all(pattern: Option<String>) -> bool {
 
 /// Whether a browser asks if a page may read what it could not ask for without leave.
 pub(super) fn is_preflight(request: &ServiceRequest) -> bool {
-    let method = request.headers().get(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let reads = method.is_some_and(|method| [b"GET".as_slice(), b"HEAD"].contains(&method.as_bytes()));
-    request.method() == Method::OPTIONS && reads && is_for_all(request.match_pattern())
+    let reads = || {
+        let method = request.headers().get(header::ACCESS_CONTROL_REQUEST_METHOD);
+        method.is_some_and(|method| [b"GET".as_slice(), b"HEAD"].contains(&method.as_bytes()))
+    };
+    request.method() == Method::OPTIONS && reads() && is_for_all(request.match_pattern())
 }
 
 /// The answer to that: it may, for a day, also what it has read before.

@@ -64,12 +64,10 @@ pub(super) struct Part {
     /// `1`: long texts and outputs whole
     full: Option<String>,
     /// One turn, counted from 1
-    #[param(minimum = 1)]
-    #[param(value_type = Option<usize>)]
+    #[param(minimum = 1, value_type = Option<usize>)]
     turn: Option<NonZeroUsize>,
     /// The last so many turns
-    #[param(minimum = 1)]
-    #[param(value_type = Option<usize>)]
+    #[param(minimum = 1, value_type = Option<usize>)]
     tail: Option<NonZeroUsize>,
 }
 

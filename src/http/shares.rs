@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::metrics::METRICS;
 use crate::model::{Change, SecretHash, ShareId};
 use crate::protocol::{CreateRequest, Created, Malformed, SecretRequest, SyncItem, SyncRequest};
-use crate::share::{Create, Delete, Deletion, Look, Read, ReadAll, Snapshot, Standing, Stretch, Sync};
+use crate::share::{Create, Delete, Deletion, Frame, Look, Read, ReadAll, Snapshot, Standing, Stretch, Sync};
 
 /// The body of a create or a delete is small: an id or a secret, and JSON around it.
 const MAX_SMALL_BODY: u64 = 64 << 10;
@@ -135,10 +135,9 @@ async fn read_batch(
     };
     let Received { mut bytes, mut account } = body;
     let size = bytes.len();
-    // What is kept of the items are copies.
-    account.grow(size as u64).await?;
     let mut room = (size / USUAL_ITEM).max(FEW_ITEMS);
-    account.grow(room as u64 * ITEM_OVERHEAD).await?;
+    // What is kept of the items are copies.
+    account.grow(size as u64 + room as u64 * ITEM_OVERHEAD).await?;
     loop {
         let max = ItemLimits { size: max_item, count: max_items, room };
         let read;
@@ -339,7 +338,7 @@ pub(super) async fn items(request: HttpRequest, service: ServiceData) -> Result<
     let places = order.as_deref() == Some("1");
     let mut account = service.account(&request);
     let epoch = shared_epoch(epoch);
-    let mut room = PAGE_BYTES as u64 * 5 / 4;
+    let mut room = Frame::usual_size(PAGE_BYTES) as u64;
     account.grow(room).await?;
     let page = loop {
         let read = || Read { after, epoch: epoch.clone(), max_bytes: PAGE_BYTES, room, places };

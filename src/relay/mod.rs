@@ -15,7 +15,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 
 use crate::client::{self as sharing, Manager, SecretsError, StartError};
 use crate::config;
-use crate::daemon::{SocketFile, Sockets, UnixSocket};
+use crate::daemon::{SocketFile, Sockets};
 use crate::error::{Error, resource};
 
 pub use door::{TOKEN_FILE, Token};
@@ -66,7 +66,7 @@ pub async fn start(sockets: Sockets, config: &config::Relay) -> Result<Running, 
     let create_token = config.create_token_file.as_deref().map(create_token).transpose()?;
     let manager = Manager::open(sharing::Config {
         enabled: config.enabled,
-        insecure_http: config.insecure_http,
+        insecure_http: config.in_clear.insecure_http,
         interval: config.interval,
         max_batch: usize::try_from(config.max_batch).unwrap_or(usize::MAX),
         max_spool: config.max_spool,
@@ -95,12 +95,11 @@ pub async fn start(sockets: Sockets, config: &config::Relay) -> Result<Running, 
     for listener in sockets.tcp {
         server = server.listen(listener)?;
     }
-    let mut files = Vec::new();
-    for UnixSocket { listener, file } in sockets.unix {
+    for listener in sockets.unix {
         server = server.listen_uds(listener)?;
-        files.push(file);
     }
-    Ok(Running { server: server.run(), manager, stop_timeout: config.stop_timeout, _sockets: files })
+    let (server, stop_timeout) = (server.run(), config.stop_timeout);
+    Ok(Running { server, manager, stop_timeout, _sockets: sockets.files })
 }
 
 fn create_token(file: &Path) -> Result<sharing::CreateToken, RelayError> {

@@ -47,9 +47,8 @@ pub(super) fn read(message: &RawValue, at: usize) -> Read {
     let mut message = parse(message.get());
     let id = message["id"].as_str().filter(|id| !id.is_empty());
     let id = id.map_or_else(|| format!("message-{at}"), ToOwned::to_owned);
-    let (info, parts) =
+    let (mut info, parts) =
         if message.is_object() { own(&mut message) } else { note(vec![odd(&message)], &Value::Null) };
-    let mut info = info;
     info.insert("id".into(), json!(id));
     let parts = parts.into_iter().enumerate().map(|(place, part)| {
         let Value::Object(fields) = part else { return part };

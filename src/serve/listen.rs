@@ -24,7 +24,6 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connection::{Connection, Gate};
-use crate::daemon::{SocketFile, Sockets, UnixSocket};
 use crate::http::Deadline;
 
 /// How long a connection stays open between two requests.
@@ -71,25 +70,24 @@ where
         Self { app, gate, head_timeout, application: PhantomData }
     }
 
-    /// Adds sockets to a server, over TLS when there is a configuration for that; gives what is to go with the server.
+    /// Adds sockets to a server, over TLS when there is a configuration for that.
     pub(super) fn listen_on(
         &self,
         mut server: ServerBuilder,
-        sockets: Sockets,
+        tcp: Vec<TcpListener>,
+        unix: Vec<UnixListener>,
         tls: Option<&ServerConfig>,
-    ) -> io::Result<(ServerBuilder, Vec<SocketFile>)> {
-        for listener in sockets.tcp {
+    ) -> io::Result<ServerBuilder> {
+        for listener in tcp {
             server = match tls {
                 Some(tls) => self.listen_tls(server, listener, tls.clone())?,
                 None => self.listen(server, listener)?,
             };
         }
-        let mut files = Vec::new();
-        for UnixSocket { listener, file } in sockets.unix {
+        for listener in unix {
             server = self.listen_unix(server, listener)?;
-            files.push(file);
         }
-        Ok((server, files))
+        Ok(server)
     }
 
     /// Adds a listener to a server, in the clear.

@@ -7,6 +7,8 @@ mod tls;
 mod workers;
 
 use std::future::{Future, ready};
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +26,7 @@ use self::listen::Http;
 pub use self::tls::{Certificate, CertificateError};
 pub use self::workers::Workers;
 use crate::config::{self, LiveLimits};
-use crate::daemon::{SocketFile, Sockets, UnixSocket};
+use crate::daemon::{SocketFile, Sockets};
 use crate::http::{self, Budget, CreateLimit, InUse, Offload, RequestSpan, Service};
 use crate::memory::Memory;
 use crate::share::{Crowds, Directory, Hub, ShareConfig};
@@ -118,8 +120,7 @@ impl Listeners {
 /// When the system does not say.
 pub fn own_url(listeners: &Listeners, config: &config::Serve) -> std::io::Result<String> {
     let scheme = if config.tls.tls_cert.is_some() { "https" } else { "http" };
-    let name = listeners.http.name()?;
-    Ok(if name.starts_with("unix:") { name } else { format!("{scheme}://{name}") })
+    listeners.http.url(scheme)
 }
 
 /// Opens the store and starts the server on listeners that are bound already. Has to be called in an actix system.
@@ -204,10 +205,13 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .disable_signals();
     let tls = certificate.as_ref().map(Certificate::config).transpose()?;
-    let (mut server, mut files) = http.listen_on(server, listeners.http, tls.as_ref())?;
+    let Sockets { tcp, unix, mut files } = listeners.http;
+    let mut server = http.listen_on(server, tcp, unix, tls.as_ref())?;
     if let Some(sockets) = listeners.metrics {
         tracing::info!(address = %sockets.name()?, "metrics");
-        server = listen_for_metrics(server, sockets, &about, &mut files)?;
+        let Sockets { tcp, unix, files: more } = sockets;
+        server = listen_for_metrics(server, tcp, unix, &about)?;
+        files.extend(more);
     }
     let controls = Controls { limits, memory, certificate };
     Ok(Running { server: server.run(), shares, store, controls, http_workers, files })
@@ -216,26 +220,25 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
 /// Adds the operator's sockets to a server.
 fn listen_for_metrics(
     mut server: ServerBuilder,
-    sockets: Sockets,
+    tcp: Vec<TcpListener>,
+    unix: Vec<UnixListener>,
     about: &web::Data<http::About>,
-    files: &mut Vec<SocketFile>,
 ) -> std::io::Result<ServerBuilder> {
     let about = about.clone();
     let app = move || {
         let app = App::new().app_data(about.clone()).configure(http::about_routes);
         map_config(app, |()| AppConfig::default())
     };
-    for listener in sockets.tcp {
+    for listener in tcp {
         let app = app.clone();
         server = server.listen("metrics", listener, move || HttpService::build().h1(app()).tcp())?;
     }
-    for UnixSocket { listener, file } in sockets.unix {
+    for listener in unix {
         let app = app.clone();
         server = server.listen_uds("metrics", listener, move || {
             fn_service(|stream: UnixStream| ready(Ok((stream, None))))
                 .and_then(HttpService::build().h1(app()))
         })?;
-        files.push(file);
     }
     Ok(server)
 }

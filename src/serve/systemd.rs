@@ -6,7 +6,7 @@ use listenfd::ListenFd;
 use sd_notify::NotifyState;
 
 use super::Workers;
-use crate::daemon::{Sockets, UnixSocket};
+use crate::daemon::Sockets;
 use crate::share::Directory;
 
 /// The sockets that systemd holds for this service, so that none is refused while it restarts; none when there are
@@ -20,7 +20,7 @@ pub fn sockets() -> std::io::Result<Option<Sockets>> {
     for nth in 0..given.len() {
         // A socket of another family stays where it is.
         match given.take_unix_listener(nth) {
-            Ok(unix) => sockets.unix.extend(unix.map(UnixSocket::given)),
+            Ok(unix) => sockets.unix.extend(unix),
             Err(_) => sockets.tcp.extend(given.take_tcp_listener(nth)?),
         }
     }

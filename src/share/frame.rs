@@ -44,6 +44,11 @@ impl Frame {
         }
     }
 
+    /// How many bytes a frame takes that carries up to `max_bytes`, unless it is one of very many or very large items.
+    pub const fn usual_size(max_bytes: usize) -> usize {
+        max_bytes / 4 * 5
+    }
+
     /// About how many bytes a window's frame takes, and while it is made: more only where ids are full of characters
     /// that JSON escapes.
     pub fn size_of(window: &Window) -> u64 {

@@ -206,8 +206,7 @@ impl Viewer {
 
 /// Asks a share for a frame, and takes the memory that it needs before it is made.
 async fn pull(share: Addr<Share>, memory: Memory, read: Read) -> Result<(Frame, Held), Error> {
-    // What most frames take; one of very many items takes more.
-    let mut held = memory.take(FRAME_BYTES as u64 * 5 / 4).await?;
+    let mut held = memory.take(Frame::usual_size(FRAME_BYTES) as u64).await?;
     loop {
         let read = Read { room: held.bytes(), epoch: read.epoch.clone(), ..read };
         match share.send(read).await.map_err(|_| Error::Unavailable)?? {

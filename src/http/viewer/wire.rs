@@ -21,13 +21,15 @@ use futures_util::{FutureExt, Stream, StreamExt};
 
 use crate::memory::Held;
 use crate::protocol::close_code;
+use crate::share::{FRAME_BYTES, Frame};
 
 /// How long a closed connection is still read, so that its peer gets to read the close code.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// How much of a frame the connection is given at once, in bytes. It copies that into a buffer, which stays as large as
-/// the largest piece was: a large frame that all viewers share is not to be copied for each of them.
-const PIECE: usize = 160 << 10;
+/// the largest piece was: a large frame that all viewers share is not to be copied for each of them. What
+/// frames usually take goes in one.
+const PIECE: usize = Frame::usual_size(FRAME_BYTES);
 
 /// The largest payload of a control frame, in bytes (RFC 6455, 5.5).
 const MAX_CONTROL: u64 = 125;

@@ -160,11 +160,10 @@ impl Started {
     }
 
     fn create_bucket(&self) -> Result<()> {
-        let config =
-            r#"{"name":"KV_bench","subjects":["$KV.bench.>"],"max_msgs_per_subject":1,"storage":"file",
-            "discard":"new","allow_rollup_hdrs":true,"deny_delete":true,"num_replicas":1}"#
-                .replace("\n            ", "");
-        let config = &config;
+        let config = concat!(
+            r#"{"name":"KV_bench","subjects":["$KV.bench.>"],"max_msgs_per_subject":1,"storage":"file","#,
+            r#""discard":"new","allow_rollup_hdrs":true,"deny_delete":true,"num_replicas":1}"#,
+        );
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(crate::publish::nats_request(
             self.server.address,

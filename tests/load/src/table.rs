@@ -344,9 +344,10 @@ fn first_load(programs: &Programs, column: Column, viewers: usize) -> Result<Val
     match kind {
         Kind::Workerd => target.view.push_str("?replay=1"),
         Kind::Nats => {
-            let consumer = r#"{"stream_name":"KV_bench","config":{"deliver_subject":"load.{unique}",
-                "deliver_policy":"last_per_subject","ack_policy":"none","filter_subject":"$KV.bench.>"}}"#
-                .replace("\n                ", "");
+            let consumer = concat!(
+                r#"{"stream_name":"KV_bench","config":{"deliver_subject":"load.{unique}","#,
+                r#""deliver_policy":"last_per_subject","ack_policy":"none","filter_subject":"$KV.bench.>"}}"#,
+            );
             target.greeting = vec![
                 "CONNECT {\"verbose\":false,\"pedantic\":false}\r\n".into(),
                 "SUB load.{unique} 1\r\n".into(),
