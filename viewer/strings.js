@@ -45,6 +45,13 @@ export const strings = {
     deleted: 'No longer shared',
     expired: 'Expired',
   },
+  activity: {
+    busy: 'working',
+    idle: 'waiting for a prompt',
+    waiting: 'waiting for an answer',
+    gone: 'the agent has ended',
+  },
+  silent: (since) => `no word for ${since}`,
   ends: 'Ends',
   ended: (when) => `Last change ${when}`,
   deletedHint: 'This session is no longer shared. What you see stays until you leave the page.',

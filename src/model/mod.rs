@@ -1,18 +1,22 @@
 //! What a share is, without sockets, actors or disk: ids and secrets, item keys, what of an item is kept, and the
 //! transcript that a share's items make up.
 
+mod activity;
 mod append;
 mod change;
 mod id;
 mod key;
 mod lifetime;
+mod lossy;
 mod order;
 mod transcript;
 
+pub use activity::Activity;
 pub use append::Append;
 pub use change::{Change, Content};
 pub use id::{Secret, SecretHash, ShareId, random_epoch};
-pub use key::Key;
+pub use key::{Key, MAX_ID};
 pub use lifetime::{Life, Lifetimes, expires_at};
+pub use lossy::parse_lossy;
 pub use order::{Arrived, reading_order};
 pub use transcript::{Applied, Capacity, Row, ShareFull, Transcript, Window};

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::harness::TestServer;
 
 /// What a room must never name.
-const FORBIDDEN: [(&str, &[&str]); 13] = [
+const FORBIDDEN: [(&str, &[&str]); 14] = [
     (
         "protocol",
         &[
@@ -46,6 +46,25 @@ const FORBIDDEN: [(&str, &[&str]); 13] = [
             "clap",
             "utoipa",
             "prometheus_client",
+            "diesel",
+        ],
+    ),
+    (
+        "import",
+        &[
+            "crate::protocol",
+            "crate::store",
+            "crate::share",
+            "crate::http",
+            "crate::serve",
+            "crate::client",
+            "crate::relay",
+            "crate::error",
+            "crate::config",
+            "crate::metrics",
+            "actix",
+            "actix_web",
+            "clap",
             "diesel",
         ],
     ),

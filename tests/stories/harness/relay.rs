@@ -126,9 +126,9 @@ impl TestRelay {
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
 
-    /// Shares a session; gives the share's id.
+    /// Shares a session with what it holds so far, if anything; gives the share's id.
     pub async fn share(&self, session: &str, backlog: &[Value]) -> String {
-        let body = json!({"data": backlog});
+        let body = json!({"data": backlog, "empty": true});
         let (status, shared) =
             self.request(Method::POST, &format!("/v1/sessions/{session}/share"), &body).await;
         assert_eq!(status, 200, "{shared}");

@@ -2,6 +2,7 @@
 
 mod answers;
 mod commands;
+mod conversations;
 mod door;
 mod faults;
 mod networks;
