@@ -129,6 +129,12 @@ func TestMessagesGrowAndAreReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventuallyShows(t, shared, "First", "Second", "Third")
+	_, items := get(t, shared.URL+".json")
+	for _, told := range []string{"/src/parser", "tester", "model-1", "waiting", "for a word"} {
+		if !strings.Contains(items, told) {
+			t.Errorf("what was told is missing, %q:\n%s", told, items)
+		}
+	}
 
 	if err := manager.Replace(t.Context(), "ses_1", []Message{prompt("First"), answer("Another second")}); err != nil {
 		t.Fatal(err)
@@ -182,7 +188,10 @@ func TestArgumentsThatAreNoJSONStopNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventuallyShows(t, shared, "Share this", "half-a-pa", "whole.go", "package whole", "Done.")
+	eventuallyShows(t, shared, "Share this", "whole.go", "no such file", "package whole", "Done.")
+	if _, items := get(t, shared.URL+".json"); !strings.Contains(items, "half-a-pa") {
+		t.Errorf("the half of an input is missing:\n%s", items)
+	}
 	if string(conversation[1].ToolCalls[1].Input) != `{"path": "half-a-pa` {
 		t.Error("the agent's own messages were changed")
 	}
@@ -213,8 +222,8 @@ func TestNothingIsMissingWhenTheRelayWasKilled(t *testing.T) {
 		t.Errorf("without a relay: %v", err)
 	}
 
-	relay.restart()
-	// Nobody says anything more: what waited is sent by itself.
+	relay.run("127.0.0.1:0")
+	// Elsewhere, and nobody says anything more: what waited is sent by itself.
 	eventuallyShows(t, shared, "Before", "While it ran", "While it was away")
 	conversation = append(conversation, answer("After"))
 	manager.Update("ses_1", conversation)
@@ -239,7 +248,7 @@ func TestAnUnshareWaitsForItsServer(t *testing.T) {
 	if !errors.As(err, &refusal) || refusal.Code != "server_unreachable" || refusal.Status != http.StatusBadGateway {
 		t.Errorf("shared while the server is away: %v", err)
 	}
-	server.restart()
+	server.run(strings.TrimPrefix(server.url, "http://"))
 	eventually(t, "the share is gone", func() bool {
 		shares, err := manager.List(t.Context())
 		return err == nil && len(shares) == 0
@@ -281,7 +290,7 @@ func TestWhereTheRelayIs(t *testing.T) {
 	first := httptest.NewServer(empty)
 	defer first.Close()
 	write(t, filepath.Join(dir, "relay.json"),
-		fmt.Sprintf(`{"address":%q,"pid":1,"version":"0.1.0"}`, first.Listener.Addr()))
+		fmt.Sprintf(`{"address":%q,"pid":1,"version":"0.1.0"}`, first.URL))
 	if err := finds(share.Options{}); err != nil {
 		t.Errorf("by relay.json: %v", err)
 	}
@@ -533,6 +542,7 @@ func startDaemon(t *testing.T, args ...string) *daemon {
 	if os.Getenv("BRUTUS_SHARE_BIN") == "" {
 		t.Skip("BRUTUS_SHARE_BIN names no program")
 	}
+	t.Setenv("BRUTUS_SHARE_RELAY", "")
 	dir := filepath.Join(t.TempDir(), args[0])
 	d := &daemon{t: t, dir: dir, args: append(args, dir)}
 	d.run("127.0.0.1:0")
@@ -571,15 +581,9 @@ func (d *daemon) kill() {
 	}
 }
 
-// restart starts a new process on the same directory and port.
-func (d *daemon) restart() {
-	d.t.Helper()
-	d.run(strings.TrimPrefix(d.url, "http://"))
-}
-
-// manager is a Manager of a relay.
+// manager is a Manager that finds a relay by its directory.
 func (d *daemon) manager(options share.Options) *share.Manager {
-	options.Relay, options.LocalDir = d.url, d.dir
+	options.LocalDir = d.dir
 	return share.NewManager(options)
 }
 

@@ -45,15 +45,13 @@ func TestASessionWithToolsIsShared(t *testing.T) {
 	agent.prompt("Fix the greeting", "The greeting is fixed.")
 	agent.prompt("Share this session", "It is shared.")
 	link := agent.modelHeard(regexp.MustCompile(`Session shared: (http://\S+/s/\w+)`))
-	texts := []string{"Fix the greeting", "The word is wrong.", "The greeting is fixed.", "Share this", "It is shared."}
-	for _, tool := range toolsInMarkdown {
-		texts = append(texts, tool.texts...)
-	}
-	eventuallyShows(t, link, texts...)
+	texts := append(toolsInMarkdown, "Fix the greeting", "The word is wrong.", "The greeting is fixed.", "It is shared.")
+	markdown := eventuallyShows(t, link, texts...)
+	showsDiff(t, markdown)
 
 	relay.kill()
 	agent.prompt("What if the relay is away?", "Nobody hears this yet.")
-	relay.run(strings.TrimPrefix(relay.url, "http://"))
+	relay.run("127.0.0.1:0")
 	agent.prompt("And when it is back?", "And now they do.")
 	texts = append(texts, "What if the relay is away?", "Nobody hears this yet.", "And when it is back?")
 	eventuallyShows(t, link, append(texts, "And now they do.")...)
@@ -67,15 +65,19 @@ func TestASessionWithToolsIsShared(t *testing.T) {
 	agent.end()
 }
 
-// toolsInMarkdown is what the Markdown of a share shows of each tool.
-var toolsInMarkdown = []struct {
-	name  string
-	texts []string
-}{
-	{"read_file", []string{"greeting.go", "func Greet() string"}},
-	{"edit_file", []string{"greeting.go", "-const Text = \"helo\"", "+const Text = \"hello\""}},
-	{"bash", []string{"echo 1 test fails >&2; exit 3", "1 test fails\n"}},
-	{"code_search", []string{"func Greet", "greeting.go:5:func Greet() string"}},
+// toolsInMarkdown is what the Markdown of a share shows of the tools: of read_file, bash and code_search.
+var toolsInMarkdown = []string{
+	"package greeting\n",
+	"echo 1 test fails >&2; exit 3", "\n1 test fails\n",
+	"func Greet", "greeting.go:5:func Greet() string",
+}
+
+// showsDiff looks for the edit's diff, which Markdown makes of its old and its new text.
+func showsDiff(t *testing.T, markdown string) {
+	t.Helper()
+	if !strings.Contains(markdown, "\n-const Text = \"helo\"\n+const Text = \"hello\"\n") {
+		t.Errorf("the share does not show the edit's diff:\n%s", markdown)
+	}
 }
 
 func TestWithoutARelayTheAgentGoesOn(t *testing.T) {
@@ -126,7 +128,7 @@ func start(t *testing.T, relay *daemon, script ...step) *running {
 	}))
 	t.Cleanup(model.Close)
 	if relay != nil {
-		t.Setenv("BRUTUS_SHARE_RELAY", relay.url)
+		t.Setenv("BRUTUS_SHARE_RELAY", "")
 		t.Setenv("BRUTUS_SHARE_LOCAL_DIR", relay.dir)
 	}
 	dir, err := os.Getwd()
