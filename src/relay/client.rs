@@ -17,6 +17,9 @@ use super::{Token, whereabouts};
 use crate::client::{KnownSession, SecretsError};
 use crate::config::{LocalDir, NoHome};
 
+/// How long a link waits for what there is to be seen behind it.
+const FIRST_SYNC: Duration = Duration::from_secs(5);
+
 /// Where a relay listens that nobody told to listen elsewhere.
 const DEFAULT: &str = "http://127.0.0.1:8091";
 
@@ -123,7 +126,12 @@ impl RelayClient {
         if from_now {
             body["empty"] = json!(true);
         }
-        self.ask_with(Method::POST, &format!("/v1/sessions/{}/share", escape(session)), Some(&body)).await
+        let path = format!("/v1/sessions/{}", escape(session));
+        let shared = self.ask_with(Method::POST, &format!("{path}/share"), Some(&body)).await?;
+        // Who opens the link at once shall see something. What cannot be brought there now goes later.
+        let flush = format!("{path}/flush");
+        let _ = tokio::time::timeout(FIRST_SYNC, self.ask(Method::POST, &flush)).await;
+        Ok(shared)
     }
 
     pub(crate) async fn unshare(&self, session: &str) -> Result<Value, RelayCallError> {

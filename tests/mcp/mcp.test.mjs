@@ -183,21 +183,22 @@ test('the model of a real OpenCode shares the session in which it is, and its li
     shareUrl: server.url,
     mcp: { brutus: { type: 'local', command: relay.mcpCommand, enabled: true } },
   })
+  let bus
   t.after(async () => {
+    bus?.close()
     await opencode.close()
     model.close()
   })
   await opencode.serve()
   const session = await opencode.request('POST', '/session', {})
   // What a plugin does: at each event the whole conversation, as OpenCode has it.
-  const bus = await onEvents(opencode, `/event?directory=${encodeURIComponent(opencode.project)}`, async ({ type }) => {
+  bus = await onEvents(opencode, `/event?directory=${encodeURIComponent(opencode.project)}`, async ({ type }) => {
     const status = type === 'session.idle' ? 'idle' : 'busy'
     const messages = await opencode.request('GET', `/session/${session.id}/message`)
     const body = { messages, directory: opencode.project, agent: 'opencode', status }
     const answer = await relay.request('POST', `/v1/sessions/${session.id}/messages`, body)
     assert.equal(answer.status, 202, JSON.stringify(answer.json))
   })
-  t.after(() => bus.close())
   const { parts } = await opencode.prompt(session.id, { type: 'text', text: 'Please share this session' })
   const messages = await opencode.request('GET', `/session/${session.id}/message`)
   const call = messages.flatMap(({ parts }) => parts).find(({ tool }) => tool === 'brutus_share_session')
