@@ -5,7 +5,7 @@
 //! ```text
 //! protocol, model, sqlite <- store <- share <- http <- serve
 //!                  model <- render         <- http
-//! protocol, model, sqlite <- client <- relay
+//! protocol, model, sqlite, import <- client <- relay
 //! ```
 //!
 //! | room | what it is |
@@ -18,6 +18,7 @@
 //! | [`http`] | the server's routes, the viewer's session and page |
 //! | [`serve`] | the server put together |
 //! | [`render`] | a session as Markdown: pure |
+//! | [`import`] | conversations as others write them, read as items: pure |
 //! | [`client`] | the sharing client: queue, spool, secrets |
 //! | [`relay`] | the client's local HTTP door |
 //! | [`daemon`] | what both daemons have in common: where they listen, how they end |
@@ -31,6 +32,7 @@ pub mod config;
 pub mod daemon;
 pub mod error;
 pub mod http;
+pub mod import;
 pub mod memory;
 pub mod metrics;
 pub mod model;

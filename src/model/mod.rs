@@ -6,6 +6,7 @@ mod change;
 mod id;
 mod key;
 mod lifetime;
+mod lossy;
 mod order;
 mod transcript;
 
@@ -14,5 +15,6 @@ pub use change::{Change, Content};
 pub use id::{Secret, SecretHash, ShareId, random_epoch};
 pub use key::Key;
 pub use lifetime::{Life, Lifetimes, expires_at};
+pub use lossy::parse_lossy;
 pub use order::{Arrived, reading_order};
 pub use transcript::{Applied, Capacity, Row, ShareFull, Transcript, Window};

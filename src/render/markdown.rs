@@ -13,10 +13,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::item::{error_text, parse};
+use super::item::error_text;
 use super::messages::{List, read};
 use super::parts::write_part;
 use super::text::{code, fence, line};
+use crate::model::parse_lossy as parse;
 use crate::model::{Content, Key};
 
 /// How a session is written.

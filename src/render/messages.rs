@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::item::parse;
+use crate::model::parse_lossy as parse;
 
 /// All messages of one session, each raw: one at a time is read.
 pub(super) struct List<'a> {
