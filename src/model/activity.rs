@@ -17,17 +17,17 @@ pub struct Activity {
     pub at: Option<i64>,
 }
 
-/// Bytes of an agent's own words that are told.
+/// Characters of an agent's own words that are told.
 const MAX_LABEL: usize = 200;
 
 impl Activity {
     /// What an agent said of itself, in an item of type `status`; `None` when it cannot be read.
     pub fn said(status: &RawValue) -> Option<Self> {
         let status = parse_lossy(status.get());
-        let states = ["busy", "idle", "waiting", "gone"];
-        let state = states.into_iter().find(|state| status["state"] == *state)?;
+        let words = ["busy", "idle", "waiting", "gone"];
+        let state = words.into_iter().find(|state| status["state"] == *state)?;
         let label = status["label"].as_str().filter(|label| !label.trim().is_empty());
-        let label = label.map(|label| label[..label.floor_char_boundary(MAX_LABEL)].to_owned());
+        let label = label.map(|label| label.chars().take(MAX_LABEL).collect());
         Some(Self { state, label, at: status["at"].as_i64() })
     }
 
@@ -66,8 +66,8 @@ mod tests {
         assert_eq!(waiting, Activity { state: "waiting", label: Some("Run `make`?".into()), at: Some(5) });
         let odd = said(json!({"state": "gone", "at": "soon", "label": 7})).unwrap();
         assert_eq!(odd, Activity { state: "gone", label: None, at: None });
-        let long = said(json!({"state": "busy", "label": "é".repeat(150)})).unwrap();
-        assert_eq!(long.label, Some("é".repeat(100)));
+        let long = said(json!({"state": "busy", "label": "é".repeat(250)})).unwrap();
+        assert_eq!(long.label, Some("é".repeat(200)));
         for odd in [json!({"state": "asleep"}), json!({}), json!([]), json!("busy")] {
             assert_eq!(said(odd.clone()), None, "{odd}");
         }

@@ -12,12 +12,14 @@ use serde_json::value::RawValue;
 
 use super::conversation;
 use crate::client::{
-    ClientError, Conversation, Converse, Create, Event, Flush, Known, List, Manager, Remove, Removed, Report,
-    Status, Taken, Told, backlog,
+    ClientError, Conversation, Converse, Create, Event, Flush, Known, KnownSession, List, Manager, Remove,
+    Removed, Report, Status, Taken, Told, backlog,
 };
 use crate::error::Error;
+use crate::sources::{Discover, ShareTranscript, Sources, Unfollow};
 
 type ManagerData = web::Data<Addr<Manager>>;
+type SourcesData = web::Data<Addr<Sources>>;
 
 /// A request's body, or what actix-web says of it.
 type Body = Result<web::Bytes, actix_web::Error>;
@@ -96,6 +98,7 @@ pub(super) async fn share(
     session: web::Path<String>,
     body: Body,
     manager: ManagerData,
+    sources: SourcesData,
 ) -> Result<HttpResponse, Error> {
     #[derive(Deserialize, Default)]
     struct ShareRequest<'a> {
@@ -117,19 +120,34 @@ pub(super) async fn share(
         return Err(Error::malformed("a session is shared with `messages` or with `data`, not with both"));
     }
     let conversation = messages.map(|_| conversation::read(&body)).transpose()?;
-    let create = Create {
-        session_id: session_id(session)?,
-        backlog: backlog(&data)?,
-        conversation,
-        empty,
-        lifetime: expires_in.map(|seconds| Duration::from_secs(seconds.get())),
+    let session_id = session_id(session)?;
+    let lifetime = expires_in.map(|seconds| Duration::from_secs(seconds.get()));
+    let create =
+        Create { backlog: backlog(&data)?, conversation, empty, lifetime, ..Create::of(session_id.clone()) };
+    let shared = match manager.send(create).await.map_err(|_| Error::Unavailable)? {
+        Err(ClientError::UnknownSession { known, is_too_large: false }) => {
+            let share = ShareTranscript { session_id, lifetime };
+            sources.send(share).await.map_err(|_| Error::Unavailable)?.map_err(|error| match error {
+                ClientError::UnknownSession { known: found, is_too_large } => {
+                    ClientError::UnknownSession { known: merged(known, found), is_too_large }
+                }
+                error => error,
+            })
+        }
+        shared => shared,
     };
-    Ok(HttpResponse::Ok().json(manager.send(create).await.map_err(|_| Error::Unavailable)??))
+    Ok(HttpResponse::Ok().json(shared?))
 }
 
 /// `DELETE /v1/sessions/{sessionID}/share`
-pub(super) async fn unshare(session: web::Path<String>, manager: ManagerData) -> Result<HttpResponse, Error> {
-    let remove = Remove { session_id: session_id(session)? };
+pub(super) async fn unshare(
+    session: web::Path<String>,
+    manager: ManagerData,
+    sources: SourcesData,
+) -> Result<HttpResponse, Error> {
+    let session_id = session_id(session)?;
+    sources.do_send(Unfollow(session_id.clone()));
+    let remove = Remove { session_id };
     Ok(match manager.send(remove).await.map_err(|_| Error::Unavailable)?? {
         Removed::Gone => HttpResponse::Ok().json(json!({})),
         Removed::UnderWay => HttpResponse::Accepted().json(json!({"state": "removing"})),
@@ -158,8 +176,28 @@ pub(super) async fn shares(manager: ManagerData) -> Result<HttpResponse, Error> 
 }
 
 /// `GET /v1/sessions`
-pub(super) async fn sessions(manager: ManagerData) -> Result<HttpResponse, Error> {
-    Ok(HttpResponse::Ok().json(manager.send(Known).await.map_err(|_| Error::Unavailable)?))
+pub(super) async fn sessions(manager: ManagerData, sources: SourcesData) -> Result<HttpResponse, Error> {
+    let known = manager.send(Known).await.map_err(|_| Error::Unavailable)?;
+    let found = sources.send(Discover).await.map_err(|_| Error::Unavailable)?;
+    Ok(HttpResponse::Ok().json(merged(known, found)))
+}
+
+/// What is known of sessions by what was said, and by their transcripts; the newest first.
+fn merged(mut known: Vec<KnownSession>, found: Vec<KnownSession>) -> Vec<KnownSession> {
+    for session in found {
+        match known.iter_mut().find(|known| known.session_id == session.session_id) {
+            Some(known) => {
+                known.title = known.title.take().or(session.title);
+                known.directory = known.directory.take().or(session.directory);
+                known.agent = known.agent.take().or(session.agent);
+                known.state = known.state.or(session.state);
+                known.updated_at = known.updated_at.max(session.updated_at);
+            }
+            None => known.push(session),
+        }
+    }
+    known.sort_by_key(|session| std::cmp::Reverse(session.updated_at));
+    known
 }
 
 fn whole(body: Body) -> Result<web::Bytes, Error> {

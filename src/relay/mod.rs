@@ -19,6 +19,7 @@ use crate::client::{self as sharing, Manager, SecretsError, StartError};
 use crate::config;
 use crate::daemon::{SocketFile, Sockets};
 use crate::error::{Error, resource};
+use crate::sources::{Places, Sources};
 
 pub use door::{TOKEN_FILE, Token};
 
@@ -84,10 +85,13 @@ pub async fn start(sockets: Sockets, config: &config::Relay) -> Result<Running, 
     let whereabouts = whereabouts::write(&local_dir, sockets.url("http")?)?;
     let server = config::origin(&config.api_url);
     tracing::info!(local_dir = %local_dir.display(), %server, enabled = config.enabled, "relaying");
+    let places = if config.sources { Places::of_user() } else { Places::none() };
+    let sources = web::Data::new(Sources::start(places, manager.clone()));
     let (data, token) = (web::Data::new(manager.clone()), web::Data::new(token));
     let mut server = HttpServer::new(move || {
         App::new()
             .app_data(data.clone())
+            .app_data(sources.clone())
             .app_data(token.clone())
             .app_data(web::PayloadConfig::new(MAX_BODY))
             .wrap(from_fn(door::check))

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::harness::TestServer;
 
 /// What a room must never name.
-const FORBIDDEN: [(&str, &[&str]); 14] = [
+const FORBIDDEN: [(&str, &[&str]); 15] = [
     (
         "protocol",
         &[
@@ -86,6 +86,10 @@ const FORBIDDEN: [(&str, &[&str]); 14] = [
     ("share", &["crate::http", "crate::serve", "crate::client", "crate::relay", "diesel", "actix_web"]),
     ("http", &["crate::serve", "crate::client", "crate::relay", "diesel"]),
     ("client", &["crate::store", "crate::share", "crate::http", "crate::serve", "crate::relay"]),
+    (
+        "sources",
+        &["crate::store", "crate::share", "crate::http", "crate::serve", "crate::relay", "crate::protocol"],
+    ),
     ("relay", &["crate::store", "crate::share", "crate::http", "crate::serve"]),
     ("daemon", &["crate::"]),
     ("memory.rs", &["crate::", "actix"]),

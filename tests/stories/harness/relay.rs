@@ -57,6 +57,9 @@ impl TestRelay {
     fn spawn(api_url: String, dir: Arc<TempDir>, args: Vec<String>, env: Vec<(String, String)>) -> Self {
         let process = TestProcess::start(
             on_a_plain_network(&mut program())
+                // What agents of whoever runs the stories keep is nobody's business.
+                .env("HOME", dir.path())
+                .env_remove("CLAUDE_CONFIG_DIR")
                 .envs(env.iter().map(|(name, value)| (name, value)))
                 .args(["relay", "--listen", "127.0.0.1:0", "--api-url", &api_url, "--interval", "50ms"])
                 .args(["--max-backoff", "200ms", "--log", "debug", "--local-dir"])

@@ -8,5 +8,6 @@ mod faults;
 mod networks;
 mod sharing;
 mod streams;
+mod transcripts;
 mod unsharing;
 mod wire;
