@@ -79,6 +79,8 @@ export const strings = {
   error: 'Error',
   reverted: (count) => `${count} ${count === 1 ? 'message was' : 'messages were'} undone`,
   files: (count) => `${count} ${count === 1 ? 'file' : 'files'}`,
+  deletedFile: 'Deleted',
+  movedFile: 'Moved',
   image: 'Image',
   file: 'File',
   save: 'Save this file',

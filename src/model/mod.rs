@@ -7,6 +7,7 @@ mod id;
 mod key;
 mod lifetime;
 mod order;
+pub mod tools;
 mod transcript;
 
 pub use append::Append;
