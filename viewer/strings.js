@@ -58,6 +58,7 @@ export const strings = {
     ]
       .filter(Boolean)
       .join(', '),
+  within: ' in ',
   running: 'running',
   pending: 'pending',
   failed: 'failed',
@@ -94,14 +95,13 @@ export const strings = {
     edit: 'Edit',
     multiedit: 'Edit',
     apply_patch: 'Patch',
-    patch: 'Patch',
     grep: 'Grep',
     glob: 'Glob',
     list: 'List',
     todowrite: 'Todo',
-    todoread: 'Todo',
     task: 'Task',
     question: 'Question',
+    plan: 'Plan',
     webfetch: 'Fetch',
     websearch: 'Web search',
     skill: 'Skill',
