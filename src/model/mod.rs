@@ -9,6 +9,7 @@ mod key;
 mod lifetime;
 mod lossy;
 mod order;
+pub mod tools;
 mod transcript;
 
 pub use activity::Activity;
