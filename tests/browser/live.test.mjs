@@ -255,3 +255,32 @@ test('viewers are counted', async () => {
   await two.close()
   await one.getByText('1 watching').waitFor()
 })
+
+test('the head says what the agent does, and what it left when it went did not finish', async () => {
+  const share = await server.share()
+  const status = (state, data = {}) => ({ type: 'status', data: { state, at: Date.now(), ...data } })
+  const tool = {
+    ...{ id: 'prt_t', messageID: 'msg_a', type: 'tool', tool: 'bash', callID: 'c' },
+    state: { status: 'running', input: { command: 'make' }, time: { start: Date.now() } },
+  }
+  await share.sync(
+    session({ title: 'Build' }),
+    ...prompt('Build it'),
+    { type: 'message', data: { id: 'msg_a', role: 'assistant', time: { created: Date.now() } } },
+    { type: 'part', data: tool },
+    { type: 'agent', data: { name: 'brutus', version: '1.2' } },
+    status('busy'),
+  )
+  const page = await openShare(browser, share)
+  const activity = page.locator('.top .activity')
+  await activity.getByText('working').waitFor()
+  await page.locator('.facts').getByText('brutus 1.2').waitFor()
+  await page.locator('#prt_t .busy').getByText('running').first().waitFor()
+  await share.sync(status('waiting', { label: 'May I run `make`?' }))
+  await activity.getByText('May I run `make`?').waitFor()
+  await share.sync(status('gone'))
+  await activity.getByText('the agent has ended').waitFor()
+  await page.locator('#prt_t .busy').getByText('did not finish').waitFor()
+  assert.equal((await (await fetch(`${server.url}/api/share/${share.id}`)).json()).status.state, 'gone')
+  assert.deepEqual(page.record.errors, [])
+})

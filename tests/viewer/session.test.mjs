@@ -199,3 +199,25 @@ test('a prompt is its texts, and tokens are counted', () => {
     [0, 7, 6],
   )
 })
+
+test('what the agent does is what it says, or else what its last message says', () => {
+  const session = new Session()
+  assert.equal(session.activity, undefined)
+  const answered = (data) => message('a', 2, { role: 'assistant', ...data })
+  for (const [items, state] of [
+    [[message('m', 1)], 'busy'],
+    [[answered({ time: { created: 2 } })], 'busy'],
+    [[answered({ time: { created: 2, completed: 3 } })], 'idle'],
+    [[answered({ time: { created: 2 }, error: { name: 'MessageAbortedError' } })], 'idle'],
+    [[answered({ time: undefined })], 'idle'],
+    [[{ key: 'status', type: 'status', data: { state: 'waiting', label: 'Run `make`?', at: 5 } }], 'waiting'],
+    [[{ key: 'status', type: 'status', data: { state: 'asleep' } }], 'idle'],
+  ]) {
+    session.apply(frame((session.position?.seq ?? 0) + 1, items))
+    assert.equal(session.activity.state, state, JSON.stringify(items))
+  }
+  session.apply(frame(20, [{ key: 'agent', type: 'agent', data: { name: 'brutus', version: '1.2' } }]))
+  assert.equal(session.agent, 'brutus 1.2')
+  session.apply(frame(21, [], { removed: ['status', 'agent'] }))
+  assert.deepEqual([session.agent, session.activity.state], [undefined, 'idle'])
+})

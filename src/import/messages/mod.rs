@@ -6,6 +6,7 @@
 //! and a longer list only adds to them. Ids are those that the messages have, or are made of the session and the place
 //! in the list.
 
+mod pieces;
 mod shape;
 mod usage;
 
@@ -18,8 +19,9 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-pub use self::shape::arguments;
-use self::shape::{Called, Entry, Outcome, Piece, Role, Unread};
+pub use self::pieces::arguments;
+use self::pieces::{Called, Outcome, Piece};
+use self::shape::{Entry, Role, Unread};
 use super::{Item, item};
 use crate::model::{Key, parse_lossy};
 
