@@ -19,7 +19,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let session_id = "ses_embedded".to_owned();
     let shared = manager
-        .send(Create { session_id: session_id.clone(), backlog: Vec::new(), lifetime: None })
+        .send(Create { session_id: session_id.clone(), empty: true, ..Create::of(session_id.clone()) })
         .await??;
     println!("shared at {}", shared.url);
 

@@ -119,6 +119,14 @@ pub enum Error {
     /// The session is not shared.
     #[error("this session is not shared")]
     NotShared,
+    /// The relay knows nothing of the session that it shall share.
+    #[error("{message}")]
+    UnknownSession {
+        /// What can be done.
+        message: String,
+        /// The sessions that are known.
+        sessions: serde_json::Value,
+    },
     /// The share server does not do what the relay asked.
     #[error("{0}")]
     Upstream(String),
@@ -178,6 +186,7 @@ impl Error {
             Self::Forbidden(_) => ("forbidden", StatusCode::FORBIDDEN),
             Self::Disabled(_) => ("disabled", StatusCode::FORBIDDEN),
             Self::NotShared => ("not_shared", StatusCode::NOT_FOUND),
+            Self::UnknownSession { .. } => ("unknown_session", StatusCode::NOT_FOUND),
             Self::Upstream(_) => ("server_unreachable", StatusCode::BAD_GATEWAY),
             Self::NotFlushed { .. } => ("not_flushed", StatusCode::GATEWAY_TIMEOUT),
             Self::UpstreamBusy(_) => ("server_busy", StatusCode::SERVICE_UNAVAILABLE),
@@ -219,12 +228,16 @@ struct ErrorDetail<'a> {
     code: &'a str,
     /// What was wrong and what is expected, for people
     message: &'a str,
+    /// The sessions that the relay knows
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
+    sessions: Option<&'a serde_json::Value>,
 }
 
 impl<'a> ErrorBody<'a> {
     /// The body for a code and a message.
     pub fn new(code: &'a str, message: &'a str) -> Self {
-        Self { error: ErrorDetail { code, message } }
+        Self { error: ErrorDetail { code, message, sessions: None } }
     }
 }
 
@@ -256,9 +269,13 @@ impl ResponseError for Error {
         if let Self::MethodNotAllowed(allowed) = self {
             response.insert_header((header::ALLOW, *allowed));
         }
-        response
-            .insert_header((header::CACHE_CONTROL, "no-store"))
-            .json(ErrorBody::new(self.code(), &self.to_string()))
+        response.insert_header((header::CACHE_CONTROL, "no-store"));
+        let message = self.to_string();
+        let mut body = ErrorBody::new(self.code(), &message);
+        if let Self::UnknownSession { sessions, .. } = self {
+            body.error.sessions = Some(sessions);
+        }
+        response.json(body)
     }
 }
 

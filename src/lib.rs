@@ -5,7 +5,7 @@
 //! ```text
 //! protocol, model, sqlite <- store <- share <- http <- serve
 //!                  model <- render         <- http
-//! protocol, model, sqlite, import <- client <- relay
+//! protocol, model, sqlite, import <- client <- sources <- relay
 //! ```
 //!
 //! | room | what it is |
@@ -20,6 +20,7 @@
 //! | [`render`] | a session as Markdown: pure |
 //! | [`import`] | conversations as others write them, read as items: pure |
 //! | [`client`] | the sharing client: queue, spool, secrets |
+//! | [`sources`] | where agents keep their sessions, read and followed |
 //! | [`relay`] | the client's local HTTP door |
 //! | [`daemon`] | what both daemons have in common: where they listen, how they end |
 //! | [`config`], [`error`], [`metrics`] | options, refusals, counters |
@@ -41,6 +42,7 @@ pub mod relay;
 pub mod render;
 pub mod serve;
 pub mod share;
+pub mod sources;
 pub mod sqlite;
 pub mod store;
 pub mod text;

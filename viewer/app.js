@@ -27,6 +27,7 @@ const icon = (label, text, action) =>
   el('button', { class: 'icon', type: 'button', 'aria-label': label, title: label, onclick: action }, text)
 
 const stateNode = el('span', { class: 'state', role: 'status' })
+const activityNode = el('span', { class: 'activity', dir: 'auto', hidden: true })
 const viewersNode = el('span', { class: 'viewers' })
 const titleNode = el('h1', { dir: 'auto' }, strings.untitled)
 const factsNode = el('div', { class: 'facts' })
@@ -59,6 +60,7 @@ document.querySelector('#app').replaceWith(
       '☰',
     ),
     stateNode,
+    activityNode,
     el('span', { class: 'top-title', dir: 'auto' }),
     viewersNode,
     el(
@@ -159,6 +161,8 @@ function foldAll(open, which = '.part > details') {
 // What changed is gathered until the next frame of the screen: many small syncs cost one update.
 let pending
 function changed({ all, messages, added, info }) {
+  // What comes before the page is live was said before.
+  if (live) lastWord = Date.now()
   if (!pending) {
     pending = { all: false, messages: new Set(), added: 0 }
     requestAnimationFrame(update)
@@ -213,6 +217,7 @@ function about() {
     factsNode,
     [
       directory && el('span', { class: 'path', dir: 'auto' }, directory),
+      session.agent && el('span', { dir: 'auto' }, session.agent.slice(0, MAX_TITLE)),
       names.length && el('span', { dir: 'auto' }, names.join(', ')),
       started && time(started),
       started && ended > started && el('span', {}, duration(ended - started)),
@@ -228,6 +233,12 @@ function about() {
   status()
 }
 
+// Characters of an agent's own words.
+const MAX_LABEL = 80
+
+// When something of the session last changed, in milliseconds since 1970.
+let lastWord
+
 // A session that nothing was added to for this long is said to rest.
 const RESTS = 2 * 60_000
 // What was under way when a session came to rest for so long did not come to its end.
@@ -239,6 +250,22 @@ function status() {
   const text = rests ? strings.ended(timeAgo(ended)) : strings.state[state]
   if (stateNode.textContent !== text) stateNode.textContent = text
   stateNode.title = ended ? exactTime(ended) : ''
+  activity()
+}
+
+/** What the agent does, for as long as it can be known: of a page that is not live nobody does. */
+function activity() {
+  const { state: does, label, at } = session.activity ?? {}
+  // Of an agent that says nothing itself only that an answer is awaited is worth a word.
+  activityNode.hidden = state !== 'live' || !does || (does === 'idle' && !at)
+  if (activityNode.hidden) return
+  activityNode.dataset.activity = does
+  const silence = does === 'busy' && lastWord ? Date.now() - lastWord : 0
+  const words = [label.slice(0, MAX_LABEL).toWellFormed() || strings.activity[does]]
+  if (silence > RESTS) words.push(strings.silent(duration(silence)))
+  const said = words.join(', ')
+  if (activityNode.textContent !== said) activityNode.textContent = said
+  activityNode.title = at ? exactTime(at) : ''
 }
 
 setInterval(() => {
@@ -249,9 +276,12 @@ setInterval(() => {
     const { ms, ahead } = node.dataset
     node.textContent = (ahead === undefined ? timeAgo : relativeTime)(Number(ms))
   }
+  const { state: does, at } = session.activity ?? {}
+  // Where the agent says itself that it rests or has ended, nothing is under way.
+  const rests = at && (does === 'idle' || does === 'gone')
   for (const node of document.querySelectorAll('.busy[data-since]')) {
     const since = Number(node.dataset.since)
-    const isLeft = now - Math.max(since, ended ?? 0) > UNFINISHED
+    const isLeft = rests || now - Math.max(since, ended ?? 0) > UNFINISHED
     if (isLeft) node.textContent = strings.unfinished
     else if (since) node.textContent = `${strings.running} ${duration(now - since)}`
   }
@@ -311,8 +341,9 @@ connection.addEventListener('state', ({ detail }) => {
   about()
   if (live) connection.refresh()
 })
-connection.addEventListener('expiry', ({ detail }) => {
-  ends = moment(detail)
+connection.addEventListener('summary', ({ detail }) => {
+  ends = moment(detail.expiresAt)
+  lastWord = Math.max(lastWord ?? 0, moment(detail.updatedAt) ?? 0)
   about()
 })
 // A sync may put the end off.

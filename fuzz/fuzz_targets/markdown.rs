@@ -2,6 +2,7 @@
 
 #![no_main]
 
+use brutus_share::model::tools::{Call, Said, input};
 use brutus_share::model::{Capacity, Change, Transcript, reading_order};
 use brutus_share::render::{Markdown, markdown};
 use libfuzzer_sys::fuzz_target;
@@ -42,7 +43,7 @@ fuzz_target!(|input: (u16, bool, Vec<(u8, &str)>)| {
 /// A part of a known type around a text: random bytes alone seldom find one.
 fn shaped(part: u8, text: &str) -> String {
     let text = serde_json::Value::from(text);
-    let rest = match part % 6 {
+    let rest = match part % 10 {
         0 => format!(r#""type":"text","text":{text}"#),
         1 => format!(r#""type":"reasoning","text":{text}"#),
         2 => format!(r#""type":"file","filename":{text},"mime":{text}"#),
@@ -54,9 +55,22 @@ fn shaped(part: u8, text: &str) -> String {
             r#""type":"tool","tool":"edit","state":{{"status":"error","input":{{"filePath":{text}}},
                "metadata":{{"diff":{text}}},"error":{text}}}"#
         ),
-        _ => format!(
+        5 => format!(
             r#""type":"tool","tool":"write","state":{{"status":"completed",
                "input":{{"filePath":{text},"content":{text}}}}}"#
+        ),
+        6 => format!(
+            r#""type":"tool","tool":"Edit","state":{{"input":{{"file_path":{text},
+               "old_string":{text},"edits":[{{"new_string":{text}}}]}},"output":{text}}}"#
+        ),
+        7 => format!(r#""type":"tool","tool":"apply_patch","state":{{"input":{text},"output":{text}}}"#),
+        8 => format!(
+            r#""type":"tool","tool":"update_plan","state":{{
+               "input":{{"plan":[{{"step":{text},"status":{text}}}]}}}}"#
+        ),
+        _ => format!(
+            r#""type":"tool","tool":{text},"state":{{"input":{{"questions":[{{"question":{text},
+               "options":[{text}]}}],"path":{text},"pattern":{text}}},"metadata":{{"answers":[{text}]}}}}"#
         ),
     };
     format!(r#"{{"id":"p{part}","messageID":"m","role":"user","title":{text},{rest}}}"#)
@@ -65,7 +79,14 @@ fn shaped(part: u8, text: &str) -> String {
 /// Whether a part is text that its author wrote as Markdown.
 fn is_prose(content: &RawValue) -> bool {
     let part: Value = serde_json::from_str(content.get()).unwrap_or_default();
-    matches!(part["type"].as_str(), Some("text" | "reasoning"))
+    match part["type"].as_str() {
+        Some("text" | "reasoning") => true,
+        Some("tool") => {
+            let input = input(&part);
+            matches!(Call::of(&part, &input).said, Said::Plan(_) | Said::Task { .. })
+        }
+        _ => false,
+    }
 }
 
 /// Whatever stands in parts, there is one title, the headings of turns carry the document's mark, and nothing is HTML.

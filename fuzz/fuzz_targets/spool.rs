@@ -51,7 +51,7 @@ fuzz_target!(|input: (u16, u8, Vec<(u8, &str)>)| {
             None => model.push(newest),
         }
     }
-    block_on(spool.put(session.clone(), items)).expect("a healthy disk");
+    block_on(spool.put(session.clone(), items, Vec::new())).expect("a healthy disk");
 
     let mut read: Vec<(Key, Option<String>, i64)> = Vec::new();
     loop {

@@ -4,6 +4,7 @@
 //! and the tools ask that task.
 
 use std::error::Error;
+use std::path::Path;
 
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{CallToolResult, ContentBlock, Implementation, ServerCapabilities, ServerConfig};
@@ -14,6 +15,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use super::person::{is_under_way, until};
+use crate::client::{Activity, KnownSession};
 use crate::relay::client::{ListedShare, RelayCallError, RelayClient, RelayOptions};
 use crate::text::plain;
 
@@ -29,27 +31,113 @@ pub(super) fn run(options: &RelayOptions) -> Result<(), Box<dyn Error>> {
 }
 
 enum Question {
-    Share { session: String, expires_in: Option<u64> },
-    Unshare(String),
+    /// Of the session that is named, or else of the one in which the agent works.
+    Share {
+        session: Option<String>,
+        expires_in: Option<u64>,
+    },
+    Unshare(Option<String>),
     List,
 }
 
-type Answer = Result<Value, RelayCallError>;
+type Answer = Result<Answered, Refused>;
+
+/// What the relay answers, and which session it is about.
+struct Answered {
+    session: Option<KnownSession>,
+    answer: Value,
+}
+
+/// Why a question has no answer.
+enum Refused {
+    Relay(RelayCallError),
+    /// The relay does not know the session that was named, but these.
+    UnknownSession(Vec<KnownSession>),
+    /// Nobody said which session, and none of these is known to be the agent's.
+    WhichSession(Vec<KnownSession>),
+}
+
+impl From<RelayCallError> for Refused {
+    fn from(error: RelayCallError) -> Self {
+        Self::Relay(error)
+    }
+}
 
 /// Answers the tools' questions, one after the other. The token is read each time: the relay may be started, or started
 /// anew, after the agent.
 async fn answer_all(options: RelayOptions, mut asked: mpsc::Receiver<(Question, oneshot::Sender<Answer>)>) {
+    // The agent starts its servers where it works.
+    let directory = std::env::current_dir().unwrap_or_default();
     while let Some((question, reply)) = asked.recv().await {
         let answer = match RelayClient::new(&options) {
-            Ok(relay) => match question {
-                Question::Share { session, expires_in } => relay.share(&session, expires_in).await,
-                Question::Unshare(session) => relay.unshare(&session).await,
-                Question::List => relay.list().await,
-            },
-            Err(error) => Err(error),
+            Ok(relay) => answer(&relay, question, &directory).await,
+            Err(error) => Err(error.into()),
         };
         let _ = reply.send(answer);
     }
+}
+
+async fn answer(relay: &RelayClient, question: Question, directory: &Path) -> Answer {
+    match question {
+        Question::Share { session, expires_in } => {
+            let (id, session) = which(relay, session, directory, |_| true).await?;
+            match relay.share(&id, expires_in, false).await {
+                Err(RelayCallError::Refused { code, .. }) if code == "unknown_session" => {
+                    Err(Refused::UnknownSession(relay.sessions().await?))
+                }
+                answer => Ok(Answered { session: session.or(named(relay, &id).await), answer: answer? }),
+            }
+        }
+        Question::Unshare(session) => {
+            let (id, session) = which(relay, session, directory, |session| session.url.is_some()).await?;
+            let answer = relay.unshare(&id).await?;
+            Ok(Answered { session: session.or_else(|| Some(KnownSession::named(id))), answer })
+        }
+        Question::List => Ok(Answered { session: None, answer: relay.list().await? }),
+    }
+}
+
+/// The session that a tool is about: the one that was named, or else of those that will do the agent's own.
+async fn which(
+    relay: &RelayClient,
+    named: Option<String>,
+    directory: &Path,
+    will_do: impl Fn(&KnownSession) -> bool,
+) -> Result<(String, Option<KnownSession>), Refused> {
+    if let Some(id) = named.filter(|id| !id.trim().is_empty()) {
+        return Ok((id, None));
+    }
+    let mut sessions = relay.sessions().await?;
+    sessions.retain(will_do);
+    match of_directory(&sessions, directory) {
+        Some(session) => Ok((session.session_id.clone(), Some(session.clone()))),
+        None => Err(Refused::WhichSession(sessions)),
+    }
+}
+
+async fn named(relay: &RelayClient, id: &str) -> Option<KnownSession> {
+    relay.sessions().await.ok()?.into_iter().find(|session| session.session_id == id)
+}
+
+/// The session of an agent that works in a directory: of several there the one that works, for it has just called a
+/// tool, and of these the newest. One that does not say where it works will do when it alone works.
+fn of_directory<'a>(sessions: &'a [KnownSession], directory: &Path) -> Option<&'a KnownSession> {
+    let is_busy = |session: &&KnownSession| session.state == Some(Activity::Busy);
+    let here = |session: &&KnownSession| {
+        session.directory.as_deref().is_some_and(|of_session| same_place(Path::new(of_session), directory))
+    };
+    let somewhere = |session: &&KnownSession| session.directory.is_none();
+    let mut here = sessions.iter().filter(here);
+    let newest = here.next();
+    if let Some(newest) = newest {
+        return std::iter::once(newest).chain(here).find(is_busy).or(Some(newest));
+    }
+    let mut busy = sessions.iter().filter(somewhere).filter(is_busy);
+    busy.next().filter(|_| busy.next().is_none())
+}
+
+fn same_place(one: &Path, other: &Path) -> bool {
+    one == other || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
 #[derive(Clone)]
@@ -60,10 +148,11 @@ struct Tools {
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[schemars(transform = plain_types)]
 struct SessionInput {
-    /// The id of the session, exactly as the agent that runs it calls it (for example `ses_…`).
-    #[serde(rename = "sessionID")]
-    #[schemars(length(min = 1, max = 256))]
-    session_id: String,
+    /// The id of the session, exactly as the agent that runs it calls it (for example `ses_…`). Leave it out for the
+    /// session in which you are.
+    #[serde(rename = "sessionID", default)]
+    #[schemars(length(max = 256))]
+    session_id: Option<String>,
 }
 
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
@@ -116,7 +205,8 @@ impl Tools {
         description = "Make a link by which others can watch a coding session live in a browser: prompts, answers, \
                        tool calls and diffs, also those that are still to come. The link is public: whoever has it \
                        can read all of it, without a login. Use it only when the user asks to share the session. \
-                       Returns `Session shared: LINK`, and when the link ends if it does: tell the user the link. A \
+                       Without a sessionID it is the session in which you are. Returns `Session shared: LINK`, the \
+                       session's agent and title, and when the link ends if it does: tell the user the link. A \
                        session that is shared already gets the same link again.",
         annotations(
             read_only_hint = false,
@@ -130,11 +220,12 @@ impl Tools {
         Parameters(ShareInput { session: SessionInput { session_id }, expires_in }): Parameters<ShareInput>,
     ) -> Result<CallToolResult, ErrorData> {
         let answer = self.ask(Question::Share { session: session_id, expires_in }).await;
-        Ok(result(answer.map(|answer| {
+        Ok(result(answer.map(|Answered { session, answer }| {
             let url = plain(answer["url"].as_str().unwrap_or_default());
+            let session = session.map(|session| format!(" ({})", described(&session))).unwrap_or_default();
             match answer["expiresAt"].as_i64() {
-                Some(end) => format!("Session shared: {url} (the link ends in {})", until(end)),
-                None => format!("Session shared: {url}"),
+                Some(end) => format!("Session shared: {url}{session}. The link ends in {}.", until(end)),
+                None => format!("Session shared: {url}{session}"),
             }
         })))
     }
@@ -142,7 +233,8 @@ impl Tools {
     #[tool(
         name = "unshare_session",
         description = "Stop sharing a coding session, and delete all that was shared of it from the share server: the \
-                       link stops working for everyone. Use it only when the user asks for it. It cannot be undone; \
+                       link stops working for everyone. Without a sessionID it is the session in which you are. Use it only \
+                       when the user asks for it. It cannot be undone; \
                        sharing again gives another link. Returns whether the server has confirmed the delete. When it \
                        could not be reached the answer says NOT confirmed, and the link may still work: tell the user \
                        so.",
@@ -157,9 +249,9 @@ impl Tools {
         &self,
         Parameters(SessionInput { session_id }): Parameters<SessionInput>,
     ) -> Result<CallToolResult, ErrorData> {
-        let answer = self.ask(Question::Unshare(session_id.clone())).await;
-        let session = plain(&session_id);
-        Ok(result(answer.map(|answer| {
+        let answer = self.ask(Question::Unshare(session_id)).await;
+        Ok(result(answer.map(|Answered { session, answer }| {
+            let session = session.map(|session| plain(&session.session_id)).unwrap_or_default();
             if is_under_way(&answer) {
                 format!(
                     "Session {session} is being unshared, and is NOT confirmed as deleted yet: nothing more of it is \
@@ -182,7 +274,7 @@ impl Tools {
         annotations(read_only_hint = true, open_world_hint = false)
     )]
     async fn list_shares(&self) -> Result<CallToolResult, ErrorData> {
-        Ok(result(self.ask(Question::List).await.map(|answer| {
+        Ok(result(self.ask(Question::List).await.map(|Answered { answer, .. }| {
             let shares: Vec<ListedShare> = serde_json::from_value(answer).unwrap_or_default();
             if shares.is_empty() {
                 return "No session is shared.".to_owned();
@@ -200,17 +292,49 @@ impl Tools {
         })))
     }
 
-    async fn ask(&self, question: Question) -> Result<Value, String> {
+    async fn ask(&self, question: Question) -> Result<Answered, String> {
         let (reply, answer) = oneshot::channel();
         let gone = "the connection to the relay has ended: start this MCP server again";
         self.questions.send((question, reply)).await.map_err(|_| gone)?;
-        answer.await.map_err(|_| gone)?.map_err(|error| match error {
-            RelayCallError::Refused { code, message } if code == "not_shared" => {
+        answer.await.map_err(|_| gone)?.map_err(|refused| match refused {
+            Refused::Relay(RelayCallError::Refused { code, message }) if code == "not_shared" => {
                 format!("{}: call list_shares to see which sessions are", plain(&message))
             }
-            error => plain(&error.to_string()),
+            Refused::Relay(error) => plain(&error.to_string()),
+            Refused::UnknownSession(known) => {
+                format!(
+                    "The relay does not know this session, so there is nothing to share. {}",
+                    choice(&known)
+                )
+            }
+            Refused::WhichSession(known) => {
+                format!("It is not clear which session you are in: give its sessionID. {}", choice(&known))
+            }
         })
     }
+}
+
+/// The sessions from which a model can choose.
+fn choice(known: &[KnownSession]) -> String {
+    if known.is_empty() {
+        return "No session is known to the relay: it has to be told of a session before it can be shared."
+            .into();
+    }
+    let line = |session: &KnownSession| format!("{}: {}", plain(&session.session_id), described(session));
+    let lines: Vec<_> = known.iter().take(CHOICE).map(line).collect();
+    format!("Known sessions, the newest first:\n{}", lines.join("\n"))
+}
+
+/// Sessions from which a model can choose at most.
+const CHOICE: usize = 20;
+
+/// A session by its agent, its title and its directory.
+fn described(session: &KnownSession) -> String {
+    let title = session.title.as_ref().map(|title| format!("\"{}\"", plain(title)));
+    let agent = session.agent.as_deref().map(plain);
+    let directory = session.directory.as_ref().map(|directory| format!("in {}", plain(directory)));
+    let known: Vec<_> = [agent, title, directory].into_iter().flatten().collect();
+    if known.is_empty() { format!("session {}", plain(&session.session_id)) } else { known.join(", ") }
 }
 
 fn result(result: Result<String, String>) -> CallToolResult {
@@ -263,16 +387,39 @@ mod tests {
             );
         }
         let without: ShareInput = serde_json::from_value(json!({"sessionID": "s"})).unwrap();
-        assert_eq!((without.session.session_id.as_str(), without.expires_in), ("s", None));
+        assert_eq!((without.session.session_id.as_deref(), without.expires_in), (Some("s"), None));
     }
 
     #[test]
     fn each_field_has_one_type_that_json_schema_knows() {
         let schema = schemars::schema_for!(ShareInput);
-        assert_eq!(schema.get("required"), Some(&json!(["sessionID"])));
+        assert_eq!(schema.get("required"), None);
+        assert_eq!(schema.get("properties").unwrap()["sessionID"]["type"], "string");
         let expires_in = &schema.get("properties").unwrap()["expiresIn"];
         assert_eq!((&expires_in["type"], &expires_in["minimum"]), (&json!("integer"), &json!(1)));
         let text = serde_json::to_string(&schema).unwrap();
         assert!(!text.contains("format") && !text.contains("null") && !text.contains("anyOf"), "{text}");
+    }
+
+    #[test]
+    fn the_session_without_a_name_is_the_one_of_the_directory() {
+        let session = |id: &str, directory: Option<&str>, state| KnownSession {
+            directory: directory.map(ToOwned::to_owned),
+            state,
+            ..KnownSession::named(id.to_owned())
+        };
+        let (busy, idle) = (Some(Activity::Busy), Some(Activity::Idle));
+        let found = |sessions: &[KnownSession]| {
+            of_directory(sessions, Path::new("/w/project")).map(|session| session.session_id.clone())
+        };
+        let other = session("other", Some("/w/other"), busy);
+        let resting = session("resting", Some("/w/project"), idle);
+        let working = session("working", Some("/w/project"), busy);
+        let (nowhere, nowhere_too) = (session("nowhere", None, busy), session("nowhere too", None, busy));
+        assert_eq!(found(&[other.clone(), resting.clone(), working]).as_deref(), Some("working"));
+        assert_eq!(found(&[nowhere.clone(), resting]).as_deref(), Some("resting"));
+        assert_eq!(found(&[other.clone(), nowhere.clone()]).as_deref(), Some("nowhere"));
+        assert_eq!(found(&[nowhere, nowhere_too]), None, "two could be meant");
+        assert_eq!(found(&[other, session("unknown", None, None)]), None);
     }
 }

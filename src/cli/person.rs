@@ -41,14 +41,18 @@ pub(super) struct Share {
     /// Let the link end by itself after this time, if the session is not shared yet [default: the server's]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     expires_in: Option<Duration>,
+
+    /// Share what is to come, although nothing is known of the session yet
+    #[arg(long)]
+    from_now: bool,
 }
 
 /// `share SESSION`
-pub(super) fn share(Share { one, expires_in }: &Share) -> Result<(), RelayCallError> {
+pub(super) fn share(Share { one, expires_in, from_now }: &Share) -> Result<(), RelayCallError> {
     let expires_in = expires_in.map(|time| time.as_secs().max(1));
     ask(
         &one.options,
-        async |relay| relay.share(&one.session, expires_in).await,
+        async |relay| relay.share(&one.session, expires_in, *from_now).await,
         |answer| {
             println!("{}", plain(answer["url"].as_str().unwrap_or_default()));
         },

@@ -3,10 +3,14 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::conversations::{Activity, Status};
 use super::{ClientError, streams};
-use crate::model::{Change, Key};
+use crate::import::bus::Word;
+use crate::import::messages::arguments;
+use crate::model::{Change, Key, parse_lossy};
 
 /// Something happened to a session.
 #[derive(Debug, Clone, actix::Message)]
@@ -30,6 +34,10 @@ pub enum Happening {
         /// What stands at the end of its text now.
         added: Box<RawValue>,
     },
+    /// Its agent does something else now.
+    Does(Status),
+    /// Something was said, or a tool called, in a word that names no item.
+    Spoke(Word),
     /// The session was deleted: its share goes too.
     Deleted,
 }
@@ -42,7 +50,7 @@ struct Wire<'a> {
     kind: Option<Cow<'a, str>>,
     #[serde(borrow)]
     payload: Option<&'a RawValue>,
-    #[serde(borrow, rename = "sessionID")]
+    #[serde(borrow, rename = "sessionID", alias = "session_id", alias = "SessionID")]
     session_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
@@ -50,10 +58,10 @@ struct Wire<'a> {
     properties: Option<&'a RawValue>,
 }
 
-/// What OpenCode's events carry; each some of it.
+/// What the events of `OpenCode` and BRUTUS carry; each some of it.
 #[derive(Deserialize, Default)]
 struct Properties<'a> {
-    #[serde(borrow, rename = "sessionID")]
+    #[serde(borrow, rename = "sessionID", alias = "session_id", alias = "SessionID")]
     session_id: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "messageID")]
     message_id: Option<Cow<'a, str>>,
@@ -63,9 +71,13 @@ struct Properties<'a> {
     id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     info: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, alias = "Part")]
     part: Option<&'a RawValue>,
+    #[serde(borrow, alias = "Message", alias = "Session")]
+    message: Option<&'a RawValue>,
     #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow, alias = "diffs")]
     diff: Option<&'a RawValue>,
     #[serde(borrow)]
     field: Option<Cow<'a, str>>,
@@ -92,7 +104,7 @@ impl Event {
     }
 
     fn of_wire(wire: Wire, place: &str) -> Result<Option<Self>, ClientError> {
-        let kind = wire.kind.ok_or_else(|| not_an_event(place))?;
+        let kind = wire.kind.clone().ok_or_else(|| not_an_event(place))?;
         let kind = match &*kind {
             "session.updated" | "session.created" => "session",
             "message.updated" => "message",
@@ -102,8 +114,16 @@ impl Event {
             "part.removed" | "message.part.removed" => "part.removed",
             "session.deleted" => "session.deleted",
             "part.delta" | "message.part.delta" => DELTA,
-            // Known, and nothing of an item: whether the agent works, and that it failed, which its message says too.
-            "session.status" | "session.idle" | "session.error" => return Ok(None),
+            "session.status" | "session.idle" | "permission.asked" | "permission.updated"
+            | "permission.replied" | "question.asked" | "question.replied" | "question.rejected"
+            | "agent.started" | "agent.thinking" | "agent.stopped" => {
+                return Self::of_activity(&kind, &wire, place).map(Some);
+            }
+            "message.created" | "tool.executing" | "tool.started" | "tool.completed" | "tool.error" => {
+                return Self::of_word(&kind, &wire, place).map(Some);
+            }
+            // Known, and nothing of an item: that the agent failed, which its message says too.
+            "session.error" => return Ok(None),
             // In the agent's own bus only what has a session and an item of it can be meant.
             other if other.ends_with(".removed") && wire.session_id.is_some() && wire.data.is_some() => other,
             _ => return Ok(None),
@@ -124,6 +144,73 @@ impl Event {
             (None, None) => Err(carries_nothing(place)),
         }
         .map(Some)
+    }
+
+    /// What an agent does now.
+    fn of_activity(kind: &str, wire: &Wire, place: &str) -> Result<Self, ClientError> {
+        #[derive(Deserialize, Default)]
+        struct Fields<'a> {
+            #[serde(borrow)]
+            status: Option<&'a RawValue>,
+            title: Option<String>,
+        }
+        #[derive(Deserialize, Default)]
+        struct Said {
+            #[serde(rename = "type")]
+            kind: Option<String>,
+            message: Option<String>,
+        }
+        let (session_id, carried) = wire.session_and_carried(place)?;
+        let fields: Fields = serde_json::from_str(carried).unwrap_or_default();
+        let said = fields.status.and_then(|status| serde_json::from_str::<Said>(status.get()).ok());
+        let Said { kind: status, message } = said.unwrap_or_default();
+        let (state, label) = match kind {
+            "session.status" => match status.as_deref() {
+                Some("idle") => (Activity::Idle, None),
+                // It waits for its provider, and says why.
+                Some("retry") => (Activity::Waiting, message),
+                _ => (Activity::Busy, None),
+            },
+            "permission.asked" | "permission.updated" | "question.asked" => (Activity::Waiting, fields.title),
+            "session.idle" | "agent.stopped" => (Activity::Idle, None),
+            _ => (Activity::Busy, None),
+        };
+        Ok(Self { session_id, happening: Happening::Does(Status { state, label }) })
+    }
+
+    /// What was said, or which tool works, in the words of BRUTUS's bus.
+    fn of_word(kind: &str, wire: &Wire, place: &str) -> Result<Self, ClientError> {
+        #[derive(Deserialize, Default)]
+        #[serde(default)]
+        struct Fields {
+            role: Option<String>,
+            content: Option<Value>,
+            #[serde(alias = "tool", alias = "toolName", alias = "name")]
+            tool_name: Option<String>,
+            input: Option<Value>,
+            success: Option<bool>,
+            #[serde(alias = "result", alias = "error")]
+            output: Option<Value>,
+        }
+        let (session_id, carried) = wire.session_and_carried(place)?;
+        let fields = || serde_json::from_value::<Fields>(parse_lossy(carried));
+        let Fields { role, content, tool_name, input, success, output } = fields()
+            .map_err(|_| malformed(format!("`{place}` is not what an event of this type carries")))?;
+        let word = if kind == "message.created" {
+            let Some(Value::String(text)) = content else {
+                return Err(malformed(format!("`{place}` has no text in `content`")));
+            };
+            Word::Said { is_prompt: role.as_deref() == Some("user"), text }
+        } else {
+            let tool = tool_name.ok_or_else(|| malformed(format!("`{place}` has no `tool_name`")))?;
+            if matches!(kind, "tool.executing" | "tool.started") {
+                Word::Executing { tool, input: arguments(input) }
+            } else {
+                let success = success.unwrap_or(kind != "tool.error");
+                Word::Completed { tool, success, output: output.unwrap_or_default() }
+            }
+        };
+        Ok(Self { session_id, happening: Happening::Spoke(word) })
     }
 
     fn of_data(
@@ -163,6 +250,10 @@ impl Event {
         let session_id = session_id.or(fields.session_id);
         if let Some(carried) = carried {
             return Self::of_data(kind, session_id, carried, place);
+        }
+        if kind.starts_with("session") && fields.id.is_some() {
+            // BRUTUS's events of a session are the session.
+            return Self::of_data(kind, session_id, properties, place);
         }
         let session_id = session_id.ok_or_else(|| no_session(place))?;
         match removal(kind, fields.message_id, fields.part_id)? {
@@ -214,8 +305,18 @@ impl<'a> Properties<'a> {
         match kind {
             "part" => self.part,
             "session_diff" => self.diff,
-            _ => self.info,
+            _ => self.info.or(self.message).or(self.data),
         }
+    }
+}
+
+impl Wire<'_> {
+    /// The session, and the object in which the rest stands.
+    fn session_and_carried(&self, place: &str) -> Result<(String, &str), ClientError> {
+        let carried = self.properties.or(self.data).map_or("{}", RawValue::get);
+        let fields: Properties = serde_json::from_str(carried).unwrap_or_default();
+        let session_id = self.session_id.clone().or(fields.session_id).ok_or_else(|| no_session(place))?;
+        Ok((session_id.into_owned(), carried))
     }
 }
 

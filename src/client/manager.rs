@@ -1,9 +1,6 @@
-//! Which sessions are shared, and what that takes: creating and removing shares, and letting through the events of
-//! shared sessions alone.
+//! Which sessions are shared, and what that takes: creating and removing shares.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
+use std::collections::HashMap;
 
 use actix::fut::wrap_future;
 use actix::prelude::*;
@@ -12,8 +9,10 @@ use tokio::sync::oneshot;
 use super::answer::{Later, is_link};
 use super::awake;
 use super::bus::{Bus, Subscribe};
-use super::event::{Event, Happening};
+use super::conversations::{Conversations, Given, KnownSession};
+use super::messages::{Create, Flush, Known, List, Listed, Remove, Removed, Shared, Stop};
 use super::queue::{Attach, Detach, Drain, Ended, Enqueue, FlushLane, Look, Open, Progress, SyncQueue};
+use super::report::{Giving, Said};
 use super::schedule::{Backoff, jitter};
 use super::secrets::{Name, Secrets, SecretsError, Share, State};
 use super::spool::Spool;
@@ -22,7 +21,7 @@ use super::transport::Transport;
 use super::{ClientError, Config, StartError};
 use crate::clock::now_ms;
 use crate::config::origin;
-use crate::model::{Change, Key};
+use crate::import::bus::Spoken;
 use crate::protocol::Created;
 
 /// Keeps the shares of an agent's sessions.
@@ -31,9 +30,15 @@ pub struct Manager {
     secrets: Secrets,
     spool: Spool,
     transport: Transport,
-    queue: Addr<SyncQueue>,
+    pub(super) queue: Addr<SyncQueue>,
     /// The parts of shared sessions that are being streamed.
-    streams: Streams,
+    pub(super) streams: Streams,
+    /// What agents say of sessions, shared or not.
+    pub(super) conversations: Conversations,
+    /// What of that the shares have.
+    pub(super) given: Given,
+    /// What agents said in shared sessions in words that name no item.
+    pub(super) spoken: HashMap<String, Spoken>,
     /// Sessions whose share is being created.
     creating: HashMap<String, Creating>,
     /// The shares that their servers have to delete.
@@ -63,115 +68,11 @@ struct Creating {
 
 /// Why a share that is being created is wanted no more.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Unwanted {
+pub(super) enum Unwanted {
     /// It was taken back.
     Unshared,
     /// Its session was deleted.
     Deleted,
-}
-
-/// Shares a session, with what it holds so far. A session that is shared already keeps its share.
-#[derive(Message)]
-#[rtype(result = "Result<Shared, ClientError>")]
-pub struct Create {
-    /// The session.
-    pub session_id: String,
-    /// Its items so far.
-    pub backlog: Vec<Change>,
-    /// How long a new share shall live at most, in whole seconds; the server may make it shorter. `None` leaves it to
-    /// the server.
-    pub lifetime: Option<Duration>,
-}
-
-/// What may be known of a share.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Shared {
-    /// Its id.
-    pub id: String,
-    /// Where people look at it.
-    pub url: String,
-    /// When it ends at the latest, in milliseconds since 1970.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<i64>,
-}
-
-/// Takes a session's share away, from the server too. From the moment that this is stored nothing more of the session
-/// is sent, and its server is asked until it has deleted the share, in later lives too.
-#[derive(Message)]
-#[rtype(result = "Result<Removed, ClientError>")]
-pub struct Remove {
-    /// The session.
-    pub session_id: String,
-}
-
-/// How far a removal has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Removed {
-    /// The server says that it has nothing of the share any more.
-    Gone,
-    /// The server has not said so yet, and is asked again.
-    UnderWay,
-}
-
-/// Takes events. Answered, with the number that belongs to shared sessions, when these are on the disk.
-#[derive(Message)]
-#[rtype(result = "Result<usize, ClientError>")]
-pub struct Report(pub Vec<Event>);
-
-/// Brings what was accepted for a session to the server now.
-#[derive(Message)]
-#[rtype(result = "Result<(), ClientError>")]
-pub struct Flush {
-    /// The session.
-    pub session_id: String,
-}
-
-/// All shares.
-#[derive(Message)]
-#[rtype(result = "Vec<Listed>")]
-pub struct List;
-
-/// A share and how its syncing goes. Never its secret.
-#[derive(Debug, Clone, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Listed {
-    /// The session.
-    #[serde(rename = "sessionID")]
-    pub session_id: String,
-    /// The share's id.
-    pub id: String,
-    /// Where people look at it.
-    pub url: String,
-    /// The server that made it, by scheme, host and port.
-    pub server: String,
-    /// Milliseconds since 1970.
-    pub created_at: i64,
-    /// When it ends at the latest, in milliseconds since 1970.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<i64>,
-    /// Items that wait to be sent.
-    pub pending: u64,
-    /// Bytes that wait to be sent.
-    pub pending_bytes: u64,
-    /// When a batch last reached the server, in milliseconds since 1970.
-    pub last_sync: Option<i64>,
-    /// `active`; `retrying`: the server does not take batches now; `paused`: sharing is switched off; `ended`: the
-    /// server does not know the share any more; `removing`: it was taken back, or its session was deleted or shared
-    /// anew, and the server has not confirmed yet that it is deleted.
-    pub state: &'static str,
-    /// Why the last try failed.
-    pub last_error: Option<String>,
-    /// Items that the server will not take, and that were given up.
-    pub set_aside: u64,
-}
-
-/// Sends what waits, as far as the time allows, and closes the spool.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Stop {
-    /// How long this may take.
-    pub within: Duration,
 }
 
 impl Manager {
@@ -185,6 +86,7 @@ impl Manager {
         let secrets = Secrets::open(&config.local_dir, &config.api_url)?;
         let spool = Spool::open(&config.local_dir)?;
         let amounts = spool.amounts().await.unwrap_or_default();
+        let noted = spool.noted().await.unwrap_or_default();
         let transport = Transport::new(&config)?;
         Ok(Self::create(|ctx| {
             let ended = ctx.address().recipient();
@@ -208,6 +110,9 @@ impl Manager {
                 transport,
                 queue,
                 streams: Streams::default(),
+                conversations: Conversations::default(),
+                given: Given::load(noted),
+                spoken: HashMap::new(),
                 creating: HashMap::new(),
                 removals: HashMap::new(),
             }
@@ -267,7 +172,7 @@ impl Manager {
     }
 
     /// Asks the servers to delete what has to go, each until it has confirmed it.
-    fn remove_leftovers(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn remove_leftovers(&mut self, ctx: &mut Context<Self>) {
         let removing = self.secrets.all().filter(|share| share.state == State::Removing);
         for share in removing.cloned().collect::<Vec<_>>() {
             if !self.removals.contains_key(&share.name()) {
@@ -368,8 +273,24 @@ impl Manager {
         listed.collect()
     }
 
+    /// The sessions that can be shared, and those that are.
+    fn known(&self) -> Vec<KnownSession> {
+        let mut known = self.conversations.known();
+        for session in &mut known {
+            session.url = self.active(&session.session_id).map(|share| share.url.clone());
+        }
+        let shared = self.secrets.all().filter(|share| share.state == State::Active);
+        for share in shared {
+            if known.iter().all(|session| session.session_id != share.session) {
+                let url = Some(share.url.clone());
+                known.push(KnownSession { url, ..KnownSession::named(share.session.clone()) });
+            }
+        }
+        known
+    }
+
     /// A share is wanted no more: it goes, or will when it is there, and nothing more is sent to it.
-    fn unwant(&mut self, session: &str, why: Unwanted) -> Result<(), SecretsError> {
+    pub(super) fn unwant(&mut self, session: &str, why: Unwanted) -> Result<(), SecretsError> {
         if let Some(creating) = self.creating.get_mut(session) {
             creating.unwanted = Some(why);
         }
@@ -381,6 +302,8 @@ impl Manager {
     /// Nothing more of a session is sent, and nothing of it kept.
     fn detach(&mut self, session: &str) {
         self.streams.forget(session);
+        self.given.forget(session);
+        self.spoken.remove(session);
         self.queue.do_send(Detach(session.to_owned()));
     }
 
@@ -388,7 +311,7 @@ impl Manager {
         self.secrets.current(session).filter(|share| share.state == State::Active)
     }
 
-    fn takes(&self, session: &str) -> bool {
+    pub(super) fn takes(&self, session: &str) -> bool {
         let creating = self.creating.get(session).is_some_and(|creating| creating.unwanted.is_none());
         self.config.enabled && (creating || self.active(session).is_some())
     }
@@ -416,12 +339,26 @@ impl Handler<Create> for Manager {
     type Result = ResponseFuture<Result<Shared, ClientError>>;
 
     fn handle(&mut self, create: Create, ctx: &mut Self::Context) -> Self::Result {
-        let Create { session_id, backlog, lifetime } = create;
+        let Create { session_id, backlog, conversation, empty, lifetime } = create;
         if !self.config.enabled {
             return Box::pin(std::future::ready(Err(ClientError::Disabled)));
         }
         let shared = self.active(&session_id).map(self::shared);
         let new = shared.is_none() && !self.creating.contains_key(&session_id);
+        let is_told = conversation.as_ref().is_some_and(|conversation| conversation.messages.is_some());
+        let said = match conversation {
+            Some(conversation) => self.tell(&session_id, conversation, false),
+            // Sharing anew brings what is known of it.
+            None => Said::Kept,
+        };
+        let is_known = is_told || !backlog.is_empty() || self.conversations.list(&session_id).is_some();
+        if new && !is_known && !empty {
+            let is_too_large = self.conversations.is_too_large(&session_id);
+            return Box::pin(std::future::ready(Err(ClientError::UnknownSession {
+                known: self.known(),
+                is_too_large,
+            })));
+        }
         if new {
             // What an ended share left goes; what comes from now on waits for the new one.
             self.detach(&session_id);
@@ -430,7 +367,10 @@ impl Handler<Create> for Manager {
         for change in &backlog {
             self.streams.note(&session_id, change);
         }
-        let stored = self.queue.send(Enqueue { session: session_id.clone(), changes: backlog });
+        let said = if new && matches!(said, Said::Nothing) { Said::Kept } else { said };
+        let Giving { changes: given, notes, .. } = self.give(&session_id, &said, false, true);
+        let changes = given.into_iter().chain(backlog).collect();
+        let stored = self.queue.send(Enqueue { session: session_id.clone(), changes, notes });
         let stored = async { stored.await.unwrap_or(Err(ClientError::Unavailable)).map(|_| ()) };
         if let Some(shared) = shared {
             return Box::pin(async { stored.await.map(|()| shared) });
@@ -498,128 +438,6 @@ impl Handler<Remove> for Manager {
     }
 }
 
-/// What a report does to one session.
-#[derive(Default)]
-struct Reported {
-    events: usize,
-    /// In their order; `None` where a part came whole after it had grown.
-    changes: Vec<Option<Reporting>>,
-    /// Where in `changes` the parts stand that have grown.
-    grown: HashMap<Key, usize>,
-}
-
-/// One change of a report, or a part that has grown in it: what that is in the end is put together once.
-enum Reporting {
-    Changed(Change),
-    Grew(Key),
-}
-
-impl Handler<Report> for Manager {
-    type Result = ResponseActFuture<Self, Result<usize, ClientError>>;
-
-    fn handle(&mut self, Report(events): Report, ctx: &mut Self::Context) -> Self::Result {
-        let mut reported = BTreeMap::<String, Reported>::new();
-        let mut deleted = 0;
-        for Event { session_id, happening } in events {
-            if !self.takes(&session_id) {
-                continue;
-            }
-            match happening {
-                Happening::Changed(change) => {
-                    self.streams.note(&session_id, &change);
-                    reported.entry(session_id).or_default().changed(change);
-                }
-                Happening::Grew { part, added } => {
-                    // What is not here cannot grow; the whole part that comes at the end has it.
-                    if self.streams.grow(&session_id, &part, &added) {
-                        reported.entry(session_id).or_default().grew(part);
-                    }
-                }
-                Happening::Deleted => {
-                    reported.remove(&session_id);
-                    if let Err(error) = self.unwant(&session_id, Unwanted::Deleted) {
-                        tracing::error!(%error, "cannot store that a share is to be removed");
-                        for session in reported.keys() {
-                            self.streams.forget(session);
-                        }
-                        return Box::pin(actix::fut::ready(Err(ClientError::Unavailable)));
-                    }
-                    deleted += 1;
-                }
-            }
-        }
-        if deleted > 0 {
-            self.remove_leftovers(ctx);
-        }
-        let sessions: Vec<_> = reported.keys().cloned().collect();
-        let stored: Vec<_> = reported
-            .into_iter()
-            .map(|(session, Reported { events, changes, .. })| {
-                let changes = changes.into_iter().flatten().filter_map(|change| match change {
-                    Reporting::Changed(change) => Some(change),
-                    Reporting::Grew(part) => self.streams.whole(&session, &part),
-                });
-                let changes = changes.collect();
-                let stored = self.queue.send(Enqueue { session, changes });
-                async move {
-                    let stored = stored.await.unwrap_or(Err(ClientError::Unavailable))?;
-                    Ok::<_, ClientError>(if stored == 0 { 0 } else { events })
-                }
-            })
-            .collect();
-        let stored = async move {
-            let mut accepted = deleted;
-            for stored in futures_util::future::join_all(stored).await {
-                accepted += stored?;
-            }
-            Ok(accepted)
-        };
-        Box::pin(wrap_future::<_, Self>(stored).map(move |accepted, manager, _| {
-            if accepted.is_err() {
-                // It is reported again, and what was added must not be added twice.
-                for session in &sessions {
-                    manager.streams.forget(session);
-                }
-            }
-            accepted
-        }))
-    }
-}
-
-impl Reported {
-    fn changed(&mut self, change: Change) {
-        self.events += 1;
-        if let Change::Put(key, _) | Change::Remove(key) = &change
-            && let Some(place) = self.grown.remove(key)
-        {
-            self.changes[place] = None;
-        }
-        self.changes.push(Some(Reporting::Changed(change)));
-    }
-
-    fn grew(&mut self, part: Key) {
-        self.events += 1;
-        if let Entry::Vacant(place) = self.grown.entry(part.clone()) {
-            place.insert(self.changes.len());
-            self.changes.push(Some(Reporting::Grew(part)));
-        }
-    }
-}
-
-impl Handler<Event> for Manager {
-    type Result = ();
-
-    /// An event from a bus, whose publisher waits for nobody.
-    fn handle(&mut self, event: Event, ctx: &mut Self::Context) {
-        let reported = self.handle(Report(vec![event]), ctx);
-        ctx.spawn(reported.map(|stored, _, _| {
-            if let Err(error) = stored {
-                tracing::error!(%error, "an event was lost");
-            }
-        }));
-    }
-}
-
 impl Handler<Flush> for Manager {
     type Result = ResponseFuture<Result<(), ClientError>>;
 
@@ -634,6 +452,14 @@ impl Handler<Flush> for Manager {
                 Box::pin(async { flushed.await.unwrap_or(Err(ClientError::Unavailable)) })
             }
         }
+    }
+}
+
+impl Handler<Known> for Manager {
+    type Result = MessageResult<Known>;
+
+    fn handle(&mut self, _: Known, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.known())
     }
 }
 

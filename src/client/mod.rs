@@ -12,10 +12,13 @@
 mod answer;
 mod awake;
 mod bus;
+mod conversations;
 mod event;
 mod manager;
+mod messages;
 mod proxy;
 mod queue;
+mod report;
 mod schedule;
 mod schema;
 mod secrets;
@@ -31,8 +34,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use bus::{Bus, Publish, Subscribe};
+pub use conversations::{Activity, Agent, KnownSession, Status, Told};
 pub use event::{Event, Happening, backlog};
-pub use manager::{Create, Flush, List, Manager, Remove, Removed, Report, Shared, Stop};
+pub use manager::Manager;
+pub use messages::{
+    Conversation, Converse, Create, Flush, Known, List, Remove, Removed, Report, Shared, Stop, Taken,
+};
 pub use proxy::{Proxies, UnusableProxy};
 pub use queue::Progress;
 pub use secrets::{SecretsError, check_private, write_private};
@@ -132,6 +139,14 @@ pub enum ClientError {
     /// The session is not shared.
     #[error("this session is not shared")]
     NotShared,
+    /// Nothing is known of the session, or its conversation is too large to be kept until it is shared.
+    #[error("{}", unknown_session(known, *is_too_large))]
+    UnknownSession {
+        /// The sessions that are known, the one that was talked of last first.
+        known: Vec<KnownSession>,
+        /// Whether it is known, but for its messages.
+        is_too_large: bool,
+    },
     /// The input is not what it should be.
     #[error("{0}")]
     Malformed(String),
@@ -154,6 +169,28 @@ pub enum ClientError {
     #[error("the local state cannot be written now: nothing of this was accepted")]
     Unavailable,
 }
+
+/// What can be shared in the place of a session that cannot.
+fn unknown_session(known: &[KnownSession], is_too_large: bool) -> String {
+    let why = if is_too_large {
+        "the conversation of this session is too large to be kept here until it is shared: share it with its \
+         `messages`"
+    } else {
+        "this session is not known: share it with its `messages` or `data`, or with `empty` to share what is to come"
+    };
+    if known.is_empty() {
+        return format!("{why}. No session is known here");
+    }
+    let named = |session: &KnownSession| match &session.title {
+        Some(title) => format!("{} ({title})", session.session_id),
+        None => session.session_id.clone(),
+    };
+    let named: Vec<_> = known.iter().take(NAMED).map(named).collect();
+    format!("{why}. Known sessions: {}", named.join(", "))
+}
+
+/// Sessions that a refusal names.
+const NAMED: usize = 10;
 
 impl From<WriteError> for ClientError {
     fn from(error: WriteError) -> Self {

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::answer::{Later, Outcome};
 use super::awake;
+use super::conversations::Note;
 use super::schedule::{Schedule, jitter};
 use super::spool::{Amount, Batch, Spool, waiting};
 use super::transport::{Target, Transport};
@@ -95,6 +96,8 @@ pub(super) struct Detach(pub(super) String);
 pub(super) struct Enqueue {
     pub(super) session: String,
     pub(super) changes: Vec<Change>,
+    /// What is noted of the changes, together with them.
+    pub(super) notes: Vec<Note>,
 }
 
 /// Sends what waits for a session now. Answered when it is on the server, or could not be brought there.
@@ -368,8 +371,9 @@ impl Handler<Detach> for SyncQueue {
 impl Handler<Enqueue> for SyncQueue {
     type Result = ResponseActFuture<Self, Result<usize, ClientError>>;
 
-    fn handle(&mut self, Enqueue { session, changes }: Enqueue, _: &mut Self::Context) -> Self::Result {
-        if changes.is_empty() || !self.lanes.contains_key(&session) {
+    fn handle(&mut self, enqueue: Enqueue, _: &mut Self::Context) -> Self::Result {
+        let Enqueue { session, changes, notes } = enqueue;
+        if (changes.is_empty() && notes.is_empty()) || !self.lanes.contains_key(&session) {
             return Box::pin(actix::fut::ready(Ok(0)));
         }
         let count = changes.len();
@@ -387,7 +391,7 @@ impl Handler<Enqueue> for SyncQueue {
         let name = session.clone();
         // The job is in the writer's queue, in the order of these messages, before anything is awaited; unless the
         // spool may be full, which has to be looked up first.
-        let put = (estimate <= max).then(|| spool.put(name.clone(), items.clone()));
+        let put = (estimate <= max).then(|| spool.put(name.clone(), items.clone(), notes.clone()));
         let stored = async move {
             if let Some(put) = put {
                 return put.await.map(|()| None).map_err(ClientError::from);
@@ -400,7 +404,7 @@ impl Handler<Enqueue> for SyncQueue {
                 // What was dropped meanwhile stays dropped.
                 return Err(ClientError::NotShared);
             }
-            spool.put(name, items).await?;
+            spool.put(name, items, notes).await?;
             Ok(Some(spooled + bytes))
         };
         Box::pin(wrap_future::<_, Self>(stored).map(move |stored, queue, ctx| {

@@ -1,4 +1,4 @@
-//! The spool's table, as its migration makes it.
+//! The spool's tables, as their migrations make them.
 
 diesel::table! {
     spool (id) {
@@ -8,5 +8,13 @@ diesel::table! {
         seq -> BigInt,
         bytes -> BigInt,
         content -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    given (session_id, key) {
+        session_id -> Text,
+        key -> Text,
+        settled -> Bool,
     }
 }

@@ -12,7 +12,8 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::schema::spool;
+use super::conversations::Note;
+use super::schema::{given, spool};
 use crate::model::{Change, Content, Key};
 use crate::sqlite::{self, BeforeMigration, StartupError, WriteError, Writer};
 
@@ -77,10 +78,17 @@ impl Spool {
         self.writer.submit(0, amounts).await
     }
 
-    /// Stores changes, in the order of the calls. When the future is done they are on the disk.
-    pub fn put(&self, session: String, changes: Vec<Waiting>) -> BoxFuture<'static, Result<(), WriteError>> {
+    /// Stores changes, and what is noted of them, in the order of the calls. When the future is done they are on the
+    /// disk.
+    pub fn put(
+        &self,
+        session: String,
+        changes: Vec<Waiting>,
+        notes: Vec<Note>,
+    ) -> BoxFuture<'static, Result<(), WriteError>> {
         let bytes = changes.iter().map(Waiting::bytes).sum();
         self.writer.submit(bytes, move |connection| {
+            notes.iter().try_for_each(|note| put_note(connection, &session, note))?;
             changes.iter().try_for_each(|change| put(connection, &session, change))
         })
     }
@@ -115,10 +123,19 @@ impl Spool {
     /// stays.
     pub fn discard(&self, session: String) -> BoxFuture<'static, Result<(), WriteError>> {
         self.writer.erase(move |connection| {
+            diesel::delete(given::table.filter(given::session_id.eq(&session))).execute(connection)?;
             diesel::delete(spool::table.filter(spool::session_id.eq(&session)))
                 .execute(connection)
                 .map(|_| ())
         })
+    }
+
+    /// What was noted of all sessions: each item, and whether it is settled.
+    pub async fn noted(&self) -> Result<Vec<(String, Key, bool)>, WriteError> {
+        let rows =
+            self.writer.submit(0, |connection| given::table.load::<(String, String, bool)>(connection));
+        let noted = |(session, key, settled): (String, String, bool)| (session, Key::from(key), settled);
+        Ok(rows.await?.into_iter().map(noted).collect())
     }
 
     /// Ends the writer when it has written what was put.
@@ -188,6 +205,18 @@ fn list_of(model: &RawValue) -> Content {
 fn content_of(value: &Value) -> Content {
     // A value always has a text.
     serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned()).into()
+}
+
+fn put_note(connection: &mut SqliteConnection, session: &str, (key, settled): &Note) -> QueryResult<()> {
+    match settled {
+        Some(settled) => {
+            let row =
+                (given::session_id.eq(session), given::key.eq(key.as_str()), given::settled.eq(settled));
+            diesel::replace_into(given::table).values(row).execute(connection)
+        }
+        None => diesel::delete(given::table.find((session, key.as_str()))).execute(connection),
+    }
+    .map(|_| ())
 }
 
 fn put(connection: &mut SqliteConnection, session: &str, item: &Waiting) -> QueryResult<()> {
@@ -296,7 +325,7 @@ mod tests {
             *seq += 1;
             *seq
         });
-        spool.put("s".into(), items).await.unwrap();
+        spool.put("s".into(), items, Vec::new()).await.unwrap();
     }
 
     #[actix_web::test]

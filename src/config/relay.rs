@@ -54,6 +54,16 @@ pub struct Relay {
     )]
     pub enabled: bool,
 
+    /// Find sessions where agents keep their own transcripts (Claude Code), when somebody lists or shares them
+    #[arg(
+        long,
+        env = "BRUTUS_SHARE_SOURCES",
+        value_name = "BOOL",
+        default_value_t = true,
+        action = clap::ArgAction::Set,
+    )]
+    pub sources: bool,
+
     /// How long updates of a session are gathered before they are sent
     #[arg(long, env = "BRUTUS_SHARE_INTERVAL", value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub interval: Duration,

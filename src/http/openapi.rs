@@ -42,6 +42,7 @@ use crate::error::{Error, ErrorBody};
         SecretRequest,
         SyncRequest,
         SyncItem,
+        Activity,
         Summary,
         Item,
         ItemsPage,
@@ -154,6 +155,8 @@ pub(super) struct Done {}
 pub(super) struct Summary {
     id: String,
     title: Option<String>,
+    /// What the agent does; absent when nothing says so
+    status: Option<Activity>,
     created_at: i64,
     updated_at: i64,
     /// When the share ends by itself, as things stand: a sync may put it off
@@ -162,6 +165,18 @@ pub(super) struct Summary {
     viewers: u64,
     /// The sequence number of its last change
     seq: u64,
+}
+
+/// What an agent does.
+#[derive(ToSchema)]
+#[allow(dead_code)] // As above.
+pub(super) struct Activity {
+    /// `busy`, `idle`, `waiting` (for an answer or a permission), or `gone`
+    state: String,
+    /// The same in the agent's own words
+    label: Option<String>,
+    /// Since when; absent when nobody said so
+    at: Option<i64>,
 }
 
 /// One stored item.

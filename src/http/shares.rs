@@ -271,9 +271,20 @@ pub(super) async fn delete(
 pub(super) async fn summary(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
     let summary = service.shares.ask(&id, || Look).await?;
+    let status = summary.activity.map(|activity| {
+        let mut status = json!({"state": activity.state});
+        if let Some(label) = activity.label {
+            status["label"] = json!(label);
+        }
+        if let Some(at) = activity.at {
+            status["at"] = json!(at);
+        }
+        status
+    });
     Ok(fresh(StatusCode::OK).json(json!({
         "id": id.as_str(),
         "title": summary.title,
+        "status": status,
         "createdAt": summary.created_at,
         "updatedAt": summary.updated_at,
         "expiresAt": summary.expires_at,

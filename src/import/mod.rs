@@ -1,6 +1,8 @@
 //! Conversations as others write them down, read as the items of a share. Pure: whoever holds a conversation decides
 //! when it is read, and what becomes of the items.
 
+pub mod bus;
+pub mod messages;
 pub mod transcripts;
 
 use serde_json::Value;

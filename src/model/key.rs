@@ -13,7 +13,7 @@ use crate::protocol::Malformed;
 const MAX_TYPE: usize = 64;
 
 /// Bytes in an id that stands in a key.
-const MAX_ID: usize = 256;
+pub const MAX_ID: usize = 256;
 
 /// `session`, `message/{id}`, `part/{messageID}/{id}`, `messages/{sessionID}`, `session_diff`, `model`, or for a type
 /// that this server does not know `type` or `type/{data.id}`. A type has no slash, so the type is what stands before
@@ -123,6 +123,9 @@ impl Key {
             None => serde_json::json!({}),
         }
     }
+
+    /// The key of what an agent says that it does.
+    pub const STATUS: &str = "status";
 
     /// The key as text.
     pub fn as_str(&self) -> &str {

@@ -1,6 +1,7 @@
 //! What a share is, without sockets, actors or disk: ids and secrets, item keys, what of an item is kept, and the
 //! transcript that a share's items make up.
 
+mod activity;
 mod append;
 mod change;
 mod id;
@@ -8,12 +9,14 @@ mod key;
 mod lifetime;
 mod lossy;
 mod order;
+pub mod tools;
 mod transcript;
 
+pub use activity::Activity;
 pub use append::Append;
 pub use change::{Change, Content};
 pub use id::{Secret, SecretHash, ShareId, random_epoch};
-pub use key::Key;
+pub use key::{Key, MAX_ID};
 pub use lifetime::{Life, Lifetimes, expires_at};
 pub use lossy::parse_lossy;
 pub use order::{Arrived, reading_order};

@@ -9,7 +9,7 @@ use std::ops::Bound;
 use serde::Deserialize;
 
 use super::change::merge_models;
-use super::{Arrived, Change, Content, Key};
+use super::{Activity, Arrived, Change, Content, Key};
 
 /// What an item costs beside its key and content, in bytes: its places in the two maps. It also keeps a share from
 /// growing without bound by tombstones.
@@ -266,6 +266,15 @@ impl Transcript {
         self.items
             .iter()
             .filter_map(|(key, item)| item.content.as_ref().map(|content| (key, content, item.arrival)))
+    }
+
+    /// What the agent does: as it says itself, or else as the message says that changed last.
+    pub fn activity(&self) -> Option<Activity> {
+        if let Some(said) = self.content(Key::STATUS).and_then(|status| Activity::said(status)) {
+            return Some(said);
+        }
+        let newest = self.order.values().rev().find(|key| key.message_id().is_some())?;
+        self.content(newest.as_str()).map(|message| Activity::seen(message))
     }
 
     /// The session's title; `None` before the first sync of the session.

@@ -13,9 +13,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::UnixStream;
 
-use super::Token;
-use crate::client::SecretsError;
+use super::{Token, whereabouts};
+use crate::client::{KnownSession, SecretsError};
 use crate::config::{LocalDir, NoHome};
+
+/// How long a link waits for what there is to be seen behind it.
+const FIRST_SYNC: Duration = Duration::from_secs(5);
+
+/// Where a relay listens that nobody told to listen elsewhere.
+const DEFAULT: &str = "http://127.0.0.1:8091";
 
 /// Creating a share waits for the server; everything else is local.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -23,9 +29,10 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// Where the relay is, and where its token stands.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RelayOptions {
-    /// The relay: `http://ADDRESS:PORT` or `unix:PATH`
-    #[arg(long, env = "BRUTUS_SHARE_RELAY", value_name = "URL", default_value = "http://127.0.0.1:8091")]
-    relay: String,
+    /// The relay: `http://ADDRESS:PORT` or `unix:PATH` [default: where the relay of the local directory says that it
+    /// listens, else `http://127.0.0.1:8091`]
+    #[arg(long, env = "BRUTUS_SHARE_RELAY", value_name = "URL")]
+    relay: Option<String>,
 
     #[command(flatten)]
     local: LocalDir,
@@ -72,7 +79,7 @@ impl RelayCallError {
                 3
             }
             Self::UnderWay => 6,
-            Self::Refused { code, .. } if code == "not_shared" => 4,
+            Self::Refused { code, .. } if code == "not_shared" || code == "unknown_session" => 4,
             _ => 1,
         }
     }
@@ -96,24 +103,35 @@ pub(crate) struct ListedShare {
 
 impl RelayClient {
     pub(crate) fn new(options: &RelayOptions) -> Result<Self, RelayCallError> {
-        let token = Token::read(&options.local.path()?)?.expose().to_owned();
-        let (client, base) = match options.relay.strip_prefix("unix:") {
+        let dir = options.local.path()?;
+        let token = Token::read(&dir)?.expose().to_owned();
+        let relay =
+            options.relay.clone().or_else(|| whereabouts::read(&dir)).unwrap_or_else(|| DEFAULT.to_owned());
+        let (client, base) = match relay.strip_prefix("unix:") {
             Some(path) => (unix_client(path.into()), "http://localhost".to_owned()),
-            None => {
-                (Client::builder().timeout(TIMEOUT).finish(), options.relay.trim_end_matches('/').to_owned())
-            }
+            None => (Client::builder().timeout(TIMEOUT).finish(), relay.trim_end_matches('/').to_owned()),
         };
         Ok(Self { client, base, token })
     }
 
-    /// Shares a session, for some seconds or as long as the server likes; gives its URL.
+    /// Shares a session, for some seconds or as long as the server likes; gives its URL. One of which the relay knows
+    /// nothing is shared only `from_now` on.
     pub(crate) async fn share(
         &self,
         session: &str,
         expires_in: Option<u64>,
+        from_now: bool,
     ) -> Result<Value, RelayCallError> {
-        let body = expires_in.map_or(json!({}), |seconds| json!({"expiresIn": seconds}));
-        self.ask_with(Method::POST, &format!("/v1/sessions/{}/share", escape(session)), Some(&body)).await
+        let mut body = expires_in.map_or(json!({}), |seconds| json!({"expiresIn": seconds}));
+        if from_now {
+            body["empty"] = json!(true);
+        }
+        let path = format!("/v1/sessions/{}", escape(session));
+        let shared = self.ask_with(Method::POST, &format!("{path}/share"), Some(&body)).await?;
+        // Who opens the link at once shall see something. What cannot be brought there now goes later.
+        let flush = format!("{path}/flush");
+        let _ = tokio::time::timeout(FIRST_SYNC, self.ask(Method::POST, &flush)).await;
+        Ok(shared)
     }
 
     pub(crate) async fn unshare(&self, session: &str) -> Result<Value, RelayCallError> {
@@ -123,6 +141,12 @@ impl RelayClient {
     /// Reports an event, as an agent does.
     pub(crate) async fn report(&self, event: &Value) -> Result<Value, RelayCallError> {
         self.ask_with(Method::POST, "/v1/events", Some(event)).await
+    }
+
+    /// The sessions that can be shared, the one that was talked of last first.
+    pub(crate) async fn sessions(&self) -> Result<Vec<KnownSession>, RelayCallError> {
+        let sessions = self.ask(Method::GET, "/v1/sessions").await?;
+        Ok(serde_json::from_value(sessions).unwrap_or_default())
     }
 
     /// All shares, as JSON.

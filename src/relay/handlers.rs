@@ -4,16 +4,22 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use actix::Addr;
-use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::client::{ClientError, Create, Event, Flush, List, Manager, Remove, Removed, Report, backlog};
+use super::conversation;
+use crate::client::{
+    ClientError, Conversation, Converse, Create, Event, Flush, Known, KnownSession, List, Manager, Remove,
+    Removed, Report, Status, Taken, Told, backlog,
+};
 use crate::error::Error;
+use crate::sources::{Discover, ShareTranscript, Sources, Unfollow};
 
 type ManagerData = web::Data<Addr<Manager>>;
+type SourcesData = web::Data<Addr<Sources>>;
 
 /// A request's body, or what actix-web says of it.
 type Body = Result<web::Bytes, actix_web::Error>;
@@ -27,16 +33,64 @@ pub(super) async fn healthz() -> HttpResponse {
 pub(super) async fn events(body: Body, manager: ManagerData) -> Result<HttpResponse, Error> {
     let body = whole(body)?;
     let single: &RawValue = parse(&body, "an event or an array of events")?;
-    let events = if single.get().starts_with('[') {
-        let events: Vec<&RawValue> = parse(single.get().as_bytes(), "an array of events")?;
-        let events =
-            events.iter().enumerate().map(|(index, event)| Event::parse(event, &format!("[{index}]")));
-        events.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?
+    let (mut events, mut ignored, mut bad) = (Vec::new(), 0, Vec::new());
+    if single.get().starts_with('[') {
+        let all: Vec<&RawValue> = parse(single.get().as_bytes(), "an array of events")?;
+        for (index, event) in all.into_iter().enumerate() {
+            match Event::parse(event, &format!("[{index}]")) {
+                Ok(Some(event)) => events.push(event),
+                Ok(None) => ignored += 1,
+                Err(error) => bad.push((index, error.to_string())),
+            }
+        }
     } else {
-        Event::parse(single, "event")?.into_iter().collect()
-    };
+        // One alone is refused as a whole.
+        match Event::parse(single, "event")? {
+            Some(event) => events.push(event),
+            None => ignored += 1,
+        }
+    }
     let accepted = manager.send(Report(events)).await.map_err(|_| Error::Unavailable)??;
-    Ok(HttpResponse::Accepted().json(json!({"accepted": accepted})))
+    Ok(taken(&Taken { accepted, ignored, bad }))
+}
+
+/// What became of events or messages.
+fn taken(Taken { accepted, ignored, bad }: &Taken) -> HttpResponse {
+    let mut answer = json!({"accepted": accepted, "ignored": ignored});
+    if !bad.is_empty() {
+        let bad = bad.iter().map(|(index, message)| json!({"index": index, "message": message}));
+        answer["bad"] = bad.collect();
+    }
+    HttpResponse::Accepted().json(answer)
+}
+
+/// `POST /v1/sessions/{sessionID}/messages`, and `PUT` for the whole list.
+pub(super) async fn messages(
+    request: HttpRequest,
+    session: web::Path<String>,
+    body: Body,
+    manager: ManagerData,
+) -> Result<HttpResponse, Error> {
+    let body = whole(body)?;
+    let session_id = session_id(session)?;
+    let conversation = conversation::read(&body)?;
+    let converse = Converse { session_id, conversation, whole: request.method() == Method::PUT };
+    Ok(taken(&manager.send(converse).await.map_err(|_| Error::Unavailable)??))
+}
+
+/// `POST /v1/sessions/{sessionID}/status`
+pub(super) async fn status(
+    session: web::Path<String>,
+    body: Body,
+    manager: ManagerData,
+) -> Result<HttpResponse, Error> {
+    let body = whole(body)?;
+    let session_id = session_id(session)?;
+    let status: Status = parse(&body, "{state: \"busy\", \"idle\", \"waiting\" or \"gone\", label?: text}")?;
+    let told = Told { status: Some(status), ..Told::default() };
+    let conversation = Conversation { messages: None, told };
+    let converse = Converse { session_id, conversation, whole: false };
+    Ok(taken(&manager.send(converse).await.map_err(|_| Error::Unavailable)??))
 }
 
 /// `POST /v1/sessions/{sessionID}/share`
@@ -44,26 +98,56 @@ pub(super) async fn share(
     session: web::Path<String>,
     body: Body,
     manager: ManagerData,
+    sources: SourcesData,
 ) -> Result<HttpResponse, Error> {
     #[derive(Deserialize, Default)]
     struct ShareRequest<'a> {
         #[serde(borrow, default)]
         data: Vec<&'a RawValue>,
+        #[serde(borrow)]
+        messages: Option<&'a RawValue>,
         #[serde(rename = "expiresIn")]
         expires_in: Option<NonZeroU64>,
+        #[serde(default)]
+        empty: bool,
     }
     let body = whole(body)?;
-    let expected = "{data?: [{type, data}, …], expiresIn?: whole seconds above zero}";
-    let ShareRequest { data, expires_in } =
+    let expected = "{data?: [{type, data}, …] or messages?: [message, …], title?, directory?, agent?, model?, \
+                    status?, expiresIn?: whole seconds above zero, empty?: true}";
+    let ShareRequest { data, messages, expires_in, empty } =
         if body.is_empty() { ShareRequest::default() } else { parse(&body, expected)? };
+    if messages.is_some() && !data.is_empty() {
+        return Err(Error::malformed("a session is shared with `messages` or with `data`, not with both"));
+    }
+    let conversation = messages.map(|_| conversation::read(&body)).transpose()?;
+    let session_id = session_id(session)?;
     let lifetime = expires_in.map(|seconds| Duration::from_secs(seconds.get()));
-    let create = Create { session_id: session_id(session)?, backlog: backlog(&data)?, lifetime };
-    Ok(HttpResponse::Ok().json(manager.send(create).await.map_err(|_| Error::Unavailable)??))
+    let create =
+        Create { backlog: backlog(&data)?, conversation, empty, lifetime, ..Create::of(session_id.clone()) };
+    let shared = match manager.send(create).await.map_err(|_| Error::Unavailable)? {
+        Err(ClientError::UnknownSession { known, is_too_large: false }) => {
+            let share = ShareTranscript { session_id, lifetime };
+            sources.send(share).await.map_err(|_| Error::Unavailable)?.map_err(|error| match error {
+                ClientError::UnknownSession { known: found, is_too_large } => {
+                    ClientError::UnknownSession { known: merged(known, found), is_too_large }
+                }
+                error => error,
+            })
+        }
+        shared => shared,
+    };
+    Ok(HttpResponse::Ok().json(shared?))
 }
 
 /// `DELETE /v1/sessions/{sessionID}/share`
-pub(super) async fn unshare(session: web::Path<String>, manager: ManagerData) -> Result<HttpResponse, Error> {
-    let remove = Remove { session_id: session_id(session)? };
+pub(super) async fn unshare(
+    session: web::Path<String>,
+    manager: ManagerData,
+    sources: SourcesData,
+) -> Result<HttpResponse, Error> {
+    let session_id = session_id(session)?;
+    sources.do_send(Unfollow(session_id.clone()));
+    let remove = Remove { session_id };
     Ok(match manager.send(remove).await.map_err(|_| Error::Unavailable)?? {
         Removed::Gone => HttpResponse::Ok().json(json!({})),
         Removed::UnderWay => HttpResponse::Accepted().json(json!({"state": "removing"})),
@@ -91,6 +175,31 @@ pub(super) async fn shares(manager: ManagerData) -> Result<HttpResponse, Error> 
     Ok(HttpResponse::Ok().json(manager.send(List).await.map_err(|_| Error::Unavailable)?))
 }
 
+/// `GET /v1/sessions`
+pub(super) async fn sessions(manager: ManagerData, sources: SourcesData) -> Result<HttpResponse, Error> {
+    let known = manager.send(Known).await.map_err(|_| Error::Unavailable)?;
+    let found = sources.send(Discover).await.map_err(|_| Error::Unavailable)?;
+    Ok(HttpResponse::Ok().json(merged(known, found)))
+}
+
+/// What is known of sessions by what was said, and by their transcripts; the newest first.
+fn merged(mut known: Vec<KnownSession>, found: Vec<KnownSession>) -> Vec<KnownSession> {
+    for session in found {
+        match known.iter_mut().find(|known| known.session_id == session.session_id) {
+            Some(known) => {
+                known.title = known.title.take().or(session.title);
+                known.directory = known.directory.take().or(session.directory);
+                known.agent = known.agent.take().or(session.agent);
+                known.state = known.state.or(session.state);
+                known.updated_at = known.updated_at.max(session.updated_at);
+            }
+            None => known.push(session),
+        }
+    }
+    known.sort_by_key(|session| std::cmp::Reverse(session.updated_at));
+    known
+}
+
 fn whole(body: Body) -> Result<web::Bytes, Error> {
     body.map_err(|error| match error.as_response_error().status_code() {
         StatusCode::PAYLOAD_TOO_LARGE => Error::BodyTooLarge { max: super::MAX_BODY as u64 },
@@ -109,7 +218,7 @@ fn session_id(session: web::Path<String>) -> Result<String, Error> {
     Ok(session)
 }
 
-fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], expected: &str) -> Result<T, Error> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], expected: &str) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|error| {
         Error::malformed(format!(
             "the body must be {expected} as JSON: line {}, column {}",
@@ -125,6 +234,9 @@ impl From<ClientError> for Error {
         match error {
             ClientError::Disabled => Self::Disabled(message),
             ClientError::NotShared => Self::NotShared,
+            ClientError::UnknownSession { known, .. } => {
+                Self::UnknownSession { message, sessions: json!(known) }
+            }
             ClientError::Malformed(message) => Self::Malformed(message),
             ClientError::Unreachable(_) => Self::Upstream(message),
             ClientError::ServerBusy(_) => Self::UpstreamBusy(message),

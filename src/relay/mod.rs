@@ -2,8 +2,10 @@
 //! on this page.
 
 pub(crate) mod client;
+mod conversation;
 mod door;
 mod handlers;
+mod whereabouts;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +19,7 @@ use crate::client::{self as sharing, Manager, SecretsError, StartError};
 use crate::config;
 use crate::daemon::{SocketFile, Sockets};
 use crate::error::{Error, resource};
+use crate::sources::{Places, Sources};
 
 pub use door::{TOKEN_FILE, Token};
 
@@ -55,6 +58,7 @@ pub struct Running {
     stop_timeout: Duration,
     /// Taken away at the end.
     _sockets: Vec<SocketFile>,
+    _whereabouts: whereabouts::Written,
 }
 
 /// Opens the client and starts its door. Has to be called in an actix system.
@@ -78,12 +82,16 @@ pub async fn start(sockets: Sockets, config: &config::Relay) -> Result<Running, 
     })
     .await?;
     let token = Token::open(&local_dir)?;
+    let whereabouts = whereabouts::write(&local_dir, sockets.url("http")?)?;
     let server = config::origin(&config.api_url);
     tracing::info!(local_dir = %local_dir.display(), %server, enabled = config.enabled, "relaying");
+    let places = if config.sources { Places::of_user() } else { Places::none() };
+    let sources = web::Data::new(Sources::start(places, manager.clone()));
     let (data, token) = (web::Data::new(manager.clone()), web::Data::new(token));
     let mut server = HttpServer::new(move || {
         App::new()
             .app_data(data.clone())
+            .app_data(sources.clone())
             .app_data(token.clone())
             .app_data(web::PayloadConfig::new(MAX_BODY))
             .wrap(from_fn(door::check))
@@ -99,7 +107,7 @@ pub async fn start(sockets: Sockets, config: &config::Relay) -> Result<Running, 
         server = server.listen_uds(listener)?;
     }
     let (server, stop_timeout) = (server.run(), config.stop_timeout);
-    Ok(Running { server, manager, stop_timeout, _sockets: sockets.files })
+    Ok(Running { server, manager, stop_timeout, _sockets: sockets.files, _whereabouts: whereabouts })
 }
 
 fn create_token(file: &Path) -> Result<sharing::CreateToken, RelayError> {
@@ -116,7 +124,14 @@ fn routes(app: &mut web::ServiceConfig) {
                 .route(web::post().to(handlers::share))
                 .route(web::delete().to(handlers::unshare)),
         )
+        .service(
+            resource("/v1/sessions/{session}/messages", "POST, PUT")
+                .route(web::post().to(handlers::messages))
+                .route(web::put().to(handlers::messages)),
+        )
+        .service(resource("/v1/sessions/{session}/status", "POST").route(web::post().to(handlers::status)))
         .service(resource("/v1/sessions/{session}/flush", "POST").route(web::post().to(handlers::flush)))
+        .service(resource("/v1/sessions", "GET").route(web::get().to(handlers::sessions)))
         .service(resource("/v1/shares", "GET").route(web::get().to(handlers::shares)))
         .default_service(web::to(async || Err::<HttpResponse, _>(Error::NoSuchPath)));
 }

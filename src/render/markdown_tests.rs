@@ -194,6 +194,92 @@ fn what_has_an_odd_shape_is_shown_as_json_and_the_rest_as_ever() {
     }
 }
 
+/// The Markdown of one tool's part.
+fn call(tool: &str, mut state: Value) -> String {
+    if state["status"].is_null() {
+        state["status"] = json!("completed");
+    }
+    let text = whole(&[
+        ("message/m", json!({"role": "assistant"})),
+        ("part/m/p", json!({"type": "tool", "tool": tool, "state": state})),
+    ]);
+    body(&text).strip_prefix("## Answer 1\n\n").expect("an answer").to_owned()
+}
+
+#[test]
+fn a_call_is_shown_by_its_meaning_whichever_agent_made_it() {
+    let patch = "*** Begin Patch\n*** Update File: f.py\n@@\n-a\n+b\n*** End Patch";
+    for (tool, state, expected) in [
+        (
+            "Bash",
+            json!({"status": "error", "input": {"command": "exit 3"}, "error": "Exit code 3\nno"}),
+            "**bash** `exit 3` (exit 3, error)\n\n```\nExit code 3\nno\n```\n\n",
+        ),
+        (
+            "bash",
+            json!({"input": {"command": "x"}, "output": "Command failed: no such program"}),
+            "**bash** `x` (failed)\n\n```\nCommand failed: no such program\n```\n\n",
+        ),
+        (
+            "edit_file",
+            json!({"input": {"path": "a.go", "old_str": "one\ntwo", "new_str": "one\n2"}, "output": "OK"}),
+            "**edit** `a.go`\n\n```diff\n--- a.go\n+++ a.go\n@@ -?,2 +?,2 @@\n one\n-two\n+2\n```\n\n",
+        ),
+        (
+            "apply_patch",
+            json!({"input": patch, "output": "Exit code: 1\nOutput:\nno such file"}),
+            "**apply\\_patch** `f.py` (exit 1)\n\n```diff\n--- f.py\n+++ f.py\n@@ -?,1 +?,1 @@\n-a\n+b\n```\n\n\
+             ```\nExit code: 1\nOutput:\nno such file\n```\n\n",
+        ),
+        (
+            "shell",
+            json!({"input": {"command": ["bash", "-lc", format!("apply_patch <<'EOF'\n{patch}\nEOF")]}}),
+            "**apply\\_patch** `f.py`\n\n```diff\n--- f.py\n+++ f.py\n@@ -?,1 +?,1 @@\n-a\n+b\n```\n\n",
+        ),
+        (
+            "write_file",
+            json!({"input": {"file_path": "n.md", "content": "# New\n"}, "output": "done"}),
+            "**write** `n.md`\n\n```\n# New\n```\n\n",
+        ),
+        (
+            "code_search",
+            json!({"input": {"pattern": "func", "path": "agent"}, "output": "a.go:1:func"}),
+            "**grep** `func` in `agent`\n\n```\na.go:1:func\n```\n\n",
+        ),
+        (
+            "update_plan",
+            json!({"input": {"plan": [
+                {"step": "one", "status": "completed"}, {"step": "two", "status": "in_progress"},
+                {"step": "three", "status": "pending"},
+            ]}}),
+            "**todowrite**\n\n- [x] one\n- [ ] two (in progress)\n- [ ] three\n\n",
+        ),
+        (
+            "AskUserQuestion",
+            json!({"input": {"questions": [{"question": "Which *one*?", "options": [{"label": "a"}, {"label": "b"}]}]},
+                "metadata": {"answers": [["b"]]}}),
+            "**question** `Which *one*?`\n\n- Which \\*one\\*? (a · b) **b**\n\n",
+        ),
+        (
+            "ExitPlanMode",
+            json!({"input": {"plan": "# Plan\n\n1. write"}, "output": "approved"}),
+            "**plan** `Plan`\n\n#### Plan\n\n1. write\n\n```\napproved\n```\n\n",
+        ),
+        (
+            "mcp__tracker__create_issue",
+            json!({"input": {"title": "Lost"}, "output": "#7"}),
+            "**tracker › create\\_issue** `Lost`\n\n```json\n{\n  \"title\": \"Lost\"\n}\n```\n\n```\n#7\n```\n\n",
+        ),
+        (
+            "read_file",
+            json!({"input": {"path": ["odd", 7]}, "output": "x"}),
+            "**read**\n\n```json\n{\n  \"path\": [\n    \"odd\",\n    7\n  ]\n}\n```\n\n```\nx\n```\n\n",
+        ),
+    ] {
+        assert_eq!(call(tool, state), expected, "{tool}");
+    }
+}
+
 #[test]
 fn half_a_character_takes_nothing_along() {
     let half = |json: &str| Content::from(serde_json::value::RawValue::from_string(json.to_owned()).unwrap());

@@ -161,9 +161,9 @@ impl Directory {
     /// # Errors
     /// When there is no such share, the secret is another, or the database cannot be read.
     pub async fn check(&self, id: &ShareId, secret: Option<&SecretHash>) -> Result<Standing, Error> {
-        let open = read(&self.open).get(id).cloned();
+        let open = read(&self.open).get(id).map(|open| (open.secret, open.usage.standing()));
         let (own, standing) = if let Some(open) = open {
-            (open.secret, open.usage.standing())
+            open
         } else {
             let head = self.store.head(id).await?.ok_or(Error::NoSuchShare)?;
             let over = head.life.ended(&self.limits.get().lifetimes(), now_ms());

@@ -10,7 +10,7 @@ use bytestring::ByteString;
 
 use super::{Feed, Frame, Seat, Share, Snapshot};
 use crate::error::Error;
-use crate::model::{Change, Secret, SecretHash, ShareId};
+use crate::model::{Activity, Change, Secret, SecretHash, ShareId};
 use crate::store::StoredHead;
 
 // To the Hub.
@@ -119,6 +119,8 @@ pub struct Look;
 pub struct Summary {
     /// The session's title; `None` before its first sync.
     pub title: Option<String>,
+    /// What the agent does; `None` when nothing says so.
+    pub activity: Option<Activity>,
     /// Milliseconds since 1970.
     pub created_at: i64,
     /// Milliseconds since 1970.

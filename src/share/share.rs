@@ -503,6 +503,7 @@ impl OpenShare {
                 reply,
                 Ok(Summary {
                     title: self.title.clone(),
+                    activity: self.transcript.activity(),
                     created_at: self.life.created_at,
                     updated_at: self.life.updated_at,
                     expires_at: self.life.end(&around.limits.lifetimes()),

@@ -190,6 +190,72 @@ test('every kind of part is shown by its meaning', async () => {
   await shown('dialog.lightbox').waitFor({ state: 'detached' })
 })
 
+test('calls of other agents are shown by their meaning', async () => {
+  const files = '*** Update File: moved.py\n*** Move to: here.py\n@@\n-a\n+b\n*** Add File: c.py\n+c'
+  const patch = `*** Begin Patch\n${files}\n*** End Patch`
+  const share = await shareOf([
+    tool('bash', { command: 'false' }, { output: 'Command failed: exit status 1\nOutput: no' }),
+    tool('shell', { command: ['bash', '-lc', 'exit 3'] }, { output: '{"output":"oh","metadata":{"exit_code":3}}' }),
+    tool('Read', { file_path: '/p/one.txt', offset: 7 }, { output: 'one' }),
+    tool('list_directory', { dir_path: '/p' }, { output: 'one.txt' }),
+    tool('code_search', { pattern: 'func', path: 'agent' }, { output: 'found' }),
+    tool('edit_file', { path: 'main.go', old_str: 'one\ntwo', new_str: 'one\n2\n3' }, { output: 'OK' }),
+    tool('write_file', { file_path: 'new.md', content: '# New\n\ntext' }),
+    tool('apply_patch', patch, { output: 'Exit code: 0\nOutput:\nSuccess.' }),
+    tool('Edit', { file_path: 'failed.py', old_string: 'x', new_string: 'y' }, { status: 'error', error: 'not found' }),
+    tool('update_plan', {
+      plan: [
+        { step: 'A', status: 'completed' },
+        { step: 'B', status: 'in progress' },
+      ],
+    }),
+    tool('ExitPlanMode', { plan: '# The plan\n\n1. write' }, { output: 'approved' }),
+    tool('mcp__tracker__create_issue', { title: 'Lost line', labels: ['bug'] }, { output: 'created' }),
+    tool('Edit', { file_path: 7 }, { output: 'odd' }),
+  ])
+  const page = await openShare(browser, share)
+  const shown = (selector) => page.locator(selector)
+  const head = (selector) => shown(`${selector} summary`).innerText()
+  const failed = shown('[data-tool=bash]')
+  assert.deepEqual(await failed.locator('.tool-what').allInnerTexts(), ['false', 'exit 3'])
+  assert.deepEqual(await failed.locator('.tool-meta .bad').allInnerTexts(), ['exit 1', 'exit 3'])
+  assert.equal(await failed.locator('.dot.error').count(), 2)
+  await page.getByText('Looked at 1 file, 2 searches').click()
+  assert.match(await head('[data-tool=read]'), /^Read\s+\/p\/one\.txt/)
+  assert.match(await head('[data-tool=list]'), /^List\s+\/p/)
+  assert.match(await head('[data-tool=grep]'), /^Grep\s+func in agent/)
+  await shown('[data-tool=read] summary').click()
+  assert.equal(await shown('[data-tool=read] .note').innerText(), 'offset: 7')
+  const edit = shown('[data-tool=edit]').first()
+  assert.match(await edit.locator('summary').innerText(), /Edit\s+main\.go\s+\+2 −1/)
+  assert.deepEqual(await edit.locator('.diff .added .text').allInnerTexts(), ['2', '3'])
+  assert.deepEqual(await edit.locator('.diff .number').allInnerTexts(), Array(8).fill(''), 'no line has a number')
+  assert.match(await head('[data-tool=write]'), /Write\s+new\.md\s+\+3 −0/)
+  const moved = shown('[data-tool=apply_patch]')
+  assert.match(await moved.locator('summary').innerText(), /Patch\s+here\.py, c\.py\s+\+2 −1/)
+  assert.deepEqual(await moved.locator('.diff-name').allInnerTexts(), ['moved.py → here.py', 'c.py'])
+  const wrong = shown('[data-tool=edit][data-status=error]')
+  assert.doesNotMatch(await wrong.locator('summary').innerText(), /\+1/)
+  assert.equal(await wrong.locator('.body > *').first().innerText(), 'not found')
+  assert.deepEqual(await shown('.todos li').evaluateAll((items) => items.map(({ className }) => className)), [
+    'completed',
+    'in_progress',
+  ])
+  await shown('[data-tool=plan] .markdown').getByText('The plan').waitFor()
+  const foreign = shown('[data-tool=mcp__tracker__create_issue]')
+  assert.match(await foreign.locator('summary').innerText(), /tracker › create_issue\s+Lost line/)
+  await foreign.locator('summary').click()
+  assert.match(await foreign.locator('.body').innerText(), /"bug"[^]*created/)
+  const odd = shown('[data-tool=edit]').last()
+  assert.match(await odd.locator('.body').innerText(), /"file_path": 7[^]*odd/)
+
+  await page.getByRole('button', { name: 'Changes' }).first().click()
+  const names = shown('dialog.sheet .diff-name')
+  await names.first().waitFor()
+  assert.deepEqual(await names.allInnerTexts(), ['main.go', 'new.md', 'moved.py → here.py', 'c.py'])
+  assert.deepEqual(page.record.errors, [])
+})
+
 test('search finds what is folded, counts, and goes on', async () => {
   const share = await shareOf([
     text('a needle here'),

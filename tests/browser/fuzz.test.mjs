@@ -74,6 +74,15 @@ const PARTS = [
   tool('grep', { pattern: 'x', include: '*.rs' }, { output: 'found' }),
   tool('mcp_thing', { depth: 1 }, { attachments: [{ type: 'file', mime: 'image/gif', filename: 'x', url: PIXEL }] }),
   tool('bash', { command: 'x' }, { status: 'error', error: 'it broke' }),
+  tool('shell', { command: ['bash', '-lc', 'x'] }, { output: '{"output":"o","metadata":{"exit_code":1}}' }),
+  tool('MultiEdit', { file_path: 'x', edits: [{ old_string: 'a', new_string: 'b' }] }),
+  tool('edit_file', { path: 'x', old_str: 'a', new_str: 'b' }),
+  tool('apply_patch', { input: '*** Begin Patch\n*** Add File: x\n+a\n*** End Patch' }),
+  tool('update_plan', { plan: [{ step: 'A', status: 'done' }] }),
+  tool('AskUserQuestion', { questions: [{ question: 'Q?', options: [{ label: 'a' }] }] }),
+  tool('ExitPlanMode', { plan: '# Plan' }),
+  tool('read_many_files', { paths: ['a', 'b'] }, { output: 'o' }),
+  tool('mcp__fs__write_file', { path: 'x', content: 'c', mode: 7 }),
 ].map((data) => ({ type: 'part', data }))
 
 const INFOS = [

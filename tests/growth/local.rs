@@ -20,8 +20,11 @@ fn session() -> String {
 
 /// Shares a session with a backlog, and waits until the server has it.
 fn share(relayed: &Relayed, session: &str, backlog: &str) {
-    let shared =
-        post(relayed, &format!("/v1/sessions/{session}/share"), &format!(r#"{{"data":[{backlog}]}}"#));
+    let shared = post(
+        relayed,
+        &format!("/v1/sessions/{session}/share"),
+        &format!(r#"{{"empty":true,"data":[{backlog}]}}"#),
+    );
     assert_eq!(shared.status, 200, "{}", String::from_utf8_lossy(&shared.body));
     flush(relayed, session);
 }

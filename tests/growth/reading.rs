@@ -207,6 +207,38 @@ fn lists() -> Vec<Door<TestServer>> {
             let runs: String = (0..n).map(|i| "`".repeat(i % 100) + " ").collect();
             format!(r#""tool":"bash","state":{{"status":"completed","input":{{}},"output":"{runs}"}}"#)
         }),
+        tool("an edit of n lines, each another", ITEMS, |n| {
+            let lines = |step: usize| (0..n).map(|i| format!("{}\\n", i * step)).collect::<Vec<_>>().concat();
+            let (before, after) = (lines(3), lines(5));
+            format!(r#""tool":"Edit","state":{{"input":{{"old_string":"{before}","new_string":"{after}"}}}}"#)
+        }),
+        tool("an edit of n lines in another order", ITEMS, |n| {
+            let lines = |mut random: u64| {
+                let next = || {
+                    // Knuth's multiplier of a linear congruential generator.
+                    random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    format!("{}\\n", (random >> 33) % (n as u64 / 4))
+                };
+                std::iter::repeat_with(next).take(n).collect::<Vec<_>>().concat()
+            };
+            let (before, after) = (lines(1), lines(2));
+            format!(r#""tool":"Edit","state":{{"input":{{"old_string":"{before}","new_string":"{after}"}}}}"#)
+        }),
+        tool("n edits of a file", ITEMS, |n| {
+            let edits = list(n, |i| format!(r#"{{"oldText":"a {i}\nb","newText":"a {i}\nc"}}"#));
+            format!(r#""tool":"edit","state":{{"input":{{"path":"x","edits":[{edits}]}}}}"#)
+        }),
+        tool("a patch of n files", ITEMS, |n| {
+            let files = (0..n).map(|i| format!("*** Update File: {i}\\n@@\\n-a\\n+b\\n"));
+            let files = files.collect::<Vec<_>>().concat();
+            format!(r#""tool":"apply_patch","state":{{"input":"*** Begin Patch\n{files}*** End Patch"}}"#)
+        }),
+        tool("a command of n words", ITEMS, |n| {
+            format!(
+                r#""tool":"shell","state":{{"input":{{"command":[{}]}}}}"#,
+                list(n, |_| r#""it's""#.into())
+            )
+        }),
         door("Markdown: n undone messages", ITEMS, |server, n| {
             let session =
                 format!(r#"{{"type":"session","data":{{"revert":{{"messageID":"m{:x}"}}}}}}"#, n / 4);

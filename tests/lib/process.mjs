@@ -40,3 +40,11 @@ export async function start(command, args, { ready, name = command, ...options }
   })
   return running
 }
+
+/** Runs a program to its end; gives its exit code and what it wrote. */
+export async function run(command, args, options) {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: PATIENCE, ...options })
+  const text = async (stream) => (await stream.setEncoding('utf8').toArray()).join('')
+  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
+  return { code, stdout, stderr }
+}

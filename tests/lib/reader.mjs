@@ -79,7 +79,7 @@ export class Reader extends Changing {
       this.last = detail
       this.changed()
     })
-    this.connection.addEventListener('expiry', ({ detail }) => {
+    this.connection.addEventListener('summary', ({ detail: { expiresAt: detail } }) => {
       this.ends = detail
       this.changed()
     })

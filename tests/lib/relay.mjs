@@ -25,7 +25,9 @@ export class Relay {
       '50ms',
       ...args,
     ]
-    relay.process = await start(BINARY, options, { ready: /^listening on (\S+)$/m, name: 'relay' })
+    // What agents of whoever runs the tests keep is nobody's business.
+    const env = { ...process.env, HOME: relay.dir, CLAUDE_CONFIG_DIR: join(relay.dir, '.claude') }
+    relay.process = await start(BINARY, options, { ready: /^listening on (\S+)$/m, name: 'relay', env })
     relay.url = relay.process.match[1]
     return relay
   }

@@ -1,18 +1,36 @@
 // What an OpenCode says on one of its event streams, handed to a relay as a plugin would.
 
 /** Follows the stream at a path. Each event goes on in its turn; `ended` fails when one does not. */
-export async function follow(opencode, path, relay) {
+export function follow(opencode, path, relay) {
+  return onEvents(opencode, path, async (event) => {
+    const { status, json } = await relay.request('POST', '/v1/events', event)
+    if (status !== 202) throw new Error(`${JSON.stringify(event)}: ${status} ${JSON.stringify(json)}`)
+  })
+}
+
+/** Has something done at each event of the stream at a path, in their turn. */
+export async function onEvents(opencode, path, handle) {
   const stop = new AbortController()
   const answer = await fetch(opencode.url + path, { signal: stop.signal })
-  const bus = { types: new Set(), close: () => stop.abort() }
-  const forward = async () => {
+  let happened = () => {}
+  const bus = {
+    types: new Set(),
+    close: () => stop.abort(),
+    /** Done when something holds after one of the events. */
+    until: (holds) =>
+      new Promise((resolve, reject) => {
+        happened = () => holds().then((done) => done && resolve(), reject)
+        happened()
+      }),
+  }
+  const run = async () => {
     for await (const event of events(answer.body)) {
       bus.types.add((event.payload ?? event).type)
-      const { status, json } = await relay.request('POST', '/v1/events', event)
-      if (status !== 202) throw new Error(`${JSON.stringify(event)}: ${status} ${JSON.stringify(json)}`)
+      await handle(event)
+      happened()
     }
   }
-  bus.ended = forward().catch((error) => {
+  bus.ended = run().catch((error) => {
     if (!stop.signal.aborted) throw error
   })
   return bus

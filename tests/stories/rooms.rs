@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::harness::TestServer;
 
 /// What a room must never name.
-const FORBIDDEN: [(&str, &[&str]); 13] = [
+const FORBIDDEN: [(&str, &[&str]); 15] = [
     (
         "protocol",
         &[
@@ -49,6 +49,25 @@ const FORBIDDEN: [(&str, &[&str]); 13] = [
             "diesel",
         ],
     ),
+    (
+        "import",
+        &[
+            "crate::protocol",
+            "crate::store",
+            "crate::share",
+            "crate::http",
+            "crate::serve",
+            "crate::client",
+            "crate::relay",
+            "crate::error",
+            "crate::config",
+            "crate::metrics",
+            "actix",
+            "actix_web",
+            "clap",
+            "diesel",
+        ],
+    ),
     ("sqlite", &["crate::", "actix"]),
     (
         "render",
@@ -67,6 +86,10 @@ const FORBIDDEN: [(&str, &[&str]); 13] = [
     ("share", &["crate::http", "crate::serve", "crate::client", "crate::relay", "diesel", "actix_web"]),
     ("http", &["crate::serve", "crate::client", "crate::relay", "diesel"]),
     ("client", &["crate::store", "crate::share", "crate::http", "crate::serve", "crate::relay"]),
+    (
+        "sources",
+        &["crate::store", "crate::share", "crate::http", "crate::serve", "crate::relay", "crate::protocol"],
+    ),
     ("relay", &["crate::store", "crate::share", "crate::http", "crate::serve"]),
     ("daemon", &["crate::"]),
     ("memory.rs", &["crate::", "actix"]),

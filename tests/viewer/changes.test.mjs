@@ -60,6 +60,25 @@ test('without any word of its own, edits, patches and written files are gathered
   })
 })
 
+test('the edits of other agents are gathered too, but for those that failed', () => {
+  const patch = '*** Begin Patch\n*** Update File: c.rs\n-x\n+y\n*** Delete File: d.rs\n*** End Patch'
+  const edits = [
+    tool('Edit', { file_path: 'a.rs', old_string: 'one\ntwo', new_string: 'one\n2\n3' }),
+    tool('edit_file', { path: 'a.rs', old_str: '', new_str: 'created' }),
+    tool('write_file', { file_path: 'b.rs', content: 'one\n' }),
+    tool('shell', { command: ['bash', '-lc', `apply_patch <<'EOF'\n${patch}\nEOF`] }),
+    tool('apply_patch', patch.replace('c.rs', 'failed.rs'), { output: 'Exit code: 1\nOutput:\nno' }),
+    tool('replace', { file_path: 'failed.rs', old_string: 'x', new_string: 'y' }, { status: 'error' }),
+    tool('run_shell_command', { command: 'cat a.rs' }),
+  ]
+  assert.deepEqual(counts([...prompt('x'), ...answer(edits)]), {
+    'a.rs': '+2 -1 +1 -0',
+    'b.rs': '+1 -0',
+    'c.rs': '+1 -1',
+    'd.rs': '+0 -0',
+  })
+})
+
 test('the list of the session comes first, with patches or with two texts', () => {
   const own = {
     type: 'session_diff',

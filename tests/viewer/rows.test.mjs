@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { filesOf, lineCounts, wholePatch } from '../../viewer/view/rows.js'
+import { wholePatch } from '../../viewer/load/patch.js'
+import { filesOf, lineCounts } from '../../viewer/view/rows.js'
 
 /** A file's rows as text: the numbers and lines of either side. */
 const shown = (rows) =>

@@ -34,7 +34,7 @@ class Interrupted extends Error {
 
 /**
  * Emits `state` (`loading`, `live`, `reconnecting`, `offline`, `deleted`, `expired`), `change` (what `Session.apply`
- * returned), `viewers` (their count) and `expiry` (when the share ends by itself, or `undefined`).
+ * returned), `viewers` (their count) and `summary` (what the server says of the share as a whole).
  */
 export class Connection extends EventTarget {
   #url
@@ -237,7 +237,7 @@ export class Connection extends EventTarget {
       return
     }
     if (attempt.signal.aborted || !isSummary(summary)) return
-    this.#emit('expiry', summary.expiresAt ?? undefined)
+    this.#emit('summary', summary)
     const behind = () => this.#session.position?.seq < summary.seq
     if (!behind()) return
     const askedAt = this.#environment.now()

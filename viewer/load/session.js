@@ -4,6 +4,9 @@ import { isRecord, list, moment, number, record, text } from '../values.js'
 import { messagesOf } from './messages.js'
 import { messagesLeft, partOrder, partsLeft, readingOrder, standing } from './order.js'
 
+// What an agent can do, in one word.
+const STATES = new Set(['busy', 'idle', 'waiting', 'gone'])
+
 /** The items of one epoch, as they were stored at a position. */
 class Items {
   epoch = ''
@@ -14,6 +17,9 @@ class Items {
   info = undefined
   models = []
   diffs = undefined
+  // What the agent says that it does, and who it is.
+  status = undefined
+  agent = undefined
   messages = new Map()
   // Lists of messages as OpenCode's second API has them, `{ session, messages }` by their keys.
   lists = new Map()
@@ -79,6 +85,9 @@ class Items {
       change.info = true
     } else if (kind === 'model') {
       this.models = list(data).filter(isRecord)
+      change.info = true
+    } else if (key === 'status' || key === 'agent') {
+      this[key] = record(data)
       change.info = true
     }
   }
@@ -150,6 +159,9 @@ class Items {
     } else if (kind === 'model') {
       this.models = []
       change.info = true
+    } else if (key === 'status' || key === 'agent') {
+      this[key] = undefined
+      change.info = true
     }
   }
 
@@ -220,6 +232,25 @@ export class Session {
   /** What the session says that it changed in its files; nothing when it does not say. */
   get diffs() {
     return this.#shown.diffs
+  }
+
+  /** Who works in it, by name and version; nothing when nobody says so. */
+  get agent() {
+    const { name, version } = record(this.#shown.agent)
+    return [name, version].map(text).filter(Boolean).join(' ') || undefined
+  }
+
+  /**
+   * What the agent does, `{ state, label, at }`: as it says itself, or else by the last message, whether an answer is
+   * awaited. Nothing when there is none.
+   */
+  get activity() {
+    const { state, label, at } = record(this.#shown.status)
+    if (STATES.has(state)) return { state, label: text(label), at: moment(at) }
+    const last = this.#shown.ordered.at(-1)?.info
+    if (!last) return undefined
+    const isOver = last.role === 'assistant' && (!last.time || times(last).completed !== undefined || last.error)
+    return { state: isOver ? 'idle' : 'busy', label: '', at: undefined }
   }
 
   /** Whether there is nothing in it. */

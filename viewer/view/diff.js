@@ -26,10 +26,10 @@ const WORDS = { maxEditLength: 300, timeout: 50 }
 
 /**
  * A diff, of one file or several, as an element. `patch` is its text, or what makes it. Far from the screen the start
- * of its text stands in, as tall as what it stands for, so that nothing jumps and find-in-page finds it.
+ * of its text, or of `standIn`, stands in, as tall as what it stands for: nothing jumps, and find-in-page finds it.
  */
-export function diffView(patch, path) {
-  const start = typeof patch === 'string' ? startOf(patch, FIRST_ROWS, STAND_IN_CHARACTERS).split('\n') : []
+export function diffView(patch, path, standIn = typeof patch === 'string' ? patch : '') {
+  const start = startOf(standIn, FIRST_ROWS, STAND_IN_CHARACTERS).split('\n')
   const plain = el('pre', { class: 'diff-plain', tabindex: '0' }, start.join('\n'))
   const view = el('div', { class: 'diffs' }, plain)
   plain.style.height = `${start.length * LINE_REM + 2}rem`
@@ -41,11 +41,15 @@ export function diffView(patch, path) {
   return view
 }
 
-function fileDiff({ name: written, rows }, path) {
+function fileDiff({ name: written, rows, isDeleted }, path) {
   const name = written || path || ''
   const language = languageOf(name)
   const scroll = el('div', { class: 'diff-scroll', tabindex: '0', role: 'group', 'aria-label': name })
   const box = el('div', { class: 'diff-box' }, el('div', { class: 'diff-name', dir: 'auto' }, name), scroll)
+  if (!rows.length) {
+    scroll.append(el('p', { class: 'note' }, isDeleted ? strings.deletedFile : strings.movedFile))
+    return box
+  }
   let limit = FIRST_ROWS
   // Counts the drawings, so that one that is under way ends when another begins.
   let drawing = 0

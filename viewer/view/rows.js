@@ -1,25 +1,32 @@
 // The rows of a diff, out of the text of a patch. Pure, linear, and lenient: what programs and people write as patches
 // has wrong counts, no counts, or no heads at all, and is shown all the same.
 
-const HUNK = /^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@/
+// A `?` stands where nobody knows at which line.
+const HUNK = /^@@ -(\d+|\?)(?:,(\d+))? \+(\d+|\?)(?:,(\d+))? @@/
 
 // What stands between files.
 const BETWEEN = new RegExp(
   '^(?:diff |index |Index: |={10}|new file mode |deleted file mode |old mode |new mode |similarity index |rename |' +
-    'copy |Binary files |\\\\ No newline)',
+    'copy |Binary files )',
 )
+
+// What a line says of the one before it, wherever that is.
+const NO_NEWLINE = '\\ No newline at end of file'
 
 /**
  * The files of a patch: `[{ name, rows }]`. A row is `{ kind: 'same' | 'change', old, new }` with what stands at either
- * side, `{ number, text }`, numbers only where a head says them; or `{ kind: 'gap' }`.
+ * side, `{ number, text }`, numbers only where a head says them; or `{ kind: 'gap' }`. A file without rows `isDeleted`
+ * or has another name now.
  */
 export function filesOf(patch) {
   const files = []
   let file
   let hunk
-  const begin = (name) => {
+  const begin = (older, newer) => {
     hunk?.flush()
-    file = { name, rows: [] }
+    const isMoved = Boolean(older && newer && older !== newer)
+    const name = isMoved ? `${older} → ${newer}` : (newer ?? older ?? '')
+    file = { name, rows: [], isMoved, isDeleted: Boolean(older && !newer) }
     files.push(file)
     hunk = undefined
   }
@@ -33,24 +40,26 @@ export function filesOf(patch) {
     // Within a hunk a removed line may look like the head of a file; only when the hunk is over it is one.
     const isOver = !hunk?.left() || HUNK.test(lines[at + 2] ?? '')
     if (isHead && isOver) {
-      begin(nameOf(next.slice(4)) ?? nameOf(line.slice(4)) ?? '')
+      begin(nameOf(line.slice(4)), nameOf(next.slice(4)))
       at += 1
     } else if (head || line.startsWith('@@')) {
-      if (!file) begin('')
+      if (!file) begin()
       hunk?.flush()
       if (file.rows.length) file.rows.push({ kind: 'gap' })
       hunk = new Hunk(file.rows, head)
+    } else if (line.startsWith(NO_NEWLINE)) {
+      continue
     } else if (BETWEEN.test(line) && !hunk?.left()) {
       hunk?.flush()
       hunk = undefined
     } else {
-      if (!file) begin('')
+      if (!file) begin()
       hunk ??= new Hunk(file.rows)
       hunk.add(line)
     }
   }
   hunk?.flush()
-  return files.filter(({ rows }) => rows.length)
+  return files.filter(({ rows, isMoved, isDeleted }) => rows.length || isMoved || isDeleted)
 }
 
 class Hunk {
@@ -60,8 +69,8 @@ class Hunk {
   constructor(rows, head) {
     this.rows = rows
     const [, oldStart, oldCount = 1, newStart, newCount = 1] = head ?? []
-    this.old = head ? Number(oldStart) : undefined
-    this.new = head ? Number(newStart) : undefined
+    this.old = startOf(oldStart)
+    this.new = startOf(newStart)
     this.oldLeft = head ? Number(oldCount) : 0
     this.newLeft = head ? Number(newCount) : 0
   }
@@ -101,6 +110,8 @@ class Hunk {
   }
 }
 
+const startOf = (written) => (written === undefined || written === '?' ? undefined : Number(written))
+
 /** The name of a file in the head of a patch; nothing for none. */
 function nameOf(written) {
   const name = written.split('\t')[0].trim()
@@ -119,20 +130,4 @@ export function lineCounts(patch) {
     }
   }
   return { added, removed }
-}
-
-/** A patch from one text to another in which everything is another: for texts whose difference takes too long. */
-export function wholePatch(file, before, after) {
-  const signed = (text, sign) =>
-    text
-      ? text
-          .replace(/\n$/, '')
-          .split('\n')
-          .map((line) => sign + line)
-      : []
-  const [removed, added] = [signed(before, '-'), signed(after, '+')]
-  const range = (lines) => `${lines.length ? 1 : 0},${lines.length}`
-  return [`--- ${file}`, `+++ ${file}`, `@@ -${range(removed)} +${range(added)} @@`, ...removed, ...added, ''].join(
-    '\n',
-  )
 }

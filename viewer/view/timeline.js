@@ -8,7 +8,7 @@ import { strings } from '../strings.js'
 import { json, moment, number, record, text } from '../values.js'
 import { errorBox, fileBody, frame, noteBox, output, paintLong } from './frame.js'
 import { errorText, partView } from './parts.js'
-import { EDITING, LOOKING } from './tools.js'
+import { isEdit, isLook } from './tools.js'
 
 // Characters of a prompt that are shown at first.
 const FIRST_PROMPT = 60_000
@@ -111,17 +111,22 @@ class TurnView {
       else blocks.push(...run.map(({ view }) => view.node))
       run = []
     }
-    const edits = answers.some((message) => session.partsOf(message).some(({ tool }) => EDITING.has(tool)))
-    for (const message of answers) {
-      for (const part of session.partsOf(message)) {
+    const shown = answers.map((message) => ({
+      message,
+      parts: session.partsOf(message).map((part) => {
+        const id = `${message.id}/${part.id}`
+        return { id, part, view: this.#view(id, part) }
+      }),
+    }))
+    const edits = shown.some(({ parts }) => parts.some(({ view }) => view?.call && isEdit(view.call)))
+    for (const { message, parts } of shown) {
+      for (const { id, part, view } of parts) {
         // Where the edits themselves are shown, a list of the files that they changed says nothing more.
         if (part.type === 'patch' && edits) continue
-        const id = `${message.id}/${part.id}`
-        const view = this.#view(id, part)
         seen.add(id)
         if (!view) continue
-        if (part.type === 'tool' && LOOKING.has(part.tool) && record(part.state).status !== 'error') {
-          run.push({ id, part, view })
+        if (view.call && isLook(view.call)) {
+          run.push({ id, view })
           continue
         }
         flush()
@@ -216,10 +221,9 @@ class TurnView {
       group = { node: el('div', { class: 'part part-tool', dataset: { kind: 'tool' } }, details), label, inner }
       this.#groups.set(id, group)
     }
-    const reads = new Set(
-      run.filter(({ part }) => part.tool === 'read').map(({ part }) => text(record(record(part.state).input).filePath)),
-    ).size
-    group.label.textContent = strings.lookedAt(reads, run.filter(({ part }) => part.tool !== 'read').length)
+    const reads = run.filter(({ view }) => view.call.meaning === 'read')
+    const files = new Set(reads.flatMap(({ view }) => view.call.paths ?? [])).size
+    group.label.textContent = strings.lookedAt(files || reads.length, run.length - reads.length)
     arrange(
       group.inner,
       run.map(({ view }) => view.node),

@@ -4,106 +4,110 @@ import { AnsiReader } from '../ansi.js'
 import { el, guarded, spans, whenNear } from '../dom.js'
 import { duration } from '../format.js'
 import { highlight, languageOf } from '../highlight.js'
+import { patchOf, roughPatchOf } from '../load/patch.js'
 import { times } from '../load/session.js'
+import { callOf } from '../load/tools.js'
 import { renderMarkdown } from '../markdown.js'
 import { safeLink } from '../sanitize.js'
 import { strings } from '../strings.js'
-import { isRecord, json, list, number, own, record, text } from '../values.js'
+import { isRecord, json, own, record, text } from '../values.js'
 import { diffView } from './diff.js'
 import { errorBox, fileBody, folded, output } from './frame.js'
 import { lineCounts } from './rows.js'
 
-/** Tools that only look. Runs of them are shown as one line. */
-export const LOOKING = new Set(['read', 'grep', 'glob', 'list', 'ls'])
-
-/** Tools that change files. */
-export const EDITING = new Set(['edit', 'multiedit', 'write', 'apply_patch', 'patch'])
-
 const STATUSES = new Set(['pending', 'running', 'completed', 'error'])
 
+// What is shown at once, because it is short and says what is going on.
+const OPEN = new Set(['todo', 'question', 'plan'])
+
+// Calls that look and change nothing. Runs of them are shown as one line.
+const LOOKING = new Set(['read', 'search', 'list'])
+
+// Calls that change files.
+const EDITING = new Set(['edit', 'write'])
+
+/** Whether a call only looks, and did not fail. */
+export const isLook = ({ meaning, failed }) => LOOKING.has(meaning) && !failed
+
+/** Whether a call is one that changes files. */
+export const isEdit = ({ meaning }) => EDITING.has(meaning)
+
+/** A call's view, with the call as it was read. */
 export function toolView(part) {
-  const tool = text(part.tool)
   const state = record(part.state)
-  const kind = EDITING.has(tool) ? 'edit' : 'tool'
+  const call = callOf(part)
+  const kind = isEdit(call) ? 'edit' : 'tool'
   const status = STATUSES.has(state.status) ? state.status : ''
+  const patches = guarded(() => patchesOf(call, record(state.metadata))) ?? []
   const summary = [
-    el('span', { class: `dot ${failed(tool, state) ? 'error' : status}`, title: text(state.status) }),
-    el('span', { class: 'tool-name', dir: 'auto' }, nameOf(tool)),
+    el('span', { class: `dot ${call.failed ? 'error' : status}`, title: text(state.status) }),
+    el('span', { class: 'tool-name', dir: 'auto' }, nameOf(call)),
     el(
       'span',
       { class: 'tool-what', dir: 'auto' },
-      guarded(() => what(tool, record(state.input), state)),
+      guarded(() => what(call)),
     ),
     el(
       'span',
       { class: 'tool-meta' },
-      guarded(() => meta(tool, state)),
+      guarded(() => meta(call, state, patches)),
     ),
   ]
-  const plain = searchable(tool, state)
+  const plain = searchable(call, state)
   const { node, details } = folded(
     part,
     kind,
     summary,
-    () => body(tool, state),
+    () => body(call, state, patches),
     plain,
     kind === 'edit' || status === 'error' || undefined,
   )
-  node.dataset.tool = tool
+  node.dataset.tool = call.server === undefined ? call.tool : text(part.tool)
   node.dataset.status = status
-  if (tool === 'todowrite' || tool === 'question') {
+  if (OPEN.has(call.meaning)) {
     details.open = true
     details.make()
   }
-  return { node, text: () => plain }
+  return { node, call, text: () => plain }
 }
 
-/** Whether a command that came to its end says itself that it failed. */
-const failed = (tool, state) => tool === 'bash' && Boolean(number(record(state.metadata).exit))
-
-const nameOf = (tool) => own(strings.tools, tool) ?? (brief(tool) || strings.tool)
+function nameOf({ tool, server }) {
+  if (server !== undefined) return `${brief(server)} › ${brief(tool)}`
+  return own(strings.tools, tool) ?? (brief(tool) || strings.tool)
+}
 
 /** What a call was about, in a few words. */
-function what(tool, input, state) {
-  const path = input.filePath ?? input.path ?? input.file
-  switch (tool) {
-    case 'bash':
-      return el('code', {}, firstLine(input.command))
+function what({ meaning, about, within = [], paths = [], agent, todos }) {
+  switch (meaning) {
+    case 'run':
+      return el('code', {}, brief(about ?? ''))
     case 'read':
     case 'edit':
-    case 'multiedit':
     case 'write':
     case 'list':
-      return el('code', {}, shortPath(text(path ?? state.title)))
-    case 'grep':
-    case 'glob':
-      return el('code', {}, `${brief(text(input.pattern))}${input.include ? ` in ${brief(text(input.include))}` : ''}`)
-    case 'webfetch':
-      return brief(text(input.url))
+      return el('code', {}, brief(paths.map(shortPath).join(', ') || shortPath(about ?? '')))
+    case 'search':
+      return el('code', {}, brief([about, within.map(shortPath).join(', ')].filter(Boolean).join(strings.within)))
     case 'task':
-      return `${brief(text(input.description))}${input.subagent_type ? ` (${brief(text(input.subagent_type))})` : ''}`
-    case 'todowrite': {
-      const todos = todosOf(input, state) ?? []
-      return `${todos.filter((todo) => todo?.status === 'completed').length} / ${todos.length}`
-    }
+      return `${brief(about ?? '')}${agent ? ` (${brief(agent)})` : ''}`
+    case 'todo':
+      return todos ? `${todos.filter(({ status }) => status === 'completed').length} / ${todos.length}` : ''
     default:
-      return firstLine(state.title || Object.values(input).find((value) => typeof value === 'string') || '')
+      return brief(about ?? '')
   }
 }
 
-function meta(tool, state) {
+function meta({ meaning, exit, failed }, state, patches) {
   const words = []
-  const metadata = record(state.metadata)
-  if (tool === 'bash' && metadata.exit !== undefined && metadata.exit !== null) {
-    words.push(el('span', { class: metadata.exit === 0 ? 'good' : 'bad' }, strings.exit(text(metadata.exit))))
-  }
-  const diff = patchOf(metadata)
-  if (diff) {
-    const { added, removed } = lineCounts(diff)
-    words.push(el('span', { class: 'good' }, `+${added}`), el('span', { class: 'bad' }, `−${removed}`))
+  if (meaning === 'run' ? exit !== undefined : exit)
+    words.push(el('span', { class: exit === 0 ? 'good' : 'bad' }, strings.exit(text(exit))))
+  const counts = failed ? [] : patches.map(({ counts }) => counts).filter(Boolean)
+  if (counts.length && counts.length === patches.length) {
+    const sum = (name) => counts.reduce((sum, count) => sum + count[name], 0)
+    words.push(el('span', { class: 'good' }, `+${sum('added')}`), el('span', { class: 'bad' }, `−${sum('removed')}`))
   }
   const { start, end } = times(state)
-  if (state.status === 'error') words.push(el('span', { class: 'bad' }, strings.failed))
+  if (failed && !exit) words.push(el('span', { class: 'bad' }, strings.failed))
   if (state.status === 'running' || state.status === 'pending') {
     words.push(el('span', { class: 'busy', dataset: { since: String(start ?? '') } }, strings[state.status]))
   } else if (end) {
@@ -112,18 +116,39 @@ function meta(tool, state) {
   return words.flatMap((word, at) => (at ? [' ', word] : [word]))
 }
 
-/** The difference that an edit made, or nothing. */
-function patchOf(metadata) {
-  const patch = metadata.diff ?? record(metadata.filediff).patch
-  return typeof patch === 'string' ? patch : undefined
+// Characters of old and new texts up to which their difference is found at once, to be counted.
+const MAX_AT_ONCE = 20_000
+
+/** The changes of a call with their patches, or what makes them; and how many lines each adds and takes away. */
+const patchesOf = ({ changes }, { exists }) =>
+  changes.map((change) => {
+    const { patch, edits, content } = change
+    if (patch !== undefined) return { ...change, counts: lineCounts(patch) }
+    const lazy = { ...change, patch: () => patchOf(change) }
+    // Of a file that was there before nobody knows what was added.
+    if (content !== undefined)
+      return exists === true ? lazy : { ...lazy, counts: { added: lines(content), removed: 0 } }
+    const size = edits.reduce((sum, { before, after }) => sum + before.length + after.length, 0)
+    return size > MAX_AT_ONCE ? lazy : { ...lazy, counts: lineCounts(patchOf(change)) }
+  })
+
+function lines(content) {
+  let count = content && !content.endsWith('\n') ? 1 : 0
+  for (let at = content.indexOf('\n'); at >= 0; at = content.indexOf('\n', at + 1)) count += 1
+  return count
 }
 
-/** What went in and came out. A call whose input is not as its tool's should be is shown as one of a tool unknown. */
-function body(tool, state) {
-  const input = state.input ?? {}
-  const make = isRecord(input) ? own(BODIES, tool) : undefined
-  const parts = [guarded(() => make?.(input, state)) ?? unknown(state)].flat()
-  if (state.status === 'error' || state.error) parts.push(errorBox(text(state.error)))
+/** What went in and came out. A call whose input is not as its meaning needs it is shown as one of a tool unknown. */
+function body(call, state, patches) {
+  const make = call.fits ? own(BODIES, call.meaning) : undefined
+  const made = make && guarded(() => make(call, patches))
+  const parts = made ? [...rest(call), ...made] : unknown(call.fits ? { ...call, rest: state.input } : call)
+  if (state.status === 'error' || state.error) {
+    const error = errorBox(text(state.error))
+    // Why an edit failed tells more than what it was to change.
+    if (isEdit(call)) parts.unshift(error)
+    else parts.push(error)
+  }
   const { attachments } = state
   if (Array.isArray(attachments))
     parts.push(
@@ -140,88 +165,87 @@ function body(tool, state) {
 }
 
 const BODIES = {
-  bash(input, state) {
-    const shown = text(state.output ?? record(state.metadata).output)
-    const command = text(input.command)
-    return [commandBox(command), shown && output(shown, terminal)]
+  run: (call) => [commandBox(call.command), ...came(call, terminal)],
+  read: (call) => came(call),
+  search: (call) => came(call),
+  list: (call) => came(call),
+  edit: (call, patches) => [
+    ...patches.map(({ patch, ...change }) =>
+      diffView(patch, change.file, roughPatchOf(typeof patch === 'string' ? { patch } : change)),
+    ),
+    ...(call.failed ? came(call) : []),
+  ],
+  write(call, patches) {
+    const [{ file, content }] = patches
+    return content === undefined
+      ? BODIES.edit(call, patches)
+      : [source(content, file), ...(call.failed ? came(call) : [])]
   },
-  read(input, state) {
-    const shown = text(state.output)
-    return [shown && output(shown)]
+  todo({ todos }) {
+    const entries = todos.map(({ content, status }) =>
+      el('li', { class: status }, el('span', { class: 'visually-hidden' }, `${status}: `), content),
+    )
+    return [el('ul', { class: 'todos' }, entries)]
   },
-  edit: edits,
-  multiedit: edits,
-  apply_patch: edits,
-  patch: edits,
-  write(input, state) {
-    const { diff, filediff } = record(state.metadata)
-    if (diff || filediff || input.content === undefined) return edits(input, state)
-    return source(text(input.content), text(input.filePath))
-  },
-  todowrite(input, state) {
-    const entries = todosOf(input, state)?.map((todo) => {
-      const { content, status } = isRecord(todo) ? todo : { content: json(todo) }
-      const state = text(status) || 'pending'
-      return el('li', { class: state }, el('span', { class: 'visually-hidden' }, `${state}: `), text(content))
-    })
-    return entries && el('ul', { class: 'todos' }, entries)
-  },
-  task(input, state) {
-    const parts = []
-    if (input.prompt) parts.push(markdown(text(input.prompt), 'task-prompt'))
-    if (state.output)
-      parts.push(
-        markdown(
-          text(state.output)
-            .replace(/<\/?task[^>]*>/g, '')
-            .trim(),
-        ),
-      )
-    return parts.length ? parts : undefined
-  },
-  question(input, state) {
-    const questions = input.questions ?? [input]
-    if (!Array.isArray(questions) || !questions.every((question) => typeof question?.question === 'string'))
-      return undefined
-    const answers = list(record(state.metadata).answers)
-    return questions.map(({ question }, at) =>
+  task: (call) => [
+    call.prompt && markdown(call.prompt, 'task-prompt'),
+    call.output &&
+      markdown(
+        text(call.output)
+          .replace(/<\/?task[^>]*>/g, '')
+          .trim(),
+      ),
+  ],
+  question: (call) => [
+    ...call.questions.map(({ question, options, answers }) =>
       el(
         'div',
         { class: 'question' },
         el('p', {}, question),
-        el('p', { class: 'reply' }, [answers[at]].flat().map(text).filter(Boolean).join(', ') || '…'),
+        options.length > 0 && el('p', { class: 'note' }, options.join(' · ')),
+        (answers.length > 0 || !call.output) && el('p', { class: 'reply' }, answers.join(', ') || '…'),
       ),
-    )
-  },
-  webfetch(input, state) {
-    const link = safeLink(text(input.url))
-    if (!link) return undefined
+    ),
+    ...(call.questions.some(({ answers }) => answers.length) ? [] : came(call)),
+  ],
+  plan: (call) => [markdown(call.plan), ...came(call)],
+  fetch(call) {
+    const link = call.url && safeLink(call.url)
     return [
-      el('p', {}, el('a', { href: link, target: '_blank', rel: 'noopener noreferrer nofollow' }, link)),
-      state.output && output(text(state.output)),
+      call.url &&
+        el(
+          'p',
+          {},
+          link ? el('a', { href: link, target: '_blank', rel: 'noopener noreferrer nofollow' }, link) : call.url,
+        ),
+      call.url && call.query && el('p', { class: 'note' }, call.query),
+      ...came(call),
     ]
   },
 }
 
-function unknown(state) {
-  const parts = []
-  const { input } = state
-  if (isRecord(input) ? Object.keys(input).length : input)
-    parts.push(el('p', { class: 'label' }, strings.input), output(json(input)))
-  if (state.output) parts.push(el('p', { class: 'label' }, strings.output), output(text(state.output), terminal))
-  return parts
+/** What came out. */
+const came = ({ output: shown }, painter) => (text(shown) ? [output(text(shown), painter)] : [])
+
+// Characters of what an input says beside the rest, up to which it is a note.
+const MAX_NOTE = 400
+
+/** What an input says that its call's line and body do not. What is off says nothing. */
+function rest({ rest }) {
+  const entries = Object.entries(rest).filter(([, value]) => value !== false && value !== null)
+  if (!entries.length) return []
+  const isShort = entries.every(([, value]) => typeof value !== 'object' || value === null)
+  const note = isShort ? entries.map(([name, value]) => `${name}: ${value}`).join(' · ') : ''
+  if (isShort && note.length <= MAX_NOTE) return [el('p', { class: 'note' }, note.toWellFormed())]
+  return [el('p', { class: 'label' }, strings.input), output(json(rest))]
 }
 
-/** The changes of one file, or of several. */
-function edits(input, state) {
-  const metadata = record(state.metadata)
-  const patches = list(metadata.files).map((file) => record(file).patch ?? record(file).diff)
-  if (!patches.some(Boolean)) patches.push(patchOf(metadata))
-  const diffs = patches
-    .filter((patch) => typeof patch === 'string' && patch)
-    .map((patch) => diffView(patch, text(input.filePath)))
-  if (diffs.length) return diffs
-  return input.patchText ? output(text(input.patchText)) : undefined
+function unknown({ rest, output: shown }) {
+  const parts = []
+  if (isRecord(rest) ? Object.keys(rest).length : rest)
+    parts.push(el('p', { class: 'label' }, strings.input), output(json(rest)))
+  if (shown) parts.push(el('p', { class: 'label' }, strings.output), output(text(shown), terminal))
+  return parts
 }
 
 function commandBox(command) {
@@ -251,14 +275,6 @@ function markdown(words, className = '') {
   return node
 }
 
-/** The list that a call wrote; nothing when it is no list. */
-function todosOf(input, state) {
-  const todos = record(state.metadata).todos ?? input.todos
-  return Array.isArray(todos) ? todos : undefined
-}
-
-const firstLine = (value) => brief(text(value).slice(0, 10_000).trim().split('\n')[0])
-
 /** So much of a text as a line can show. */
 const brief = (words) => words.slice(0, 200)
 
@@ -268,9 +284,9 @@ export function shortPath(path) {
   return names.length > 4 ? `…/${names.slice(-3).join('/')}` : path
 }
 
-function searchable(tool, state) {
-  const values = isRecord(state.input)
-    ? Object.values(state.input).filter((value) => typeof value === 'string')
-    : [text(state.input)]
-  return [nameOf(tool), ...values, text(state.output), text(state.error)].join('\n')
+function searchable(call, state) {
+  const { input } = state
+  const values = isRecord(input) ? Object.values(input) : [input]
+  const words = values.filter((value) => typeof value === 'string' || typeof value === 'object').map(text)
+  return [nameOf(call), call.command ?? '', ...words, text(state.output), text(state.error)].join('\n')
 }

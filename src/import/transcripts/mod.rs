@@ -73,6 +73,17 @@ impl Agent {
         }
     }
 
+    /// The agent's own id of the session whose transcript a file is, by its name; `None` when it is none.
+    pub fn session_of(self, file: &std::path::Path) -> Option<String> {
+        let (stem, extension) = (file.file_stem()?.to_str()?, file.extension()?);
+        match self {
+            // Those of subagents stand beside the older ones.
+            Self::ClaudeCode => {
+                (extension == "jsonl" && !stem.starts_with("agent-")).then(|| stem.to_owned())
+            }
+        }
+    }
+
     /// What the ids of its sessions begin with here: agents do not know each other's ids.
     pub fn prefix(self) -> &'static str {
         match self {

@@ -57,6 +57,9 @@ impl TestRelay {
     fn spawn(api_url: String, dir: Arc<TempDir>, args: Vec<String>, env: Vec<(String, String)>) -> Self {
         let process = TestProcess::start(
             on_a_plain_network(&mut program())
+                // What agents of whoever runs the stories keep is nobody's business.
+                .env("HOME", dir.path())
+                .env_remove("CLAUDE_CONFIG_DIR")
                 .envs(env.iter().map(|(name, value)| (name, value)))
                 .args(["relay", "--listen", "127.0.0.1:0", "--api-url", &api_url, "--interval", "50ms"])
                 .args(["--max-backoff", "200ms", "--log", "debug", "--local-dir"])
@@ -126,9 +129,9 @@ impl TestRelay {
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
 
-    /// Shares a session; gives the share's id.
+    /// Shares a session with what it holds so far, if anything; gives the share's id.
     pub async fn share(&self, session: &str, backlog: &[Value]) -> String {
-        let body = json!({"data": backlog});
+        let body = json!({"data": backlog, "empty": true});
         let (status, shared) =
             self.request(Method::POST, &format!("/v1/sessions/{session}/share"), &body).await;
         assert_eq!(status, 200, "{shared}");

@@ -24,9 +24,9 @@ async fn a_person_shares_lists_and_unshares() {
     let server = TestServer::start(&[]);
     let relay = TestRelay::start(&server.url, &[]);
     assert_eq!(run(&relay, &["list"]), (0, "Nothing is shared.\n".into(), String::new()));
-    let (code, url, _) = run(&relay, &["share", "ses/ä 1"]);
+    let (code, url, _) = run(&relay, &["share", "ses/ä 1", "--from-now"]);
     assert!(code == 0 && url.starts_with(&format!("{}/s/", server.url)), "{url}");
-    let (code, json, _) = run(&relay, &["share", "ses/ä 1", "--json"]);
+    let (code, json, _) = run(&relay, &["share", "ses/ä 1", "--from-now", "--json"]);
     let json: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!((code, json["url"].as_str()), (0, Some(url.trim())));
 
@@ -50,7 +50,7 @@ async fn a_person_shares_lists_and_unshares() {
 async fn a_link_ends_when_its_person_wants_it() {
     let server = TestServer::start(&[]);
     let relay = TestRelay::start(&server.url, &[]);
-    let (code, shared, _) = run(&relay, &["share", "ses_1", "--expires-in", "2h", "--json"]);
+    let (code, shared, _) = run(&relay, &["share", "ses_1", "--from-now", "--expires-in", "2h", "--json"]);
     let shared: Value = serde_json::from_str(&shared).expect("JSON");
     assert_eq!(code, 0);
     let held = relay.list().await.remove(0);
@@ -59,17 +59,18 @@ async fn a_link_ends_when_its_person_wants_it() {
     assert!((7_100_000..=7_200_000).contains(&lifetime), "{lifetime}");
     let (_, listed, _) = run(&relay, &["list"]);
     assert!(listed.contains("ends in 2h"), "{listed}");
-    let (_, again, _) = run(&relay, &["share", "ses_1", "--expires-in", "1h", "--json"]);
+    let (_, again, _) = run(&relay, &["share", "ses_1", "--from-now", "--expires-in", "1h", "--json"]);
     assert_eq!(
         serde_json::from_str::<Value>(&again).expect("JSON"),
         shared,
         "it has its share, with its end"
     );
 
-    let (code, _, error) = run(&relay, &["share", "ses_2", "--expires-in", "soon"]);
+    let (code, _, error) = run(&relay, &["share", "ses_2", "--from-now", "--expires-in", "soon"]);
     assert!(code == 2 && error.contains("30s"), "{error}");
-    let (status, refused) =
-        relay.request(Method::POST, "/v1/sessions/ses_2/share", &json!({"expiresIn": 0})).await;
+    let (status, refused) = relay
+        .request(Method::POST, "/v1/sessions/ses_2/share", &json!({"expiresIn": 0, "empty": true}))
+        .await;
     assert_eq!((status, &refused["error"]["code"]), (400, &"malformed".into()));
     assert!(
         refused["error"]["message"].as_str().is_some_and(|message| message.contains("expiresIn")),

@@ -120,7 +120,7 @@ async fn a_unix_socket_is_a_door_too() {
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("[]"), "{answer}");
 
     let mut command = program();
-    command.args(["share", "ses_1", "--relay", &listen, "--local-dir"]).arg(relay.local_dir());
+    command.args(["share", "ses_1", "--from-now", "--relay", &listen, "--local-dir"]).arg(relay.local_dir());
     let shared = actix_web::web::block(move || command.output()).await.expect("ends").expect("runs");
     assert_eq!(String::from_utf8_lossy(&shared.stdout).trim(), "http://share.example/s/share1");
 

@@ -2,10 +2,12 @@
 
 mod answers;
 mod commands;
+mod conversations;
 mod door;
 mod faults;
 mod networks;
 mod sharing;
 mod streams;
+mod transcripts;
 mod unsharing;
 mod wire;

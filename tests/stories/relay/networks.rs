@@ -22,7 +22,8 @@ fn address(server: &TestServer) -> String {
 }
 
 async fn try_to_share(relay: &TestRelay) -> (u16, String) {
-    let (status, answer) = relay.request(Method::POST, "/v1/sessions/ses_1/share", &json!({})).await;
+    let (status, answer) =
+        relay.request(Method::POST, "/v1/sessions/ses_1/share", &json!({"empty": true})).await;
     (status, answer.to_string())
 }
 

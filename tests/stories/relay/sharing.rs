@@ -132,7 +132,8 @@ async fn sharing_can_be_switched_off_in_a_file() {
         let file = dir.path().join(name);
         std::fs::write(&file, text).expect("written");
         let relay = TestRelay::start(&fake.url, &["--config", file.to_str().expect("text")]);
-        let (status, answer) = relay.request(Method::POST, "/v1/sessions/s/share", &json!({})).await;
+        let (status, answer) =
+            relay.request(Method::POST, "/v1/sessions/s/share", &json!({"empty": true})).await;
         assert_eq!((status, &answer["error"]["code"]), (403, &json!("disabled")));
         assert!(answer["error"]["message"].as_str().is_some_and(|message| message.contains("`enabled`")));
     }
@@ -147,11 +148,7 @@ async fn bad_input_is_named_and_nothing_of_it_is_kept() {
     for body in [
         json!(1),
         json!("x"),
-        json!([{"type": "part.updated", "sessionID": "ses_1"}]),
-        json!([
-            part_event("ses_1", "m", "good", "x"),
-            {"type": "part.updated", "sessionID": "ses_1", "data": {"id": "p"}},
-        ]),
+        json!({"type": "part.updated", "sessionID": "ses_1"}),
         json!({"sessionID": "ses_1"}),
     ] {
         let (status, answer) = relay.request(Method::POST, "/v1/events", &body).await;

@@ -153,9 +153,12 @@ async fn every_stream_of_the_agent_is_read() {
         json!({"type": "todo.removed", "sessionID": "ses_1", "data": {"id": "t"}}),
     ];
     assert_eq!(relay.report(&events).await, 4);
-    let of_no_use = [
+    let of_what_it_does = [
         json!({"type": "session.status", "properties": {"sessionID": "ses_1", "status": {"type": "busy"}}}),
         wrapped(json!({"type": "session.idle", "properties": {"sessionID": "ses_1"}})),
+    ];
+    assert_eq!(relay.report(&of_what_it_does).await, 2);
+    let of_no_use = [
         json!({"type": "session.error", "properties": {"error": {"name": "UnknownError", "data": {}}}}),
         wrapped(json!({"type": "sync", "syncEvent": {"type": "message.updated.1", "data": {}}})),
         json!({"type": "message.part.delta", "properties": {
@@ -168,6 +171,6 @@ async fn every_stream_of_the_agent_is_read() {
     let (_, data) = server.get(&format!("/api/share/{id}/data")).await;
     let items = data.as_array().expect("items");
     let kinds: Vec<_> = items.iter().filter_map(|item| item["type"].as_str()).collect();
-    assert_eq!(kinds, ["session", "message", "part"], "the to-do is gone");
+    assert_eq!(kinds, ["session", "message", "part", "status"], "the to-do is gone");
     assert_eq!(items[0]["data"]["title"], "By its second API");
 }

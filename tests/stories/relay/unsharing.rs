@@ -113,7 +113,7 @@ async fn nothing_is_kept_of_what_comes_while_a_session_is_unshared() {
 async fn a_session_deleted_while_it_is_being_shared_leaves_no_share() {
     let mut gate = while_creating();
     let relay = TestRelay::start(&gate.fake.url, &[]);
-    let body = json!({});
+    let body = json!({"empty": true});
     let share = relay.request(Method::POST, "/v1/sessions/ses_1/share", &body);
     let delete = async {
         gate.arrived.recv().await;
@@ -132,7 +132,7 @@ async fn a_session_deleted_while_it_is_being_shared_leaves_no_share() {
 async fn an_unshare_waits_for_the_share_that_is_being_created() {
     let mut gate = while_creating();
     let relay = TestRelay::start(&gate.fake.url, &[]);
-    let body = json!({});
+    let body = json!({"empty": true});
     let share = relay.request(Method::POST, "/v1/sessions/ses_1/share", &body);
     let unshare = async {
         gate.arrived.recv().await;

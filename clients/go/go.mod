@@ -1,0 +1,3 @@
+module github.com/jperrello/brutus-share/clients/go
+
+go 1.24
