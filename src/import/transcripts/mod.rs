@@ -73,15 +73,36 @@ impl Agent {
         }
     }
 
-    /// The agent's own id of the session whose transcript a file is, by its name; `None` when it is none.
+    /// The agent's own id of the session whose transcript a file is, by its name; `None` when it is none, or when the
+    /// name does not hold all of the id ([`Self::session_in`] finds it then).
     pub fn session_of(self, file: &std::path::Path) -> Option<String> {
-        let (stem, extension) = (file.file_stem()?.to_str()?, file.extension()?);
-        match self {
+        let name = file.file_name()?.to_str()?;
+        let id = match self {
             // Those of subagents stand beside the older ones.
-            Self::ClaudeCode => {
-                (extension == "jsonl" && !stem.starts_with("agent-")).then(|| stem.to_owned())
+            Self::ClaudeCode => name.strip_suffix(".jsonl").filter(|id| !id.starts_with("agent-")),
+            Self::QwenCode => name.strip_suffix(".jsonl"),
+            // `rollout-TIME-ID`; a UUID has 36 characters.
+            Self::Codex => {
+                let name = name.strip_suffix(".zst").unwrap_or(name);
+                let name = name.strip_suffix(".jsonl")?.strip_prefix("rollout-")?;
+                name.len().checked_sub(36).and_then(|start| name.get(start..))
             }
+            // `TIME_ID`.
+            Self::Pi => name.strip_suffix(".jsonl").and_then(|name| Some(name.rsplit_once('_')?.1)),
+            Self::GeminiCli => None,
+        };
+        id.map(ToOwned::to_owned)
+    }
+
+    /// The agent's own id of a session, by the first line of its transcript or, for one document, by all of it.
+    pub fn session_in(self, head: &[u8]) -> Option<String> {
+        let mut transcript = Transcript::new(self, &Source::default());
+        transcript.feed(head);
+        if transcript.about().session == self.prefix() {
+            transcript.replace(head);
         }
+        let session = transcript.session.about.session;
+        session.strip_prefix(self.prefix()).filter(|id| !id.is_empty()).map(ToOwned::to_owned)
     }
 
     /// What the ids of its sessions begin with here: agents do not know each other's ids.

@@ -192,7 +192,10 @@ fn time_grows_in_proportion() {
                 0 => codex(
                     "response_item",
                     &json!({
-                        "type": "function_call", "call_id": call, "name": "exec_command", "arguments": "{\"cmd\":\"x\"}",
+                        "type": "function_call",
+                        "call_id": call,
+                        "name": "exec_command",
+                        "arguments": "{\"cmd\":\"x\"}",
                     }),
                 ),
                 1 => codex(

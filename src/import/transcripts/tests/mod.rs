@@ -170,3 +170,38 @@ fn whole(agent: Agent, name: &str, id: &str) -> (Held, Transcript) {
     check(&held, &transcript.about().session);
     (held, transcript)
 }
+
+#[test]
+fn files_say_whose_they_are() {
+    for (agent, name, expected) in [
+        (Agent::ClaudeCode, "a/11111111-1111.jsonl", Some("11111111-1111")),
+        (Agent::ClaudeCode, "a/agent-af5e4a5.jsonl", None),
+        (Agent::ClaudeCode, "a/notes.txt", None),
+        (
+            Agent::Codex,
+            "rollout-2026-11-25T03-27-55-cf25b447-2917-486e-8c10-bf1ac5818179.jsonl.zst",
+            Some("cf25b447-2917-486e-8c10-bf1ac5818179"),
+        ),
+        (Agent::Codex, "rollout-é.jsonl", None),
+        (Agent::Pi, "2026-11-25T03-30-56-212Z_01a210c1.jsonl", Some("01a210c1")),
+        (Agent::GeminiCli, "session-2026-10-01T08-00-33333333.jsonl", None),
+    ] {
+        assert_eq!(agent.session_of(Path::new(name)).as_deref(), expected, "{name}");
+    }
+    for (agent, name, expected) in [
+        (
+            Agent::GeminiCli,
+            "gemini-edges/session-2025-11-01T08-00-22222222.json",
+            Some("22222222-2222-4222-8222-222222222222"),
+        ),
+        (
+            Agent::GeminiCli,
+            "gemini-edges/session-2026-10-01T08-00-33333333.jsonl",
+            Some("33333333-3333-4333-8333-333333333333"),
+        ),
+        (Agent::Codex, codex::EDGES, Some("0199aaaa-0000-7000-8000-000000000001")),
+        (Agent::GeminiCli, codex::EDGES, None),
+    ] {
+        assert_eq!(agent.session_in(&bytes(name)).as_deref(), expected, "{name}");
+    }
+}
