@@ -141,6 +141,15 @@ impl Conversation {
         self.threads.len() - 1
     }
 
+    /// Gives the session of a thread its id, as long as it has no messages.
+    pub(super) fn rename(&mut self, thread: usize, session: &str) -> bool {
+        let thread = &mut self.threads[thread];
+        if thread.messages == 0 {
+            session.clone_into(&mut thread.session);
+        }
+        thread.messages == 0
+    }
+
     /// The id of a thread's session.
     pub(super) fn session(&self, thread: usize) -> &str {
         &self.threads[thread].session
@@ -319,8 +328,25 @@ impl Conversation {
         self.push(slot, fields)
     }
 
-    /// The fields of a message's last part, as long as they are kept, to change them.
+    /// How many parts a message has.
+    pub(super) fn parts(&self, slot: usize) -> usize {
+        self.messages[slot].parts.len()
+    }
+
+    /// Says something in place of what was said, unless that is over for good.
+    pub(super) fn rewrite(&mut self, slot: usize, number: usize, text: &str) -> bool {
+        if self.is_frozen(slot) {
+            return false;
+        }
+        let part = self.part((slot, number));
+        part.map(|fields| fields.insert("text".into(), json!(text))).is_some()
+    }
+
+    /// The fields of a message's last part, to change them, unless that is over for good.
     pub(super) fn last_part(&mut self, slot: usize) -> Option<&mut Map<String, Value>> {
+        if self.is_frozen(slot) {
+            return None;
+        }
         let number = self.messages[slot].parts.len();
         self.part((slot, number))
     }
@@ -424,6 +450,20 @@ impl Conversation {
         }
     }
 
+    /// Adds pictures to what a call gave, unless that is over for good.
+    pub(super) fn attach(&mut self, id: &str, files: Vec<Map<String, Value>>) {
+        let Some((slot, number)) = self.calls.get(&fingerprint(&[id])).copied() else { return };
+        let ids = self.ids(slot, number);
+        self.amend(id, |state| {
+            let attachments = state.entry("attachments").or_insert_with(|| json!([]));
+            if let Value::Array(attachments) = attachments {
+                for file in files {
+                    attachments.push(ids.attachment(file, attachments.len()));
+                }
+            }
+        });
+    }
+
     /// Makes a call one of another tool.
     pub(super) fn retool(&mut self, id: &str, tool: &str, input: Value) {
         let Some(place) = self.calls.get(&fingerprint(&[id])).copied() else { return };
@@ -451,8 +491,7 @@ impl Conversation {
             return;
         }
         self.touch(slot, at);
-        let session = self.session(self.messages[slot].thread).to_owned();
-        let (message_id, part_id) = (self.id(slot), self.part_id(slot, number));
+        let ids = self.ids(slot, number);
         let Some(Value::Object(state)) = self.part(place).and_then(|fields| fields.get_mut("state")) else {
             return;
         };
@@ -463,6 +502,7 @@ impl Conversation {
         if let Some(Value::Object(noted)) = state.remove("metadata") {
             metadata.extend(noted);
         }
+        metadata.retain(|_, value| !value.is_null());
         match outcome.output {
             Ok(output) => {
                 state.insert("status".into(), json!("completed"));
@@ -479,12 +519,8 @@ impl Conversation {
             }
         }
         if !outcome.attachments.is_empty() {
-            let attachments = outcome.attachments.into_iter().enumerate().map(|(at, mut file)| {
-                file.insert("id".into(), json!(format!("{part_id}_{at}")));
-                file.insert("sessionID".into(), json!(session));
-                file.insert("messageID".into(), json!(message_id));
-                Value::Object(file)
-            });
+            let attachments = outcome.attachments.into_iter().enumerate();
+            let attachments = attachments.map(|(at, file)| ids.attachment(file, at));
             state.insert("attachments".into(), attachments.collect());
         }
         self.messages[slot].parts[index].runs = false;
@@ -493,6 +529,12 @@ impl Conversation {
     /// Says that nothing before the message that comes next changes any more, but for calls that run.
     pub(super) fn freeze(&mut self, thread: usize) {
         self.threads[thread].frozen = self.messages.len();
+        self.froze = true;
+    }
+
+    /// The same for what stands before a message.
+    pub(super) fn freeze_before(&mut self, thread: usize, slot: usize) {
+        self.threads[thread].frozen = slot;
         self.froze = true;
     }
 
@@ -566,6 +608,14 @@ impl Conversation {
         format!("prt_{number:08}_{:08x}", self.messages[slot].hash)
     }
 
+    fn ids(&self, slot: usize, number: usize) -> Ids {
+        Ids {
+            session: self.session(self.messages[slot].thread).to_owned(),
+            message: self.id(slot),
+            part: self.part_id(slot, number),
+        }
+    }
+
     fn key(&self, slot: usize) -> Key {
         Key::message(&self.id(slot))
     }
@@ -602,6 +652,23 @@ impl Conversation {
         fields.insert("sessionID".into(), json!(self.threads[message.thread].session));
         fields.insert("messageID".into(), json!(message_id));
         item(Key::part(&message_id, &id), &Value::Object(fields), part.is_call && !part.runs)
+    }
+}
+
+/// The ids of a part.
+struct Ids {
+    session: String,
+    message: String,
+    part: String,
+}
+
+impl Ids {
+    /// A picture of a call, by its place among them.
+    fn attachment(&self, mut file: Map<String, Value>, at: usize) -> Value {
+        file.insert("id".into(), json!(format!("{}_{at}", self.part)));
+        file.insert("sessionID".into(), json!(self.session));
+        file.insert("messageID".into(), json!(self.message));
+        Value::Object(file)
     }
 }
 

@@ -7,8 +7,12 @@
 //! read.
 
 mod claude;
+mod codex;
 mod conversation;
+mod gemini;
 mod lines;
+mod pi;
+mod qwen;
 mod text;
 mod tree;
 
@@ -16,7 +20,9 @@ mod tree;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::io::{self, BufRead, Read};
 
+use ruzstd::decoding::StreamingDecoder;
 use serde_json::{Map, Value, json};
 
 pub use self::conversation::Changes;
@@ -31,11 +37,28 @@ const MAX_UNKNOWN: usize = 32;
 /// Characters of such a name.
 const MAX_NAME: usize = 64;
 
+/// Bytes that a compressed transcript may have when it is unpacked.
+const MAX_UNPACKED: usize = 1 << 30;
+
+/// Bytes that are kept while one is unpacked.
+const MAX_WINDOW: u64 = 64 << 20;
+
+/// Bytes that are unpacked at once.
+const PIECE: usize = 64 << 10;
+
 /// An agent that writes transcripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Agent {
     /// Anthropic's Claude Code.
     ClaudeCode,
+    /// `OpenAI`'s Codex.
+    Codex,
+    /// Google's Gemini CLI.
+    GeminiCli,
+    /// Alibaba's Qwen Code.
+    QwenCode,
+    /// The agent that is called pi.
+    Pi,
 }
 
 impl Agent {
@@ -43,24 +66,53 @@ impl Agent {
     pub fn name(self) -> &'static str {
         match self {
             Self::ClaudeCode => "Claude Code",
+            Self::Codex => "Codex",
+            Self::GeminiCli => "Gemini CLI",
+            Self::QwenCode => "Qwen Code",
+            Self::Pi => "pi",
         }
     }
 
-    /// The agent's own id of the session whose transcript a file is, by its name; `None` when it is none.
+    /// The agent's own id of the session whose transcript a file is, by its name; `None` when it is none, or when the
+    /// name does not hold all of the id ([`Self::session_in`] finds it then).
     pub fn session_of(self, file: &std::path::Path) -> Option<String> {
-        let (stem, extension) = (file.file_stem()?.to_str()?, file.extension()?);
-        match self {
+        let name = file.file_name()?.to_str()?;
+        let id = match self {
             // Those of subagents stand beside the older ones.
-            Self::ClaudeCode => {
-                (extension == "jsonl" && !stem.starts_with("agent-")).then(|| stem.to_owned())
+            Self::ClaudeCode => name.strip_suffix(".jsonl").filter(|id| !id.starts_with("agent-")),
+            Self::QwenCode => name.strip_suffix(".jsonl"),
+            // `rollout-TIME-ID`; a UUID has 36 characters.
+            Self::Codex => {
+                let name = name.strip_suffix(".zst").unwrap_or(name);
+                let name = name.strip_suffix(".jsonl")?.strip_prefix("rollout-")?;
+                name.len().checked_sub(36).and_then(|start| name.get(start..))
             }
+            // `TIME_ID`.
+            Self::Pi => name.strip_suffix(".jsonl").and_then(|name| Some(name.rsplit_once('_')?.1)),
+            Self::GeminiCli => None,
+        };
+        id.map(ToOwned::to_owned)
+    }
+
+    /// The agent's own id of a session, by the first line of its transcript or, for one document, by all of it.
+    pub fn session_in(self, head: &[u8]) -> Option<String> {
+        let mut transcript = Transcript::new(self, &Source::default());
+        transcript.feed(head);
+        if transcript.about().session == self.prefix() {
+            transcript.replace(head);
         }
+        let session = transcript.session.about.session;
+        session.strip_prefix(self.prefix()).filter(|id| !id.is_empty()).map(ToOwned::to_owned)
     }
 
     /// What the ids of its sessions begin with here: agents do not know each other's ids.
     pub fn prefix(self) -> &'static str {
         match self {
             Self::ClaudeCode => "cc_",
+            Self::Codex => "cx_",
+            Self::GeminiCli => "gm_",
+            Self::QwenCode => "qw_",
+            Self::Pi => "pi_",
         }
     }
 }
@@ -86,6 +138,8 @@ pub struct About {
     pub updated: Option<i64>,
     /// What the session has cost in US dollars, when its agent says so.
     pub cost: Option<f64>,
+    /// Where the session's beginning is to be read: it was forked from another, whose lines are not repeated.
+    pub history: Option<History>,
     /// Whether the agent works, as far as the records say.
     pub state: State,
     /// Records and blocks of kinds that are not known, by their names.
@@ -94,6 +148,15 @@ pub struct About {
     pub bad: usize,
     /// Lines that are too long.
     pub set_aside: usize,
+}
+
+/// The beginning of a session that was forked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// The agent's own id of the session that it was forked from. That may be a fork itself.
+    pub id: String,
+    /// How many bytes of that one's file belong to this one.
+    pub bytes: u64,
 }
 
 /// A model by its names.
@@ -168,11 +231,24 @@ trait Convert: Send {
     /// Reads a record.
     fn record(&mut self, session: &mut Session, record: Map<String, Value>);
 
+    /// Reads a whole document.
+    fn document(&mut self, session: &mut Session, _document: &Value) {
+        session.about.bad += 1;
+    }
+
     /// Decides what stands only when a batch is over: which branch is the conversation.
     fn settle(&mut self, _session: &mut Session) {}
 
     /// Notes that a call started a subagent.
     fn link(&mut self, _session: &mut Session, _call: &str, _agent: &str) {}
+
+    /// The agent's own ids of the turns that were read.
+    fn turns(&self) -> &[String] {
+        &[]
+    }
+
+    /// Says which turns are the parent's.
+    fn know_turns(&mut self, _turns: &[String]) {}
 }
 
 /// What all converters write to.
@@ -182,6 +258,8 @@ struct Session {
     conversation: Conversation,
     outside: Outside,
     title: Title,
+    /// Whether what is read is of the session that this one was forked from.
+    is_history: bool,
 }
 
 /// How good a title is.
@@ -198,6 +276,13 @@ enum Title {
 }
 
 impl Session {
+    /// Notes the id that the transcript itself gives its session, as long as nothing was said in it.
+    fn rename(&mut self, id: Option<String>) {
+        if let Some(id) = id.filter(|id| self.conversation.rename(0, id)) {
+            self.about.session = id;
+        }
+    }
+
     /// Notes a title, unless there is a better one. Of prompts the first gives it.
     fn entitle(&mut self, how: Title, title: &Value) {
         let title = title.as_str().and_then(text::title_of);
@@ -260,11 +345,21 @@ impl Transcript {
         conversation.add_thread(about.session.clone());
         let convert: Box<dyn Convert> = match agent {
             Agent::ClaudeCode => Box::new(claude::Claude::new(source)),
+            Agent::Codex => Box::new(codex::Codex::default()),
+            Agent::GeminiCli => Box::new(gemini::Gemini::default()),
+            Agent::QwenCode => Box::new(qwen::Qwen::default()),
+            Agent::Pi => Box::new(pi::Pi::default()),
         };
         Self {
             agent,
             lines: Lines::default(),
-            session: Session { about, conversation, outside: Outside::default(), title: Title::None },
+            session: Session {
+                about,
+                conversation,
+                outside: Outside::default(),
+                title: Title::None,
+                is_history: false,
+            },
             convert,
             is_child: source.parent.is_some(),
             given: Value::Null,
@@ -284,11 +379,65 @@ impl Transcript {
         self.session.entitle(Title::Outside, &json!(title));
     }
 
+    /// Says where the agent works, when it keeps that in another place.
+    pub fn set_directory(&mut self, directory: &str) {
+        self.session.about.directory = Some(directory.to_owned());
+    }
+
+    /// Reads the lines of the session that this one was forked from (see [`About::history`]), before its own: as many
+    /// bytes as belong to this one; the oldest first, where that is a fork itself.
+    pub fn feed_history(&mut self, bytes: &[u8]) {
+        let Self { session, convert, .. } = self;
+        session.is_history = true;
+        Lines::default().feed(bytes, |line| read(line, session, &mut **convert));
+        session.is_history = false;
+    }
+
+    /// Says which turns the parent of a subagent has, before its lines are read: Codex repeats them in the subagent's
+    /// file. Without that the first turn is taken for the subagent's own.
+    pub fn know_turns(&mut self, turns: &[String]) {
+        self.convert.know_turns(turns);
+    }
+
+    /// The agent's own ids of the turns that were read, for the transcripts of subagents.
+    pub fn turns(&self) -> &[String] {
+        self.convert.turns()
+    }
+
+    /// Reads a file that is one document and is written anew each time (Gemini CLI's older `.json`). One that cannot be
+    /// read changes nothing: it may be half written.
+    pub fn replace(&mut self, document: &[u8]) {
+        match parse_lossy(&String::from_utf8_lossy(document)) {
+            document @ Value::Object(_) => self.convert.document(&mut self.session, &document),
+            _ => self.session.about.bad += 1,
+        }
+    }
+
     /// Reads what was added to the file. Half a line waits for its other half.
     pub fn feed(&mut self, bytes: &[u8]) {
         let Self { lines, session, convert, .. } = self;
         lines.feed(bytes, |line| read(line, session, &mut **convert));
         session.about.set_aside = lines.set_aside();
+    }
+
+    /// Reads a file that is compressed with Zstandard, whole: Codex does that to old ones, which do not grow any more.
+    /// An error says that it is broken, or too large; what was read before that stays.
+    pub fn feed_zst(&mut self, mut file: impl BufRead) -> io::Result<()> {
+        let (mut piece, mut left) = (vec![0; PIECE], MAX_UNPACKED);
+        while !file.fill_buf()?.is_empty() {
+            let mut frame = StreamingDecoder::new_with_max_window_size(&mut file, MAX_WINDOW)
+                .map_err(io::Error::other)?;
+            loop {
+                let count = frame.read(&mut piece)?;
+                if count == 0 {
+                    break;
+                }
+                let too_large = || io::Error::new(io::ErrorKind::FileTooLarge, "too large when unpacked");
+                left = left.checked_sub(count).ok_or_else(too_large)?;
+                self.feed(&piece[..count]);
+            }
+        }
+        Ok(())
     }
 
     /// Notes that a call started a subagent, by the ids of both: some agents say so only in a file of their own.

@@ -1,5 +1,7 @@
 //! What the texts of all agents have in common: times, wrapped passages, differences of files, pictures.
 
+use std::fmt::Write;
+
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -144,6 +146,19 @@ pub(super) fn diff_head(path: &str) -> String {
     // A path is one line, whatever it is.
     let path = path.replace(['\n', '\r'], " ");
     format!("--- {path}\n+++ {path}\n")
+}
+
+/// The difference to a file that was not there before, or is not there any more.
+pub(super) fn whole_diff(path: &str, content: &str, is_added: bool) -> String {
+    let lines = content.lines().count();
+    let (sign, range) =
+        if is_added { ('+', format!("-0,0 +1,{lines}")) } else { ('-', format!("-1,{lines} +0,0")) };
+    let mut diff = diff_head(path);
+    let _ = writeln!(diff, "@@ {range} @@");
+    for line in content.lines() {
+        let _ = writeln!(diff, "{sign}{line}");
+    }
+    diff
 }
 
 #[cfg(test)]
