@@ -281,7 +281,7 @@ setInterval(() => {
   const rests = at && (does === 'idle' || does === 'gone')
   for (const node of document.querySelectorAll('.busy[data-since]')) {
     const since = Number(node.dataset.since)
-    const isLeft = rests || now - Math.max(since, ended ?? 0) > UNFINISHED
+    const isLeft = rests || node.closest('[data-over]') || now - Math.max(since, ended ?? 0) > UNFINISHED
     if (isLeft) node.textContent = strings.unfinished
     else if (since) node.textContent = `${strings.running} ${duration(now - since)}`
   }

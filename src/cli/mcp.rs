@@ -233,11 +233,10 @@ impl Tools {
     #[tool(
         name = "unshare_session",
         description = "Stop sharing a coding session, and delete all that was shared of it from the share server: the \
-                       link stops working for everyone. Without a sessionID it is the session in which you are. Use it only \
-                       when the user asks for it. It cannot be undone; \
-                       sharing again gives another link. Returns whether the server has confirmed the delete. When it \
-                       could not be reached the answer says NOT confirmed, and the link may still work: tell the user \
-                       so.",
+                       link stops working for everyone. Without a sessionID it is the session in which you are. Use \
+                       it only when the user asks for it. It cannot be undone; sharing again gives another link. \
+                       Returns whether the server has confirmed the delete. When it could not be reached the answer \
+                       says NOT confirmed, and the link may still work: tell the user so.",
         annotations(
             read_only_hint = false,
             destructive_hint = true,

@@ -210,9 +210,10 @@ impl Conversations {
         [("agent", agent), ("status", status)].into_iter().filter_map(item).collect()
     }
 
-    /// The sessions, the one that was talked of last first.
+    /// The sessions whose messages are kept, the one that was talked of last first.
     pub(super) fn known(&self) -> Vec<KnownSession> {
-        let mut known: Vec<_> = self.sessions.iter().collect();
+        let mut known: Vec<_> =
+            self.sessions.iter().filter(|(_, conversation)| conversation.list.is_some()).collect();
         known.sort_by_key(|(_, conversation)| std::cmp::Reverse(conversation.turn));
         let known =
             known.into_iter().map(|(session, Conversation { told, updated_at, list, .. })| KnownSession {

@@ -10,8 +10,8 @@ use super::conversations::{KnownSession, Told};
 use super::event::Event;
 use crate::model::Change;
 
-/// Shares a session, with what it holds so far: what is given here, or else what is known of it. A session that is shared
-/// already keeps its share, which is brought up to date.
+/// Shares a session, with what it holds so far: what is given here, or else what is known of it. A session that is
+/// shared already keeps its share, which is brought up to date.
 #[derive(Message)]
 #[rtype(result = "Result<Shared, ClientError>")]
 pub struct Create {

@@ -215,7 +215,8 @@ impl Manager {
         }
     }
 
-    /// What a share is to be given of what was said of its session: of that what it does not have, or all of it `again`.
+    /// What a share is to be given of what was said of its session: of that what it does not have, or all of it
+    /// `again`.
     pub(super) fn give(&mut self, session: &str, said: &Said, whole: bool, again: bool) -> Giving {
         let messages = match said {
             Said::Nothing => None,

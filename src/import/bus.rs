@@ -1,5 +1,5 @@
-//! The words of BRUTUS's bus that name no message and no part: who said something, and which tool works. They are put in
-//! their place by the order in which they come.
+//! The words of BRUTUS's bus that name no message and no part: who said something, and which tool works. They are put
+//! in their place by the order in which they come.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -39,7 +39,8 @@ impl Follower {
         self.found.agent.name()
     }
 
-    /// Reads what came since the last time, some of it at least. A file that is gone has nothing new: a share outlives it.
+    /// Reads what came since the last time, some of it at least. A file that is gone has nothing new: a share outlives
+    /// it.
     ///
     /// # Errors
     /// When it cannot be read.

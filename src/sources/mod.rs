@@ -1,5 +1,5 @@
-//! Sessions of agents that know nothing of sharing: their transcripts are found where the agents keep them, and followed
-//! while they are shared. Nothing is read before somebody lists or shares.
+//! Sessions of agents that know nothing of sharing: their transcripts are found where the agents keep them, and
+//! followed while they are shared. Nothing is read before somebody lists or shares.
 
 mod follower;
 mod places;

@@ -125,6 +125,11 @@ class TurnView {
         if (part.type === 'patch' && edits) continue
         seen.add(id)
         if (!view) continue
+        // What runs in an answer that has come to its end does so no more.
+        view.node.toggleAttribute(
+          'data-over',
+          Boolean(message.info.error) || times(message.info).completed !== undefined,
+        )
         if (view.call && isLook(view.call)) {
           run.push({ id, view })
           continue

@@ -1,4 +1,5 @@
-//! The pieces of a message: texts, thoughts, files, calls and their results, in any of the shapes in which one is written.
+//! The pieces of a message: texts, thoughts, files, calls and their results, in any of the shapes in which one is
+//! written.
 
 use serde_json::{Map, Value, json};
 

@@ -268,18 +268,32 @@ fn results_say_what_they_are_about() {
 
 fn any_message() -> impl Strategy<Value = Value> {
     let id = prop::option::of(0..3_u8);
+    let call = 0..3_u8;
     let text = "[a-z]{0,3}";
     prop_oneof![
         text.prop_map(|text| json!({"role": "user", "content": text})),
-        (text, id.clone()).prop_map(|(text, id)| json!({"id": id.map(|id| format!("m{id}")), "role": "assistant", "content": text})),
-        (0..3_u8, 0..2_u8).prop_map(|(call, at)| json!({"role": "assistant", "content": "x", "at": 1_000_000_000 + u64::from(at),
-            "tool_calls": [{"id": format!("c{call}"), "function": {"name": "t", "arguments": "{}"}}]})),
-        (0..4_u8, text).prop_map(|(call, text)| json!({"role": "tool", "tool_call_id": format!("c{call}"), "content": text})),
-        id.prop_map(|id| json!({"role": "model", "parts": [{"functionCall": {"name": "f", "id": id.map(|id| format!("c{id}"))}}]})),
+        (text, id.clone()).prop_map(|(text, id)| {
+            json!({"id": id.map(|id| format!("m{id}")), "role": "assistant", "content": text})
+        }),
+        (call.clone(), 0..2_u64).prop_map(|(call, at)| {
+            let called = json!({"id": format!("c{call}"), "function": {"name": "t", "arguments": "{}"}});
+            json!({"role": "assistant", "content": "x", "at": 1_000_000_000 + at, "tool_calls": [called]})
+        }),
+        (0..4_u8, text).prop_map(|(call, text)| {
+            json!({"role": "tool", "tool_call_id": format!("c{call}"), "content": text})
+        }),
+        id.prop_map(|id| {
+            let called = json!({"name": "f", "id": id.map(|id| format!("c{id}"))});
+            json!({"role": "model", "parts": [{"functionCall": called}]})
+        }),
         Just(json!({"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {}}}]})),
         text.prop_map(|text| json!({"type": "reasoning", "summary": [{"text": text}]})),
-        (0..3_u8).prop_map(|call| json!({"type": "function_call", "call_id": format!("c{call}"), "name": "t", "arguments": ""})),
-        (0..3_u8).prop_map(|call| json!({"type": "function_call_output", "call_id": format!("c{call}"), "output": "o"})),
+        call.clone().prop_map(|call| {
+            json!({"type": "function_call", "call_id": format!("c{call}"), "name": "t", "arguments": ""})
+        }),
+        call.prop_map(|call| {
+            json!({"type": "function_call_output", "call_id": format!("c{call}"), "output": "o"})
+        }),
         Just(json!(7)),
     ]
 }
@@ -288,7 +302,10 @@ proptest! {
     /// A list and any beginning of it, in any order and number: what is settled of the one is so in the other, and
     /// every item stands under the same key.
     #[test]
-    fn a_beginning_of_a_list_says_nothing_else(messages in prop::collection::vec(any_message(), 0..12), cut in 0..12_usize) {
+    fn a_beginning_of_a_list_says_nothing_else(
+        messages in prop::collection::vec(any_message(), 0..12),
+        cut in 0..12_usize,
+    ) {
         let messages = raw(&json!(messages));
         let by_key = |imported: Imported| -> BTreeMap<Key, Item> {
             imported.items.into_iter().map(|item| (item.key.clone(), item)).collect()

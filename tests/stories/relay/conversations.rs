@@ -136,7 +136,9 @@ async fn the_whole_list_takes_away_what_is_not_in_it_in_another_life_too() {
 async fn a_session_of_which_nothing_is_known_gets_no_link_and_one_that_was_told_does() {
     let server = TestServer::start(&[]);
     let relay = TestRelay::start(&server.url, &[]);
-    let told = json!({"messages": conversation("go"), "directory": "/home/a/project", "agent": "brutus", "status": "busy"});
+    let told = json!({
+        "messages": conversation("go"), "directory": "/home/a/project", "agent": "brutus", "status": "busy",
+    });
     assert_eq!(send(&relay, Method::POST, "messages", &told).await, json!({"accepted": 0, "ignored": 0}));
 
     let (status, refused) =

@@ -13,9 +13,10 @@ use crate::harness::{TestServer, until};
 const ID: &str = "cf4807ab-7a31-4281-a927-0be28c687d9b";
 const SESSION: &str = "cc_cf4807ab-7a31-4281-a927-0be28c687d9b";
 
-const RECORDED: &str = include_str!(
-    "../../fixtures/transcripts/claude-2.1.331/.claude/projects/-home-dev-fizz/cf4807ab-7a31-4281-a927-0be28c687d9b.jsonl"
-);
+const RECORDED: &str = include_str!(concat!(
+    "../../fixtures/transcripts/claude-2.1.331/.claude/projects/-home-dev-fizz/",
+    "cf4807ab-7a31-4281-a927-0be28c687d9b.jsonl"
+));
 
 /// Where the agent of a relay's user writes its transcript down.
 fn transcript(relay: &TestRelay) -> PathBuf {
