@@ -343,10 +343,14 @@ impl Given {
         changes
     }
 
-    /// What was given may not have been stored: all of it is given again.
-    pub(super) fn doubt(&mut self, session: &str) {
-        for item in self.0.get_mut(session).into_iter().flat_map(HashMap::values_mut) {
+    /// What was given may not have been stored: all of it is given again, and what was taken away is taken away again.
+    pub(super) fn doubt(&mut self, session: &str, taken_away: impl IntoIterator<Item = Key>) {
+        let Some(given) = self.0.get_mut(session) else { return };
+        for item in given.values_mut() {
             item.hash = None;
+        }
+        for key in taken_away {
+            given.insert(key, GivenItem { settled: false, is_message: true, hash: None });
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use actix::fut::wrap_future;
+use actix::fut::{ready, wrap_future};
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
@@ -336,12 +336,12 @@ impl Actor for Manager {
 }
 
 impl Handler<Create> for Manager {
-    type Result = ResponseFuture<Result<Shared, ClientError>>;
+    type Result = ResponseActFuture<Self, Result<Shared, ClientError>>;
 
     fn handle(&mut self, create: Create, ctx: &mut Self::Context) -> Self::Result {
         let Create { session_id, backlog, conversation, empty, lifetime } = create;
         if !self.config.enabled {
-            return Box::pin(std::future::ready(Err(ClientError::Disabled)));
+            return Box::pin(ready(Err(ClientError::Disabled)));
         }
         let shared = self.active(&session_id).map(self::shared);
         let new = shared.is_none() && !self.creating.contains_key(&session_id);
@@ -354,10 +354,7 @@ impl Handler<Create> for Manager {
         let is_known = is_told || !backlog.is_empty() || self.conversations.list(&session_id).is_some();
         if new && !is_known && !empty {
             let is_too_large = self.conversations.is_too_large(&session_id);
-            return Box::pin(std::future::ready(Err(ClientError::UnknownSession {
-                known: self.known(),
-                is_too_large,
-            })));
+            return Box::pin(ready(Err(ClientError::UnknownSession { known: self.known(), is_too_large })));
         }
         if new {
             // What an ended share left goes; what comes from now on waits for the new one.
@@ -373,16 +370,21 @@ impl Handler<Create> for Manager {
         let stored = self.queue.send(Enqueue { session: session_id.clone(), changes, notes });
         let stored = async { stored.await.unwrap_or(Err(ClientError::Unavailable)).map(|_| ()) };
         if let Some(shared) = shared {
-            return Box::pin(async { stored.await.map(|()| shared) });
+            return Box::pin(wrap_future::<_, Self>(stored).map(move |stored, manager, _| {
+                if stored.is_err() {
+                    manager.given.doubt(&session_id, []);
+                }
+                stored.map(|()| shared)
+            }));
         }
         let (waiter, created) = oneshot::channel();
         self.creating.entry(session_id.clone()).or_default().waiters.push(waiter);
         let created = async { created.await.unwrap_or(Err(ClientError::Unavailable)) };
         if !new {
-            return Box::pin(async {
+            return Box::pin(wrap_future(async {
                 stored.await?;
                 created.await
-            });
+            }));
         }
         let transport = self.transport.clone();
         let name = session_id.clone();
@@ -394,7 +396,7 @@ impl Handler<Create> for Manager {
             wrap_future::<_, Self>(create)
                 .map(move |result, manager, ctx| manager.created(&session_id, result, ctx)),
         );
-        Box::pin(created)
+        Box::pin(wrap_future(created))
     }
 }
 

@@ -114,7 +114,7 @@ impl Handler<Report> for Manager {
                 // It is reported again, and what was added must not be added twice.
                 for session in &sessions {
                     manager.streams.forget(session);
-                    manager.given.doubt(session);
+                    manager.given.doubt(session, []);
                 }
             }
             accepted
@@ -172,11 +172,13 @@ impl Handler<Converse> for Manager {
             return Box::pin(actix::fut::ready(Ok(Taken::default())));
         }
         let Giving { taken, changes, notes } = self.give(&session_id, &said, whole, false);
+        let gone = notes.iter().filter(|(_, settled)| settled.is_none()).map(|(key, _)| key.clone());
+        let gone: Vec<_> = gone.collect();
         let stored = self.queue.send(Enqueue { session: session_id.clone(), changes, notes });
         let stored = async move { stored.await.unwrap_or(Err(ClientError::Unavailable)).map(|_| taken) };
         Box::pin(wrap_future::<_, Self>(stored).map(move |stored, manager, _| {
             if stored.is_err() {
-                manager.given.doubt(&session_id);
+                manager.given.doubt(&session_id, gone);
             }
             stored
         }))

@@ -101,6 +101,15 @@ fn title_of(prompt: &str) -> Option<String> {
     Some(title)
 }
 
+/// An id that is none of those that there are: the one that is wished for, or else another.
+fn unique(ids: &mut HashSet<String>, wished: Option<String>, other: impl FnOnce() -> String) -> String {
+    let mut id = wished.filter(|id| !ids.contains(id)).unwrap_or_else(other);
+    while !ids.insert(id.clone()) {
+        id.push('x');
+    }
+    id
+}
+
 /// A list, as far as it was read.
 struct Reading<'a> {
     session: &'a str,
@@ -190,14 +199,16 @@ impl<'a> Reading<'a> {
         if pieces.is_empty() && entry.role == Role::Outcome {
             return;
         }
-        let name = self.name(place, entry.id.take());
+        let own = entry.id.take().map(|own| if own.starts_with("msg_") { own } else { format!("msg_{own}") });
+        let id = self.id(place, own);
+        let part_prefix = id.replacen("msg_", "prt_", 1);
         let message = match self.open {
             Some(open) if entry.joins && entry.role == Role::Answer => open,
-            _ => self.begin(&name, &entry),
+            _ => self.begin(id, &entry),
         };
         self.describe(message, &mut entry);
         for (at, piece) in pieces.into_iter().enumerate() {
-            self.add_piece(message, format!("prt_{name}_{at}"), piece, entry.at);
+            self.add_piece(message, format!("{part_prefix}_{at}"), piece, entry.at);
         }
         self.open = (entry.role == Role::Answer).then_some(message);
     }
@@ -207,13 +218,12 @@ impl<'a> Reading<'a> {
         self.open = None;
         let Value::Object(mut info) = message["info"].take() else { return };
         let own = info.get("id").and_then(Value::as_str).map(ToOwned::to_owned);
-        let name = self.name(place, own.clone());
-        let id = if own.as_ref() == Some(&name) { name } else { format!("msg_{name}") };
+        let id = self.id(place, own);
         // What tells the model how to behave is nobody's business.
         info.remove("system");
         info.insert("id".into(), json!(id));
         let is_answer = info.get("role").is_none_or(|role| role != "user");
-        let mut parts = Vec::new();
+        let (mut parts, mut ids) = (Vec::new(), HashSet::new());
         if let Value::Array(given) = message["parts"].take() {
             for (at, part) in given.into_iter().enumerate() {
                 let Value::Object(fields) = part else { continue };
@@ -225,7 +235,7 @@ impl<'a> Reading<'a> {
                 let status = fields.get("state").map(|state| &state["status"]);
                 let ended = |status: &Value| status == "completed" || status == "error";
                 parts.push(Part {
-                    id: part.unwrap_or_else(|| format!("prt_{id}_{at}")),
+                    id: unique(&mut ids, part, || format!("prt_{id}_{at}")),
                     runs: status.is_some_and(|status| !ended(status)),
                     is_call: status.is_some(),
                     fields,
@@ -239,14 +249,13 @@ impl<'a> Reading<'a> {
         self.messages.push(Message { id, info, is_answer, is_own, created: None, worked_until: None, parts });
     }
 
-    /// What a message is called: by its own id, if it is one that nobody had before; else by its place.
-    fn name(&mut self, place: usize, own: Option<String>) -> String {
-        let own = own.filter(|id| shape::is_id(id)).filter(|id| self.ids.insert(id.clone()));
-        own.unwrap_or_else(|| format!("{}{place:06}", self.prefix))
+    /// The id of a message: its own, if it is one that nobody had before; else one of its place.
+    fn id(&mut self, place: usize, own: Option<String>) -> String {
+        let own = own.filter(|id| shape::is_id(id));
+        unique(&mut self.ids, own, || format!("msg_{}{place:06}", self.prefix))
     }
 
-    fn begin(&mut self, name: &str, entry: &Entry) -> usize {
-        let id = if name.starts_with("msg_") { name.to_owned() } else { format!("msg_{name}") };
+    fn begin(&mut self, id: String, entry: &Entry) -> usize {
         let is_answer = entry.role != Role::Prompt;
         let mut info = Map::new();
         info.insert("id".into(), json!(id));

@@ -98,7 +98,7 @@ fn gemini_part(mut fields: Map<String, Value>) -> Option<Piece> {
         return Some(Piece::Outcome(Outcome {
             call: None,
             name,
-            output: outcome["output"].take(),
+            output: field(&mut outcome, "output"),
             files: Vec::new(),
             failed,
         }));
@@ -290,6 +290,11 @@ pub(super) fn text(fields: &Map<String, Value>, names: &[&str]) -> Option<String
         .find_map(|name| fields.get(*name)?.as_str())
         .filter(|text| !text.is_empty())
         .map(ToOwned::to_owned)
+}
+
+/// Takes a field of what should be an object.
+pub(super) fn field(value: &mut Value, name: &str) -> Value {
+    value.get_mut(name).map(Value::take).unwrap_or_default()
 }
 
 pub(super) fn take_text(fields: &mut Map<String, Value>, name: &str) -> Option<String> {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::Model;
 use super::pieces::{
-    Called, Outcome, Piece, arguments, block, call, elements, file, held, result, text, text_piece,
+    Called, Outcome, Piece, arguments, block, call, elements, field, file, held, result, text, text_piece,
     thought_piece,
 };
 use super::usage::Usage;
@@ -168,7 +168,7 @@ fn read_response_item(mut fields: Map<String, Value>, mut entry: Entry) -> Resul
         "reasoning" => {
             for name in ["summary", "content"] {
                 for mut block in elements(fields.remove(name)) {
-                    if let Value::String(thought) = block["text"].take() {
+                    if let Value::String(thought) = field(&mut block, "text") {
                         entry.pieces.extend(thought_piece(thought));
                     }
                 }
@@ -200,7 +200,7 @@ fn read_response_item(mut fields: Map<String, Value>, mut entry: Entry) -> Resul
             entry.pieces.push(Piece::Call(named("code_interpreter", json!({"code": code}))));
             if is_over {
                 let logs = elements(fields.remove("outputs"))
-                    .filter_map(|mut output| match output["logs"].take() {
+                    .filter_map(|mut output| match field(&mut output, "logs") {
                         Value::String(logs) => Some(logs),
                         _ => None,
                     })

@@ -241,6 +241,22 @@ fn what_cannot_be_read_does_not_keep_the_rest_from_it() {
 }
 
 #[test]
+fn what_should_be_an_object_and_is_none_is_no_obstacle() {
+    for odd in [json!(7), json!("x"), json!([7]), json!(null), json!({"a": [7]})] {
+        let messages = json!([
+            {"type": "reasoning", "summary": [odd], "content": [odd]},
+            {"type": "code_interpreter_call", "status": "completed", "outputs": [odd], "code": odd},
+            {"role": "model", "parts": [odd, {"codeExecutionResult": odd}, {"functionCall": odd}, {"inlineData": odd}]},
+            {"role": "assistant", "tool_calls": [odd, {"function": odd}], "usage": odd, "model": odd, "at": odd},
+            {"role": "user", "content": [{"type": "image", "source": odd, "file": odd, "image_url": odd}]},
+            {"info": {"id": odd, "role": odd, "time": odd}, "parts": [odd, {"state": odd}]},
+        ]);
+        let imported = read_all(&raw(&messages));
+        assert_eq!(imported.accepted, 6, "{odd}");
+    }
+}
+
+#[test]
 fn results_say_what_they_are_about() {
     let output = |content: Value| {
         let messages = json!([

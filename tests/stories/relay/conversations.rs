@@ -133,6 +133,30 @@ async fn the_whole_list_takes_away_what_is_not_in_it_in_another_life_too() {
 }
 
 #[actix_web::test]
+async fn what_could_not_be_stored_is_given_and_taken_away_the_next_time() {
+    let mut server = TestServer::start(&[]);
+    let relay = TestRelay::start(&server.url, &["--max-spool", "100KB"]);
+    let first = json!([{"role": "user", "content": "stays"}, {"role": "assistant", "content": "goes"}]);
+    let share = share(&relay, &json!({"messages": first})).await;
+    relay.flush_through("ses_1").await;
+    server.kill();
+    let filler = json!({"type": "part.updated", "sessionID": "ses_1",
+        "data": {"id": "p", "messageID": "m", "text": "x".repeat(80_000)}});
+    assert_eq!(relay.report(std::slice::from_ref(&filler)).await, 1);
+    let shorter = json!([{"role": "user", "content": "x".repeat(50_000)}]);
+    let door = format!("{SESSION}/messages");
+    let (status, refused) = relay.request(Method::PUT, &door, &shorter).await;
+    assert_eq!((status, &refused["error"]["code"]), (507, &json!("no_room")), "{refused}");
+    server.restart();
+    relay.flush_through("ses_1").await;
+    send(&relay, Method::PUT, "messages", &shorter).await;
+    let left = items(&relay, &server, &share).await;
+    let messages: Vec<_> = left.iter().filter(|item| item["type"] == "message").collect();
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    assert!(left.iter().any(|item| item["data"]["text"].as_str().is_some_and(|text| text.len() == 50_000)));
+}
+
+#[actix_web::test]
 async fn a_session_of_which_nothing_is_known_gets_no_link_and_one_that_was_told_does() {
     let server = TestServer::start(&[]);
     let relay = TestRelay::start(&server.url, &[]);
