@@ -281,7 +281,9 @@ setInterval(() => {
   const rests = at && (does === 'idle' || does === 'gone')
   for (const node of document.querySelectorAll('.busy[data-since]')) {
     const since = Number(node.dataset.since)
-    const isLeft = rests || node.closest('[data-over]') || now - Math.max(since, ended ?? 0) > UNFINISHED
+    // Some agents do not say since when: then their last word counts, once that is known.
+    const silent = lastWord && now - Math.max(since, ended ?? 0, lastWord) > UNFINISHED
+    const isLeft = rests || node.closest('[data-over]') || silent
     if (isLeft) node.textContent = strings.unfinished
     else if (since) node.textContent = `${strings.running} ${duration(now - since)}`
   }

@@ -268,6 +268,7 @@ test('the head says what the agent does, and what it left when it went did not f
     ...prompt('Build it'),
     { type: 'message', data: { id: 'msg_a', role: 'assistant', time: { created: Date.now() } } },
     { type: 'part', data: tool },
+    { type: 'part', data: { ...tool, id: 'prt_timeless', state: { ...tool.state, time: undefined } } },
     { type: 'message', data: { id: 'msg_b', role: 'assistant', time: { created: Date.now() }, error: { name: 'X' } } },
     { type: 'part', data: { ...tool, id: 'prt_left', messageID: 'msg_b' } },
     { type: 'agent', data: { name: 'brutus', version: '1.2' } },
@@ -279,6 +280,7 @@ test('the head says what the agent does, and what it left when it went did not f
   await page.locator('.facts').getByText('brutus 1.2').waitFor()
   await page.locator('#prt_t .busy').getByText('running').first().waitFor()
   await page.locator('#prt_left .busy').getByText('did not finish').waitFor()
+  assert.equal(await page.locator('#prt_timeless .busy').textContent(), 'running', 'though nobody says since when')
   await share.sync(status('waiting', { label: 'May I run `make`?' }))
   await activity.getByText('May I run `make`?').waitFor()
   await share.sync(status('gone'))
