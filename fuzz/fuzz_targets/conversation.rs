@@ -1,5 +1,5 @@
-//! A conversation as a list of messages: whatever stands in it, it is read, each item has what its key needs, and no two
-//! have one key.
+//! A conversation as a list of messages: whatever stands in it, it is read, each item has what its key needs, and no
+//! two have one key.
 
 #![no_main]
 

@@ -90,6 +90,10 @@ pub struct KnownSession {
     /// Where people look at it, when it is shared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Whether there is something of it to share. Of a session whose messages stand elsewhere an agent's hook may have
+    /// told what it does, and nothing else.
+    #[serde(skip)]
+    pub has_content: bool,
 }
 
 impl KnownSession {
@@ -103,6 +107,7 @@ impl KnownSession {
             state: None,
             updated_at: None,
             url: None,
+            has_content: true,
         }
     }
 }
@@ -210,10 +215,9 @@ impl Conversations {
         [("agent", agent), ("status", status)].into_iter().filter_map(item).collect()
     }
 
-    /// The sessions whose messages are kept, the one that was talked of last first.
+    /// The sessions of which something was said, the one that was talked of last first.
     pub(super) fn known(&self) -> Vec<KnownSession> {
-        let mut known: Vec<_> =
-            self.sessions.iter().filter(|(_, conversation)| conversation.list.is_some()).collect();
+        let mut known: Vec<_> = self.sessions.iter().collect();
         known.sort_by_key(|(_, conversation)| std::cmp::Reverse(conversation.turn));
         let known =
             known.into_iter().map(|(session, Conversation { told, updated_at, list, .. })| KnownSession {
@@ -227,6 +231,7 @@ impl Conversations {
                 state: told.status.as_ref().map(|status| status.state),
                 updated_at: Some(*updated_at),
                 url: None,
+                has_content: list.is_some(),
             });
         known.collect()
     }

@@ -466,12 +466,41 @@ mod tests {
     }
 
     #[test]
+    fn what_an_agent_does_is_read_in_its_own_words() {
+        for (json, state, label) in [
+            (
+                r#"{"type":"session.status","properties":{"sessionID":"s","status":{"type":"busy"}}}"#,
+                Activity::Busy,
+                None,
+            ),
+            (
+                r#"{"type":"session.status","properties":{"sessionID":"s",
+                    "status":{"type":"retry","attempt":2,"message":"Overloaded"}}}"#,
+                Activity::Waiting,
+                Some("Overloaded"),
+            ),
+            (r#"{"type":"session.idle","properties":{"sessionID":"s"}}"#, Activity::Idle, None),
+            (
+                r#"{"type":"permission.updated","properties":{"sessionID":"s","title":"Run make"}}"#,
+                Activity::Waiting,
+                Some("Run make"),
+            ),
+            (r#"{"type":"permission.replied","properties":{"sessionID":"s"}}"#, Activity::Busy, None),
+            (r#"{"type":"agent.stopped","session_id":"s","data":{"reason":"done"}}"#, Activity::Idle, None),
+        ] {
+            let event = parse(json).unwrap().unwrap();
+            let Happening::Does(status) = event.happening else { panic!("{json}") };
+            let said = Status { state, label: label.map(ToOwned::to_owned) };
+            assert_eq!((event.session_id.as_str(), status), ("s", said), "{json}");
+        }
+        assert!(parse(r#"{"type":"session.idle","properties":{}}"#).is_err(), "of no session");
+    }
+
+    #[test]
     fn other_types_are_ignored_and_broken_ones_refused() {
         assert!(parse(r#"{"type":"server.connected","properties":{}}"#).unwrap().is_none());
         for json in [
             r#"{"payload":{"type":"sync","syncEvent":{"type":"session.updated.1","data":{}}}}"#,
-            r#"{"type":"session.status","properties":{"sessionID":"s","status":{"type":"busy"}}}"#,
-            r#"{"type":"session.idle","properties":{"sessionID":"s"}}"#,
             r#"{"type":"session.error","properties":{"error":{"name":"UnknownError"}}}"#,
             r#"{"type":"session.error"}"#,
             r#"{"type":"worktree.removed","properties":{"id":"w"}}"#,

@@ -354,7 +354,8 @@ impl Handler<Create> for Manager {
         let is_known = is_told || !backlog.is_empty() || self.conversations.list(&session_id).is_some();
         if new && !is_known && !empty {
             let is_too_large = self.conversations.is_too_large(&session_id);
-            return Box::pin(ready(Err(ClientError::UnknownSession { known: self.known(), is_too_large })));
+            let known = self.known().into_iter().filter(|session| session.has_content).collect();
+            return Box::pin(ready(Err(ClientError::UnknownSession { known, is_too_large })));
         }
         if new {
             // What an ended share left goes; what comes from now on waits for the new one.

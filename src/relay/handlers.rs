@@ -192,10 +192,12 @@ fn merged(mut known: Vec<KnownSession>, found: Vec<KnownSession>) -> Vec<KnownSe
                 known.agent = known.agent.take().or(session.agent);
                 known.state = known.state.or(session.state);
                 known.updated_at = known.updated_at.max(session.updated_at);
+                known.has_content = true;
             }
             None => known.push(session),
         }
     }
+    known.retain(|session| session.has_content || session.url.is_some());
     known.sort_by_key(|session| std::cmp::Reverse(session.updated_at));
     known
 }

@@ -103,6 +103,24 @@ async fn a_transcript_is_listed_shared_and_followed_also_after_a_kill() {
 }
 
 #[actix_web::test]
+async fn a_hook_says_which_of_an_agents_sessions_works() {
+    let server = TestServer::start(&[]);
+    let relay = TestRelay::start(&server.url, &[]);
+    append(&transcript(&relay), &RECORDED.lines().collect::<Vec<_>>());
+    for (session, status) in [(SESSION, "waiting"), ("cc_of_no_transcript", "busy")] {
+        let door = format!("/v1/sessions/{session}/status");
+        let told = json!({"state": status, "label": "Run it?"});
+        assert_eq!(relay.request(Method::POST, &door, &told).await.0, 202);
+    }
+    let (_, sessions) = relay.request(Method::GET, "/v1/sessions", &Value::Null).await;
+    let listed: Vec<_> = sessions.as_array().expect("a list").iter().collect();
+    assert_eq!(listed.len(), 1, "there is nothing to share of the other: {sessions}");
+    assert_eq!((&listed[0]["sessionID"], &listed[0]["state"]), (&json!(SESSION), &json!("waiting")));
+    assert!(listed[0]["title"].is_string());
+    assert_eq!(share(&relay).await.0, 200);
+}
+
+#[actix_web::test]
 async fn nothing_is_read_where_that_is_switched_off() {
     let server = TestServer::start(&[]);
     let relay = TestRelay::start(&server.url, &["--sources", "false"]);
