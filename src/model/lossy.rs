@@ -15,7 +15,8 @@ fn whole_pairs(json: &str) -> Cow<'_, str> {
     let mut mended = String::new();
     let mut done = 0;
     let mut at = 0;
-    while let Some(found) = json[at..].find('\\') {
+    // What is no JSON may end in the middle of an escape.
+    while let Some(found) = json.get(at..).and_then(|rest| rest.find('\\')) {
         let escape = at + found;
         // An escape is two characters, or six.
         at = escape + 2;
@@ -66,9 +67,17 @@ mod tests {
             assert_eq!(parse_lossy(json), expected, "{json}");
         }
         assert_eq!(parse_lossy(r#"{"n":1e999}"#), Value::Null);
+        for no_json in ["a\\", "\\é", r"\ud83", r#""\ud83d\"#, ""] {
+            assert_eq!(parse_lossy(no_json), Value::Null, "{no_json}");
+        }
     }
 
     proptest::proptest! {
+        #[test]
+        fn any_text_is_read_or_is_no_json(text: String) {
+            parse_lossy(&text);
+        }
+
         #[test]
         fn any_text_of_units_is_read_as_a_lossy_decoder_does(units: Vec<u16>) {
             let escapes: Vec<_> = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();
