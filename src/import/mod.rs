@@ -7,7 +7,22 @@ pub mod transcripts;
 
 use serde_json::Value;
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 use crate::model::{Content, Key};
+
+/// Characters of a prompt that make a title.
+const TITLE: usize = 100;
+
+/// A model by its names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Model {
+    /// The provider's.
+    pub provider: Option<String>,
+    /// The model's.
+    pub id: String,
+}
 
 /// One item of a conversation.
 #[derive(Debug, Clone)]
@@ -19,6 +34,22 @@ pub struct Item {
     /// Whether it has come to its end: a call has its result, an answer is finished. What was written down before that
     /// says nothing against it.
     pub settled: bool,
+}
+
+/// The title that a prompt makes: its first line that has words.
+fn title_of(prompt: &str) -> Option<String> {
+    let line = prompt.lines().map(str::trim).find(|line| !line.is_empty())?;
+    let mut title: String = line.chars().take(TITLE).collect();
+    if title.len() < line.len() {
+        title.push('…');
+    }
+    Some(title)
+}
+
+/// A time as RFC 3339 has it, in milliseconds since 1970.
+fn rfc3339(text: &str) -> Option<i64> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok()
 }
 
 /// An item out of its value, which always has a text; so there always is one.

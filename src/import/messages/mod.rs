@@ -22,11 +22,9 @@ use sha2::{Digest, Sha256};
 pub use self::pieces::arguments;
 use self::pieces::{Called, Outcome, Piece};
 use self::shape::{Entry, Role, Unread};
-use super::{Item, item};
+pub use super::Model;
+use super::{Item, item, title_of};
 use crate::model::{Key, parse_lossy};
-
-/// Characters of a prompt that make a title.
-const TITLE: usize = 100;
 
 /// What is said of a conversation beside its messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,15 +37,6 @@ pub struct About {
     pub model: Option<Model>,
     /// Since when nobody works on it, in milliseconds since 1970: its last answer is finished then.
     pub rests_since: Option<i64>,
-}
-
-/// A model by its names.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Model {
-    /// The provider's name.
-    pub provider: Option<String>,
-    /// The model's.
-    pub id: String,
 }
 
 /// A conversation that was read.
@@ -89,16 +78,6 @@ pub fn title<'a>(messages: impl IntoIterator<Item = &'a RawValue>) -> Option<Str
         }
     }
     reading.title
-}
-
-/// The first line of a prompt that has words.
-fn title_of(prompt: &str) -> Option<String> {
-    let line = prompt.lines().map(str::trim).find(|line| !line.is_empty())?;
-    let mut title: String = line.chars().take(TITLE).collect();
-    if title.len() < line.len() {
-        title.push('…');
-    }
-    Some(title)
 }
 
 /// An id that is none of those that there are: the one that is wished for, or else another.

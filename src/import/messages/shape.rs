@@ -8,6 +8,7 @@ use super::pieces::{
     thought_piece,
 };
 use super::usage::Usage;
+use crate::import::rfc3339;
 use crate::model::MAX_ID;
 
 /// A message that was read.
@@ -252,8 +253,7 @@ const SECONDS: i64 = 100_000_000_000;
 /// A time, in milliseconds since 1970: a number of seconds or milliseconds, or RFC 3339.
 pub(super) fn moment(value: &Value) -> Option<i64> {
     if let Some(text) = value.as_str() {
-        let time = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
-        return i64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok();
+        return rfc3339(text);
     }
     #[allow(clippy::cast_possible_truncation)] // As far as it goes: it is a time.
     let number = value.as_i64().or_else(|| Some(value.as_f64()? as i64)).filter(|number| *number > 0)?;

@@ -28,7 +28,8 @@ use serde_json::{Map, Value, json};
 pub use self::conversation::Changes;
 use self::conversation::Conversation;
 use self::lines::Lines;
-use super::item;
+pub use super::Model;
+use super::{item, title_of};
 use crate::model::{Key, parse_lossy};
 
 /// Kinds of unknown records that are counted by name.
@@ -159,15 +160,6 @@ pub struct History {
     pub bytes: u64,
 }
 
-/// A model by its names.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Model {
-    /// The provider's.
-    pub provider: Option<String>,
-    /// The model's.
-    pub id: String,
-}
-
 /// What an agent does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum State {
@@ -285,7 +277,7 @@ impl Session {
 
     /// Notes a title, unless there is a better one. Of prompts the first gives it.
     fn entitle(&mut self, how: Title, title: &Value) {
-        let title = title.as_str().and_then(text::title_of);
+        let title = title.as_str().and_then(title_of);
         if let Some(title) = title.filter(|_| how > self.title || how == self.title && how != Title::Prompt) {
             self.about.title = Some(title);
             self.title = how;

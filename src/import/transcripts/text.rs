@@ -5,8 +5,7 @@ use std::fmt::Write;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-/// Characters of a prompt that make a title.
-const TITLE: usize = 100;
+use crate::import::rfc3339;
 
 /// What an agent's own id, or a text, is known by: short, of one length, and without two that are alike.
 pub(super) type Fingerprint = u128;
@@ -22,50 +21,21 @@ pub(super) fn fingerprint(words: &[&str]) -> Fingerprint {
     digest.iter().take(16).fold(0, |print, byte| print << 8 | u128::from(*byte))
 }
 
-/// A time in milliseconds since 1970: RFC 3339, or a number of them.
+/// A time in milliseconds since 1970: a number of them, or RFC 3339, for which a space in the middle and no zone will
+/// do.
 pub(super) fn instant(value: &Value) -> Option<i64> {
-    let text = match value {
-        Value::String(text) => text,
+    let mut text = match value {
+        Value::String(text) => text.clone(),
         Value::Number(number) => return number.as_i64(),
         _ => return None,
     };
-    let number = |range: std::ops::Range<usize>| -> Option<i64> {
-        let digits = text.get(range)?;
-        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
-    };
-    let mark = |at: usize, marks: &[u8]| text.as_bytes().get(at).is_some_and(|mark| marks.contains(mark));
-    if !(mark(4, b"-") && mark(7, b"-") && mark(10, b"Tt ") && mark(13, b":") && mark(16, b":")) {
-        return None;
+    if text.as_bytes().get(10) == Some(&b' ') {
+        text.replace_range(10..=10, "T");
     }
-    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
-        return None;
+    if text.get(19..).is_some_and(|rest| rest.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit())) {
+        text.push('Z');
     }
-    let rest = text.get(19..)?;
-    let (fraction, zone) = match rest.strip_prefix('.') {
-        Some(rest) => rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())),
-        None => ("", rest),
-    };
-    let thousandths = fraction.bytes().chain(*b"000").take(3);
-    let millis = thousandths.fold(0, |millis, digit| millis * 10 + i64::from(digit - b'0'));
-    let offset = match zone.as_bytes() {
-        [] | [b'Z' | b'z'] => 0,
-        [sign @ (b'+' | b'-'), hours @ .., b':', _, _] if hours.len() == 2 => {
-            let digits = |digits: Option<&str>| digits.and_then(|digits| digits.parse::<i64>().ok());
-            let minutes = digits(zone.get(1..3))? * 60 + digits(zone.get(4..6))?;
-            if *sign == b'+' { minutes } else { -minutes }
-        }
-        _ => return None,
-    };
-    // Days since 1970 by the proleptic Gregorian calendar; years begin in March, so that leap days end them.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year.div_euclid(4) - year.div_euclid(100)
-        + year.div_euclid(400)
-        + (153 * month + 2) / 5
-        + day
-        - 719_469;
-    Some((((days * 24 + hour) * 60 + minute - offset) * 60 + second) * 1000 + millis)
+    rfc3339(&text)
 }
 
 /// A text without the passages that stand between `<name>` and `</name>`. One that is never closed is no such passage.
@@ -93,16 +63,6 @@ pub(super) fn without(text: &str, names: &[&str]) -> String {
 pub(super) fn within<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, inside) = text.split_once(&format!("<{name}>"))?;
     Some(inside.rsplit_once(&format!("</{name}>")).map_or(inside, |(inside, _)| inside))
-}
-
-/// The first line of a prompt that has words.
-pub(super) fn title_of(prompt: &str) -> Option<String> {
-    let line = prompt.lines().map(str::trim).find(|line| !line.is_empty())?;
-    let mut title: String = line.chars().take(TITLE).collect();
-    if title.len() < line.len() {
-        title.push('…');
-    }
-    Some(title)
 }
 
 /// A picture or a document whose bytes stand in the transcript, as the fields of a part.
