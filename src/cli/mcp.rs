@@ -85,7 +85,12 @@ async fn answer(relay: &RelayClient, question: Question, directory: &Path) -> An
                 Err(RelayCallError::Refused { code, .. }) if code == "unknown_session" => {
                     Err(Refused::UnknownSession(relay.sessions().await?))
                 }
-                answer => Ok(Answered { session: session.or(named(relay, &id).await), answer: answer? }),
+                answer => {
+                    let answer = answer?;
+                    // One that was found is known already.
+                    let session = if session.is_some() { session } else { named(relay, &id).await };
+                    Ok(Answered { session, answer })
+                }
             }
         }
         Question::Unshare(session) => {

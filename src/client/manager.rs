@@ -1,6 +1,6 @@
 //! Which sessions are shared, and what that takes: creating and removing shares.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use actix::fut::{ready, wrap_future};
 use actix::prelude::*;
@@ -279,13 +279,13 @@ impl Manager {
         for session in &mut known {
             session.url = self.active(&session.session_id).map(|share| share.url.clone());
         }
+        let told: HashSet<_> = known.iter().map(|session| session.session_id.clone()).collect();
         let shared = self.secrets.all().filter(|share| share.state == State::Active);
-        for share in shared {
-            if known.iter().all(|session| session.session_id != share.session) {
-                let url = Some(share.url.clone());
-                known.push(KnownSession { url, ..KnownSession::named(share.session.clone()) });
-            }
-        }
+        let untold = shared.filter(|share| !told.contains(&share.session));
+        known.extend(untold.map(|share| KnownSession {
+            url: Some(share.url.clone()),
+            ..KnownSession::named(share.session.clone())
+        }));
         known
     }
 

@@ -74,8 +74,7 @@ pub(super) async fn messages(
     let body = whole(body)?;
     let session_id = session_id(session)?;
     let conversation = conversation::read(&body)?;
-    let converse = Converse { session_id, conversation, whole: request.method() == Method::PUT };
-    Ok(taken(&manager.send(converse).await.map_err(|_| Error::Unavailable)??))
+    converse(&manager, Converse { session_id, conversation, whole: request.method() == Method::PUT }).await
 }
 
 /// `POST /v1/sessions/{sessionID}/status`
@@ -89,7 +88,10 @@ pub(super) async fn status(
     let status: Status = parse(&body, "{state: \"busy\", \"idle\", \"waiting\" or \"gone\", label?: text}")?;
     let told = Told { status: Some(status), ..Told::default() };
     let conversation = Conversation { messages: None, told };
-    let converse = Converse { session_id, conversation, whole: false };
+    converse(&manager, Converse { session_id, conversation, whole: false }).await
+}
+
+async fn converse(manager: &Addr<Manager>, converse: Converse) -> Result<HttpResponse, Error> {
     Ok(taken(&manager.send(converse).await.map_err(|_| Error::Unavailable)??))
 }
 

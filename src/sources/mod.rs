@@ -4,7 +4,7 @@
 mod follower;
 mod places;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,17 +74,22 @@ impl Actor for Sources {
             let shares = manager.send(List).await.unwrap_or_default();
             let sessions =
                 shares.into_iter().filter(|share| share.state != "removing").map(|share| share.session_id);
-            let sessions: Vec<_> = sessions.filter(|session| places.may_have(session)).collect();
-            let found = move || {
-                let found =
-                    sessions.into_iter().filter_map(|session| Some((places.find(&session)?, session)));
-                found.collect::<Vec<_>>()
+            let mut sessions: HashSet<_> = sessions.filter(|session| places.may_have(session)).collect();
+            if sessions.is_empty() {
+                // Nothing is read before somebody shares.
+                return Vec::new();
+            }
+            // Looked for once for all of them; of two with one name the one that was written last is it.
+            let find = move || {
+                let mut transcripts = places.transcripts();
+                transcripts.retain(|found| sessions.remove(&found.session()));
+                transcripts
             };
-            spawn_blocking(found).await.unwrap_or_default()
+            spawn_blocking(find).await.unwrap_or_default()
         };
         ctx.spawn(wrap_future::<_, Self>(shared).map(|found, sources, _| {
-            for (found, session) in found {
-                sources.follow(&session, Follower::new(found));
+            for found in found {
+                sources.follow(&found.session(), Follower::new(found));
             }
         }));
     }
@@ -148,15 +153,14 @@ impl Handler<Unfollow> for Sources {
 }
 
 /// Reports what comes to a transcript, for as long as its session is shared.
-async fn follow(session: String, follower: Follower, manager: Addr<Manager>) {
-    let mut follower = Some(follower);
+async fn follow(session: String, mut follower: Follower, manager: Addr<Manager>) {
     loop {
-        let Some(mut looking) = follower.take() else { return };
         let looked = spawn_blocking(move || {
-            let step = looking.step();
-            (looking, step)
+            let step = follower.step();
+            (follower, step)
         });
         let Ok((looked, step)) = looked.await else { return };
+        follower = looked;
         let step = step.unwrap_or_else(|error| {
             tracing::warn!(%error, "a transcript cannot be read now");
             Step { changes: Changes::default(), more: false }
@@ -165,10 +169,9 @@ async fn follow(session: String, follower: Follower, manager: Addr<Manager>) {
             .into_iter()
             .map(|change| Event { session_id: session.clone(), happening: Happening::Changed(change) })
             .collect();
-        if !events.is_empty() && !report(&session, events, told(&looked), &manager).await {
+        if !events.is_empty() && !report(&session, events, told(&follower), &manager).await {
             return;
         }
-        follower = Some(looked);
         if !step.more {
             tokio::time::sleep(POLL).await;
         }

@@ -3,10 +3,9 @@
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::client::{Activity, KnownSession};
-use crate::clock::now_ms;
+use crate::clock::{ms, now_ms};
 use crate::import::transcripts::{Agent, Source, Transcript};
 
 /// Transcripts that are listed.
@@ -68,7 +67,7 @@ impl Places {
     }
 
     /// The transcripts, the one that was written last first.
-    fn transcripts(&self) -> Vec<Found> {
+    pub(super) fn transcripts(&self) -> Vec<Found> {
         let (mut found, mut left) = (Vec::new(), MAX_ENTRIES);
         for place in &self.0 {
             place.walk(&place.root, place.depth, &mut left, &mut found);
@@ -82,7 +81,7 @@ impl Places {
         self.transcripts().into_iter().find(|transcript| transcript.session() == session)
     }
 
-    /// Whether a session may be one of these agents'.
+    /// Whether a session may be one of these agents', by its id.
     pub(super) fn may_have(&self, session: &str) -> bool {
         self.0.iter().any(|place| session.starts_with(place.agent.prefix()))
     }
@@ -110,21 +109,16 @@ impl Place {
             } else if let (Some(id), Ok(about)) = (self.agent.session_of(&path), entry.metadata())
                 && about.is_file()
             {
-                let modified = about.modified().unwrap_or(UNIX_EPOCH);
-                found.push(Found { agent: self.agent, path, id, modified: milliseconds(modified) });
+                let modified = about.modified().map_or(0, ms);
+                found.push(Found { agent: self.agent, path, id, modified });
             }
         }
     }
 }
 
-fn milliseconds(time: SystemTime) -> i64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
 impl Found {
     /// The session's id in a share.
-    fn session(&self) -> String {
+    pub(super) fn session(&self) -> String {
         format!("{}{}", self.agent.prefix(), self.id)
     }
 

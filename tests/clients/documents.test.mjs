@@ -4,31 +4,18 @@ import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { after, test } from 'node:test'
 
 import ts from 'typescript'
 
 import { run } from '../lib/process.mjs'
-import { Relay } from '../lib/relay.mjs'
-import { Server } from '../lib/server.mjs'
+import { setUp } from '../lib/relay.mjs'
 
 const DOCUMENT = new URL('../../docs/CLIENTS.md', import.meta.url)
 
-let server
-let relay
-let dir
-
-before(async () => {
-  server = await Server.start()
-  relay = await Relay.start(server.url)
-  dir = await mkdtemp(join(tmpdir(), 'brutus-share-clients-'))
-})
-
-after(async () => {
-  await relay?.close()
-  await server?.close()
-  await rm(dir, { recursive: true, force: true })
-})
+const { relay } = await setUp()
+const dir = await mkdtemp(join(tmpdir(), 'brutus-share-clients-'))
+after(() => rm(dir, { recursive: true, force: true }))
 
 /** The program of a language. */
 async function program(language) {

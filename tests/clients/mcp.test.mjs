@@ -1,28 +1,16 @@
 // The MCP server, driven by the official SDK for Python.
 
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
 import { run } from '../lib/process.mjs'
-import { Relay } from '../lib/relay.mjs'
-import { Server } from '../lib/server.mjs'
+import { setUp } from '../lib/relay.mjs'
 
 // An environment with the SDK in it, which `tests/run` makes.
 const PYTHON = process.env.MCP_PYTHON ?? 'python3'
 
-let server
-let relay
-
-before(async () => {
-  server = await Server.start()
-  relay = await Relay.start(server.url)
-})
-
-after(async () => {
-  await relay?.close()
-  await server?.close()
-})
+const { relay } = await setUp()
 
 test('the Python SDK lists the tools, and shares the session of its directory', async () => {
   const client = fileURLToPath(new URL('client.py', import.meta.url))

@@ -3,9 +3,21 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { after } from 'node:test'
 
 import { start } from './process.mjs'
-import { BINARY } from './server.mjs'
+import { BINARY, Server } from './server.mjs'
+
+/** A server and a relay for it, for as long as a file's tests run. */
+export async function setUp() {
+  const server = await Server.start()
+  const relay = await Relay.start(server.url)
+  after(async () => {
+    await relay.close()
+    await server.close()
+  })
+  return { server, relay }
+}
 
 export class Relay {
   /** Starts a relay for a server. */

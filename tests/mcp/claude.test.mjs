@@ -5,27 +5,15 @@ import { once } from 'node:events'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
 import { run } from '../lib/process.mjs'
-import { Relay } from '../lib/relay.mjs'
-import { Server } from '../lib/server.mjs'
+import { setUp } from '../lib/relay.mjs'
 
 const CLAUDE = fileURLToPath(new URL('../agents/node_modules/.bin/claude', import.meta.url))
 
-let server
-let relay
-
-before(async () => {
-  server = await Server.start()
-  relay = await Relay.start(server.url)
-})
-
-after(async () => {
-  await relay?.close()
-  await server?.close()
-})
+const { relay } = await setUp()
 
 /** A model that plays its steps, a call `{ name, input }` or a text each, in Anthropic's wire. */
 async function startModel(steps) {

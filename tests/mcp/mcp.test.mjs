@@ -4,29 +4,18 @@ import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 
-import { Relay } from '../lib/relay.mjs'
+import { Relay, setUp } from '../lib/relay.mjs'
 import { Server } from '../lib/server.mjs'
 import { onEvents } from '../opencode/bus.mjs'
 import { startModel } from '../opencode/model.mjs'
 import { OpenCode } from '../opencode/opencode.mjs'
 
-let server
-let relay
-
-before(async () => {
-  server = await Server.start()
-  relay = await Relay.start(server.url)
-})
-
-after(async () => {
-  await relay?.close()
-  await server?.close()
-})
+const { server, relay } = await setUp()
 
 async function connect(t, [command, ...args], cwd) {
   const client = new Client({ name: 'test', version: '1' })
