@@ -38,7 +38,7 @@ export class Relay {
       ...args,
     ]
     // What agents of whoever runs the tests keep is nobody's business.
-    const env = { ...process.env, HOME: relay.dir, CLAUDE_CONFIG_DIR: join(relay.dir, '.claude') }
+    const { CLAUDE_CONFIG_DIR, CODEX_HOME, PI_CODING_AGENT_DIR, ...env } = { ...process.env, HOME: relay.dir }
     relay.process = await start(BINARY, options, { ready: /^listening on (\S+)$/m, name: 'relay', env })
     relay.url = relay.process.match[1]
     return relay
