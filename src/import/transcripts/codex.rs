@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::conversation::Outcome;
 use super::text::Fingerprint;
-use super::text::{diff_head, fields, file_of_url, fingerprint, instant, is_id, pick, whole_diff};
+use super::text::{diff_head, fields, file_of_url, fingerprint, instant, is_id, pick, whole_diff, within};
 use super::{Convert, History, Session, State, Title};
 use crate::model::parse_lossy;
 
@@ -281,7 +281,12 @@ impl Codex {
             }
             match block["type"].as_str().unwrap_or_default() {
                 "input_text" => {
-                    let words = asked(block["text"].as_str().unwrap_or_default());
+                    let text = block["text"].as_str().unwrap_or_default();
+                    if session.about.directory.is_none() && text.trim_start().starts_with(CONTEXT[0]) {
+                        // The bare form says it nowhere else.
+                        session.about.directory = within(text, "cwd").map(|cwd| cwd.trim().to_owned());
+                    }
+                    let words = asked(text);
                     parts
                         .extend(words.map(|words| fields([("type", json!("text")), ("text", json!(words))])));
                 }

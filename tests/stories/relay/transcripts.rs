@@ -104,6 +104,10 @@ impl Recorded {
         format!("{}{}", self.agent.prefix(), self.id)
     }
 
+    fn directory(&self) -> Option<&str> {
+        Some("/home/dev/fizz").filter(|_| !self.fixture.starts_with("codex-0.20"))
+    }
+
     fn bytes(&self) -> Vec<u8> {
         if self.fixture.is_empty() {
             QWEN.into()
@@ -201,7 +205,9 @@ async fn every_agents_session_is_listed_shared_and_followed_also_after_a_kill() 
         let mut known = known.filter(|session| session["sessionID"] == recorded.session());
         let known = known.next().expect(recorded.place);
         assert_eq!((&known["agent"], known["state"].as_str()), (&json!(recorded.name), Some("busy")));
-        assert_eq!(known["directory"], "/home/dev/fizz", "{known}");
+        // The oldest form does not always say where its agent works.
+        let directory = recorded.directory();
+        assert_eq!(known["directory"].as_str(), directory, "{known}");
         assert!(known["title"].as_str().is_some_and(|title| title.starts_with(recorded.title)), "{known}");
         let id = recorded.share(&relay).await;
         let bytes = recorded.bytes();
@@ -228,7 +234,7 @@ async fn every_agents_session_is_listed_shared_and_followed_also_after_a_kill() 
             |kind: &str| data.as_array().expect("items").iter().find(|item| item["type"] == kind).cloned();
         assert_eq!(told("agent").expect("the agent")["data"]["name"], recorded.name);
         assert!(told("status").is_some());
-        assert_eq!(told("session").expect("the session")["data"]["directory"], "/home/dev/fizz");
+        assert_eq!(told("session").expect("the session")["data"]["directory"].as_str(), recorded.directory());
 
         // A share outlives its file, and an unshare ends it.
         fs::remove_file(recorded.file(&relay)).expect("gone");

@@ -173,3 +173,17 @@ fn a_running_command_shows_what_it_gave_so_far() {
     let state = &held.call("c7")["state"];
     assert_eq!((&state["status"], &state["metadata"]["output"]), (&"running".into(), &"soon\n".into()));
 }
+
+#[test]
+fn the_bare_form_says_where_its_agent_works_to_the_model_alone() {
+    let lines = concat!(
+        r#"{"id":"a","timestamp":"2025-08-01T10:00:00.000Z","instructions":null}"#,
+        "\n",
+        r#"{"type":"message","role":"user","content":[{"type":"input_text","text":"#,
+        r#""<environment_context>\n  <cwd>/w/fizz</cwd>\n  <shell>SECRET-SHELL</shell>\n</environment_context>"}]}"#,
+        "\n",
+    );
+    let (held, transcript) = read(Agent::Codex, &source("a", None), lines.as_bytes());
+    assert_eq!(transcript.about().directory.as_deref(), Some("/w/fizz"));
+    assert!(!format!("{held:?}").contains("SECRET"));
+}
