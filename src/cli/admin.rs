@@ -107,13 +107,10 @@ pub(super) fn run(admin: &Admin) -> Result<(), Box<dyn Error>> {
             if list.json {
                 return print_json(&shares);
             }
-            println!(
-                "{:8}  {:>9}  {:>9}  {:>9}  {:>9}  SESSION",
-                "ID", "CREATED", "CHANGED", "ENDS IN", "SIZE"
-            );
+            say!("{:8}  {:>9}  {:>9}  {:>9}  {:>9}  SESSION", "ID", "CREATED", "CHANGED", "ENDS IN", "SIZE");
             for share in &shares {
                 let ends = share.expires_at.map_or("-".to_owned(), until);
-                println!(
+                say!(
                     "{:8}  {:>9}  {:>9}  {ends:>9}  {:>9}  {}",
                     short(share),
                     age(share.created_at),
@@ -133,19 +130,19 @@ pub(super) fn run(admin: &Admin) -> Result<(), Box<dyn Error>> {
                 }
                 return print_json(&all);
             }
-            println!("id       {}", share.id);
-            println!("session  {}", plain(&share.session_id));
-            println!("title    {}", contents.title.as_deref().map_or("-".into(), plain));
-            println!("created  {} ago", age(share.created_at));
-            println!("changed  {} ago", age(share.updated_at));
-            println!("ends     {}", share.expires_at.map_or("-".into(), |at| format!("in {}", until(at))));
-            println!("token    {}", contents.token.as_deref().unwrap_or("-"));
-            println!("size     {}", bytes(share.size));
+            say!("id       {}", share.id);
+            say!("session  {}", plain(&share.session_id));
+            say!("title    {}", contents.title.as_deref().map_or("-".into(), plain));
+            say!("created  {} ago", age(share.created_at));
+            say!("changed  {} ago", age(share.updated_at));
+            say!("ends     {}", share.expires_at.map_or("-".into(), |at| format!("in {}", until(at))));
+            say!("token    {}", contents.token.as_deref().unwrap_or("-"));
+            say!("size     {}", bytes(share.size));
             for kind in &contents.items {
-                println!("         {} × {}, {}", kind.count, plain(&kind.kind), bytes(kind.bytes));
+                say!("         {} × {}, {}", kind.count, plain(&kind.kind), bytes(kind.bytes));
             }
             if let Some(at) = share.deleted_at {
-                println!("deleted  {} ago", age(at));
+                say!("deleted  {} ago", age(at));
             }
         }
         Command::Delete { shares } => {
@@ -159,7 +156,7 @@ pub(super) fn run(admin: &Admin) -> Result<(), Box<dyn Error>> {
                 } else {
                     "; another program reads the database, and the server erases its bytes when that ends"
                 };
-                println!("{}… is deleted{rest}", short(&share));
+                say!("{}… is deleted{rest}", short(&share));
             }
         }
         Command::Stats { json } => {
@@ -167,21 +164,21 @@ pub(super) fn run(admin: &Admin) -> Result<(), Box<dyn Error>> {
             if *json {
                 return print_json(&stats);
             }
-            println!("shares       {}", stats.shares);
-            println!("  last day   {}", stats.created_last_day);
-            println!("  never used {}", stats.never_synced);
-            println!("deleted      {}", stats.deleted);
-            println!("tokens       {}", stats.tokens);
-            println!("content      {}", ByteSize(stats.content));
-            println!("database     {}", ByteSize(stats.database));
-            println!("  unused     {}", bytes(stats.reclaimable));
-            println!("disk free    {}", ByteSize(stats.disk_free));
+            say!("shares       {}", stats.shares);
+            say!("  last day   {}", stats.created_last_day);
+            say!("  never used {}", stats.never_synced);
+            say!("deleted      {}", stats.deleted);
+            say!("tokens       {}", stats.tokens);
+            say!("content      {}", ByteSize(stats.content));
+            say!("database     {}", ByteSize(stats.database));
+            say!("  unused     {}", bytes(stats.reclaimable));
+            say!("disk free    {}", ByteSize(stats.disk_free));
         }
         Command::Vacuum => {
             let before = operator.stats(now_ms())?.database;
             operator.vacuum()?;
             let after = operator.stats(now_ms())?.database;
-            println!("{} before, {} now", ByteSize(before), ByteSize(after));
+            say!("{} before, {} now", ByteSize(before), ByteSize(after));
         }
     }
     Ok(())
@@ -210,7 +207,7 @@ impl List {
 
 /// Prints what a program reads.
 pub(super) fn print_json(value: &impl Serialize) -> Result<(), Box<dyn Error>> {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    say!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
 }
 

@@ -36,26 +36,26 @@ pub(super) struct FromFile {
 /// `backup FILE`
 pub(super) fn back_up(to: &ToFile) -> Result<(), Box<dyn Error>> {
     to.data.open()?.back_up(&to.file)?;
-    println!("{}", described(&store::check(&to.file)?));
+    say!("{}", described(&store::check(&to.file)?));
     Ok(())
 }
 
 /// `restore FILE`
 pub(super) fn restore(from: &FromFile) -> Result<(), Box<dyn Error>> {
     if from.check {
-        println!("{}", described(&store::check(&from.file)?));
+        say!("{}", described(&store::check(&from.file)?));
         return Ok(());
     }
     let restored = store::restore(&from.data.dir()?, &from.file)?;
-    println!("{}", described(&restored.backup));
+    say!("{}", described(&restored.backup));
     if restored.since.shares > 0 {
-        println!("{} shares were deleted since, and stay so", restored.since.shares);
+        say!("{} shares were deleted since, and stay so", restored.since.shares);
     }
     if restored.since.items > 0 {
-        println!("{} items of others were removed since, and stay so", restored.since.items);
+        say!("{} items of others were removed since, and stay so", restored.since.items);
     }
     if let Some(replaced) = restored.replaced {
-        println!("what was there before is kept in {}", replaced.display());
+        say!("what was there before is kept in {}", replaced.display());
     }
     Ok(())
 }

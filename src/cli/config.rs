@@ -75,15 +75,15 @@ pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
                     }
                 }
             }
-            println!("{}: in order", file.display());
+            say!("{}: in order", file.display());
         }
         Command::Show { daemon, options } => {
             for layers::Setting { name, value, source } in
                 layers::settings::<Cli>(&daemon.args(options.iter().cloned()))?
             {
                 match value {
-                    Some(value) => println!("{name} = {:?}  # {source}", masked(&value)),
-                    None => println!("# {name} is not set"),
+                    Some(value) => say!("{name} = {:?}  # {source}", masked(&value)),
+                    None => say!("# {name} is not set"),
                 }
             }
         }

@@ -72,7 +72,7 @@ pub(super) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         let shared = client.share(SESSION, None, true).await?;
         let url = shared["url"].as_str().unwrap_or_default();
         let stop = stop_signal()?;
-        println!("{url}");
+        say!("{url}");
         if !options.no_open {
             open(url);
         }
@@ -82,7 +82,7 @@ pub(super) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
             () = &mut stop => false,
         };
         if played && !options.once {
-            println!("The conversation has been played. Ctrl-C ends the demo and deletes its data.");
+            say!("The conversation has been played. Ctrl-C ends the demo and deletes its data.");
             stop.await;
         }
         // The relay first: it has something to say to the server.
@@ -139,6 +139,6 @@ fn shift_times(value: &mut Value, start: i64, speed: f64) {
 fn open(url: &str) {
     let opened = Command::new("xdg-open").arg(url).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     if opened.is_err() {
-        println!("Open this link in a browser.");
+        say!("Open this link in a browser.");
     }
 }

@@ -108,9 +108,9 @@ pub(super) fn share(share: &Share) -> Result<(), RelayCallError> {
     ask(options, share, |answer| {
         if let Ok(found) = serde_json::from_value::<KnownSession>(answer["session"].clone()) {
             let age = found.updated_at.map_or(String::new(), |at| format!(", {} ago", age(at)));
-            println!("{}{age}", described(&found));
+            say!("{}{age}", described(&found));
         }
-        println!("{}", plain(answer["url"].as_str().unwrap_or_default()));
+        say!("{}", plain(answer["url"].as_str().unwrap_or_default()));
     })?;
     Ok(())
 }
@@ -150,10 +150,10 @@ pub(super) fn sessions(Sessions { all, options }: &Sessions) -> Result<(), Relay
     ask(options, list, |answer| {
         let sessions: Vec<KnownSession> = serde_json::from_value(answer.clone()).unwrap_or_default();
         if sessions.is_empty() {
-            println!("No session is known that could be shared.");
+            say!("No session is known that could be shared.");
         }
         for session in sessions {
-            println!("{}", line(&session));
+            say!("{}", line(&session));
         }
     })?;
     Ok(())
@@ -177,7 +177,7 @@ pub(super) fn publish(command: &Publish) -> Result<(), RelayCallError> {
         let Publication { session, bodies } = &publication;
         relay.publish(session, bodies, expires_in).await
     };
-    ask(options, publish, |answer| println!("{}", plain(answer["url"].as_str().unwrap_or_default())))?;
+    ask(options, publish, |answer| say!("{}", plain(answer["url"].as_str().unwrap_or_default())))?;
     Ok(())
 }
 
@@ -188,7 +188,7 @@ pub(super) fn unshare(command: &OneSession) -> Result<(), RelayCallError> {
         async |relay| relay.unshare(&command.session).await,
         |answer| {
             if !is_under_way(answer) {
-                println!("{} is no longer shared", plain(&command.session));
+                say!("{} is no longer shared", plain(&command.session));
             }
         },
     )?;
@@ -208,13 +208,13 @@ pub(super) fn list(options: &Options) -> Result<(), RelayCallError> {
         |answer| {
             let shares = shares(answer);
             if shares.is_empty() {
-                println!("Nothing is shared.");
+                say!("Nothing is shared.");
                 return;
             }
             let width = shares.iter().map(|share| share.session_id.chars().count()).max().unwrap_or(0);
             for share in shares {
                 let end = share.expires_at.map_or(String::new(), |end| format!("  ends in {}", until(end)));
-                println!(
+                say!(
                     "{:width$}  {:9}  {:>4}  {}{end}",
                     plain(&share.session_id),
                     plain(&share.state),
@@ -235,25 +235,22 @@ pub(super) fn status(options: &Options) -> Result<(), RelayCallError> {
         |answer| {
             let shares = shares(answer);
             let pending: u64 = shares.iter().map(|share| share.pending).sum();
-            println!(
-                "The relay runs. Sessions shared: {}. Items waiting to be sent: {pending}.",
-                shares.len()
-            );
+            say!("The relay runs. Sessions shared: {}. Items waiting to be sent: {pending}.", shares.len());
             for share in shares {
                 let last = share
                     .last_sync
                     .map_or("nothing sent yet".into(), |at| format!("last sent {} ago", age(at)));
-                println!(
+                say!(
                     "{}: {}, {} waiting, {last}",
                     plain(&share.session_id),
                     plain(&share.state),
                     share.pending
                 );
                 if share.set_aside > 0 {
-                    println!("  {} items were given up: the server will not take them", share.set_aside);
+                    say!("  {} items were given up: the server will not take them", share.set_aside);
                 }
                 if let Some(error) = share.last_error {
-                    println!("  {}", plain(&error));
+                    say!("  {}", plain(&error));
                 }
             }
         },
@@ -272,7 +269,7 @@ fn ask(
         question(&relay).await
     })?;
     if options.json {
-        println!("{answer:#}");
+        say!("{answer:#}");
     } else {
         say(&answer);
     }

@@ -17,7 +17,7 @@ pub(super) fn run(config: &config::Relay) -> Result<(), Box<dyn Error>> {
         // Before anybody is told: who starts a daemon may stop it at once.
         let stop = stop_signal()?;
         // On stdout, for whoever started this process and waits for it.
-        println!("listening on {url}");
+        say!("listening on {url}");
         let _ = std::io::stdout().flush();
         relay.run(stop).await?;
         Ok(())

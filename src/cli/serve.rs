@@ -47,7 +47,7 @@ pub(super) fn run(
         });
         actix_web::rt::spawn(systemd::keep_watchdog(server.shares(), server.http_workers()));
         // On stdout, for whoever started this process and waits for it.
-        println!("listening on {url}");
+        say!("listening on {url}");
         let _ = std::io::stdout().flush();
         systemd::ready();
         let told = async {

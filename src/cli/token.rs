@@ -72,7 +72,7 @@ pub(super) fn run(token: &Token) -> Result<(), Box<dyn Error>> {
                 expires_at: expires_in
                     .map(|time| now.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))),
             })?;
-            println!("{}", text.expose());
+            say!("{}", text.expose());
         }
         Command::List { json } => {
             let tokens = operator.tokens()?;
@@ -90,7 +90,7 @@ pub(super) fn run(token: &Token) -> Result<(), Box<dyn Error>> {
                 return print_json(&tokens);
             }
             let width = tokens.iter().map(|(token, _)| token.name.len()).max().unwrap_or(0).max(4);
-            println!("{:width$}  {:8}  {:>9}  {:>13}  CREATE LIMIT", "NAME", "STATE", "CREATED", "SHARES");
+            say!("{:width$}  {:8}  {:>9}  {:>13}  CREATE LIMIT", "NAME", "STATE", "CREATED", "SHARES");
             for (token, shares) in &tokens {
                 let state = match (token.revoked_at, token.expires_at) {
                     (Some(_), _) => "revoked",
@@ -101,7 +101,7 @@ pub(super) fn run(token: &Token) -> Result<(), Box<dyn Error>> {
                     Some(max) => format!("{shares} of {max}"),
                     None => shares.to_string(),
                 };
-                println!(
+                say!(
                     "{:width$}  {state:8}  {:>9}  {shares:>13}  {}",
                     token.name,
                     age(token.created_at),
@@ -111,7 +111,7 @@ pub(super) fn run(token: &Token) -> Result<(), Box<dyn Error>> {
         }
         Command::Revoke { name } => {
             operator.revoke_token(name, now)?;
-            println!("{name} creates no more shares");
+            say!("{name} creates no more shares");
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 //!
 //! Contents are dropped when they were given and cannot change any more: what stays of a long session are its ids.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Map, Value, json};
@@ -76,10 +77,53 @@ struct Message {
     /// When something was added to it last.
     last: Option<i64>,
     is_finished: bool,
-    fields: Map<String, Value>,
+    fields: Fields,
     parts: Vec<Part>,
     is_hidden: bool,
     is_given: bool,
+}
+
+impl Message {
+    /// Drops what is kept of a part, unless that runs.
+    fn drop_part(&mut self, number: usize) {
+        self.fields.pack();
+        if let Some(part) = self.parts.get_mut(number - 1).filter(|part| !part.runs) {
+            part.fields = None;
+        }
+    }
+}
+
+/// The fields of a message. They are kept for good, so those of one that hardly changes any more are kept as text: a
+/// tenth of the memory.
+#[derive(Debug, Default)]
+struct Fields {
+    open: Map<String, Value>,
+    packed: Option<Box<str>>,
+}
+
+impl Fields {
+    fn read(&self) -> Cow<'_, Map<String, Value>> {
+        match &self.packed {
+            // What was packed here can be read.
+            Some(text) => Cow::Owned(serde_json::from_str(text).unwrap_or_default()),
+            None => Cow::Borrowed(&self.open),
+        }
+    }
+
+    fn open(&mut self) -> &mut Map<String, Value> {
+        if self.packed.is_some() {
+            *self = Self { open: self.read().into_owned(), packed: None };
+        }
+        &mut self.open
+    }
+
+    fn pack(&mut self) {
+        if self.packed.is_none()
+            && let Ok(text) = serde_json::to_string(&self.open)
+        {
+            *self = Self { open: Map::new(), packed: Some(text.into()) };
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -226,7 +270,7 @@ impl Conversation {
             created,
             last: created,
             is_finished: false,
-            fields: Map::new(),
+            fields: Fields::default(),
             parts: Vec::new(),
             is_hidden: false,
             is_given: false,
@@ -277,7 +321,7 @@ impl Conversation {
 
     /// Sets a field of a message.
     pub(super) fn set(&mut self, slot: usize, name: &str, value: Value) {
-        let fields = &mut self.messages[slot].fields;
+        let fields = self.messages[slot].fields.open();
         if fields.get(name) != Some(&value) {
             fields.insert(name.to_owned(), value);
             self.dirty.insert((slot, 0));
@@ -286,7 +330,7 @@ impl Conversation {
 
     /// Whether a message has a field.
     pub(super) fn has(&self, slot: usize, name: &str) -> bool {
-        self.messages[slot].fields.contains_key(name)
+        self.messages[slot].fields.read().contains_key(name)
     }
 
     /// Ends an answer with an error, unless it has one.
@@ -573,7 +617,7 @@ impl Conversation {
         for place in std::mem::take(&mut self.dirty) {
             let (slot, number) = place;
             let message = &self.messages[slot];
-            if message.is_hidden || message.parts.is_empty() && !message.fields.contains_key("error") {
+            if message.is_hidden || message.parts.is_empty() && !message.fields.read().contains_key("error") {
                 continue;
             }
             if number == 0 {
@@ -582,25 +626,20 @@ impl Conversation {
                 continue;
             }
             changes.items.extend(self.part_item(slot, number));
-            let is_frozen = self.is_frozen(slot);
-            if let Some(part) = self.messages[slot].parts.get_mut(number - 1) {
-                if !is_frozen {
-                    self.held.insert(place);
-                } else if !part.runs {
-                    part.fields = None;
-                }
+            if self.is_frozen(slot) {
+                self.messages[slot].drop_part(number);
+            } else {
+                self.held.insert(place);
             }
         }
         if std::mem::take(&mut self.froze) {
             for place in std::mem::take(&mut self.held) {
                 let (slot, number) = place;
-                if !self.is_frozen(slot) {
-                    self.held.insert(place);
-                } else if let Some(part) = self.messages[slot].parts.get_mut(number - 1) {
+                if self.is_frozen(slot) {
                     // One of a hidden message is given anew when that is shown again before it could be dropped.
-                    if !part.runs {
-                        part.fields = None;
-                    }
+                    self.messages[slot].drop_part(number);
+                } else {
+                    self.held.insert(place);
                 }
             }
         }
@@ -630,7 +669,7 @@ impl Conversation {
 
     fn message_item(&self, slot: usize) -> Option<Item> {
         let message = &self.messages[slot];
-        let mut info = message.fields.clone();
+        let mut info = message.fields.read().into_owned();
         let id = self.id(slot);
         info.insert("id".into(), json!(id));
         info.insert("sessionID".into(), json!(self.threads[message.thread].session));
