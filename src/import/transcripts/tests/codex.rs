@@ -166,3 +166,25 @@ fn a_running_command_shows_what_it_gave_so_far() {
     let state = &held.call("c7")["state"];
     assert_eq!((&state["status"], &state["metadata"]["output"]), (&"running".into(), &"soon\n".into()));
 }
+
+#[test]
+fn an_abort_before_anything_was_said() {
+    let line = |kind: &str, payload: &str| {
+        format!(r#"{{"timestamp":"2026-03-01T10:00:00Z","type":"{kind}","payload":{payload}}}"#)
+    };
+    let file = [
+        line("session_meta", r#"{"id":"c","timestamp":"2026-03-01T10:00:00Z","cwd":"/w"}"#),
+        line("event_msg", r#"{"type":"turn_aborted","reason":"interrupted"}"#),
+        line(
+            "response_item",
+            r#"{"type":"message","role":"user","content":[{"type":"input_text","text":"Wait"}]}"#,
+        ),
+        line("event_msg", r#"{"type":"turn_aborted","reason":"interrupted"}"#),
+    ];
+    let file = file.join("\n") + "\n";
+    let from = source("c", None);
+    check_pieces(Agent::Codex, &from, file.as_bytes());
+    let (held, transcript) = read(Agent::Codex, &from, file.as_bytes());
+    assert_eq!(held.summary("cx_c"), "1 + 1 | 1 0 0 0 |  |  | MessageAbortedError 1");
+    assert_eq!(transcript.about().state, State::Idle);
+}
