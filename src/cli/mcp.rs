@@ -15,7 +15,8 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use super::person::{is_under_way, until};
-use crate::client::{Activity, KnownSession};
+use super::which::{at_work, described};
+use crate::client::KnownSession;
 use crate::relay::client::{ListedShare, RelayCallError, RelayClient, RelayOptions};
 use crate::text::plain;
 
@@ -114,7 +115,7 @@ async fn which(
     }
     let mut sessions = relay.sessions().await?;
     sessions.retain(will_do);
-    match of_directory(&sessions, directory) {
+    match at_work(&sessions, directory) {
         Some(session) => Ok((session.session_id.clone(), Some(session.clone()))),
         None => Err(Refused::WhichSession(sessions)),
     }
@@ -122,27 +123,6 @@ async fn which(
 
 async fn named(relay: &RelayClient, id: &str) -> Option<KnownSession> {
     relay.sessions().await.ok()?.into_iter().find(|session| session.session_id == id)
-}
-
-/// The session of an agent that works in a directory: of several there the one that works, for it has just called a
-/// tool, and of these the newest. One that does not say where it works will do when it alone works.
-fn of_directory<'a>(sessions: &'a [KnownSession], directory: &Path) -> Option<&'a KnownSession> {
-    let is_busy = |session: &&KnownSession| session.state == Some(Activity::Busy);
-    let here = |session: &&KnownSession| {
-        session.directory.as_deref().is_some_and(|of_session| same_place(Path::new(of_session), directory))
-    };
-    let somewhere = |session: &&KnownSession| session.directory.is_none();
-    let mut here = sessions.iter().filter(here);
-    let newest = here.next();
-    if let Some(newest) = newest {
-        return std::iter::once(newest).chain(here).find(is_busy).or(Some(newest));
-    }
-    let mut busy = sessions.iter().filter(somewhere).filter(is_busy);
-    busy.next().filter(|_| busy.next().is_none())
-}
-
-fn same_place(one: &Path, other: &Path) -> bool {
-    one == other || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
 #[derive(Clone)]
@@ -332,15 +312,6 @@ fn choice(known: &[KnownSession]) -> String {
 /// Sessions from which a model can choose at most.
 const CHOICE: usize = 20;
 
-/// A session by its agent, its title and its directory.
-fn described(session: &KnownSession) -> String {
-    let title = session.title.as_ref().map(|title| format!("\"{}\"", plain(title)));
-    let agent = session.agent.as_deref().map(plain);
-    let directory = session.directory.as_ref().map(|directory| format!("in {}", plain(directory)));
-    let known: Vec<_> = [agent, title, directory].into_iter().flatten().collect();
-    if known.is_empty() { format!("session {}", plain(&session.session_id)) } else { known.join(", ") }
-}
-
 fn result(result: Result<String, String>) -> CallToolResult {
     match result {
         Ok(text) => CallToolResult::success(vec![ContentBlock::text(text)]),
@@ -403,27 +374,5 @@ mod tests {
         assert_eq!((&expires_in["type"], &expires_in["minimum"]), (&json!("integer"), &json!(1)));
         let text = serde_json::to_string(&schema).unwrap();
         assert!(!text.contains("format") && !text.contains("null") && !text.contains("anyOf"), "{text}");
-    }
-
-    #[test]
-    fn the_session_without_a_name_is_the_one_of_the_directory() {
-        let session = |id: &str, directory: Option<&str>, state| KnownSession {
-            directory: directory.map(ToOwned::to_owned),
-            state,
-            ..KnownSession::named(id.to_owned())
-        };
-        let (busy, idle) = (Some(Activity::Busy), Some(Activity::Idle));
-        let found = |sessions: &[KnownSession]| {
-            of_directory(sessions, Path::new("/w/project")).map(|session| session.session_id.clone())
-        };
-        let other = session("other", Some("/w/other"), busy);
-        let resting = session("resting", Some("/w/project"), idle);
-        let working = session("working", Some("/w/project"), busy);
-        let (nowhere, nowhere_too) = (session("nowhere", None, busy), session("nowhere too", None, busy));
-        assert_eq!(found(&[other.clone(), resting.clone(), working]).as_deref(), Some("working"));
-        assert_eq!(found(&[nowhere.clone(), resting]).as_deref(), Some("resting"));
-        assert_eq!(found(&[other.clone(), nowhere.clone()]).as_deref(), Some("nowhere"));
-        assert_eq!(found(&[nowhere, nowhere_too]), None, "two could be meant");
-        assert_eq!(found(&[other, session("unknown", None, None)]), None);
     }
 }

@@ -14,6 +14,7 @@ mod person;
 mod relay;
 mod serve;
 mod token;
+mod which;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -30,7 +31,8 @@ use crate::relay::client::{RelayCallError, RelayOptions};
     after_help = "Every option of a daemon can also be set by its environment name or in the file given with \
                   --config: flags \
                   stand over the environment, the environment over the file.\n\n\
-                  Exit codes: 0 done, 1 failed, 2 wrong use, 3 no relay answers, 4 the session is not shared, \
+                  Exit codes: 0 done, 1 failed, 2 wrong use, 3 no relay answers, 4 the session is not shared or not \
+                  known, \
                   6 asked for and not confirmed yet."
 )]
 struct Cli {
@@ -44,8 +46,12 @@ enum Command {
     Serve(Box<crate::config::Serve>),
     /// Run the relay beside a coding agent: takes its events, keeps the secrets, and pushes to the share server
     Relay(crate::config::Relay),
-    /// Share a session through the relay, and print its link
+    /// Share a session through the relay, live from now on, and print its link
     Share(person::Share),
+    /// List the sessions of this machine's agents that can be shared
+    Sessions(person::Sessions),
+    /// Put a transcript behind a link once, without following it
+    Publish(person::Publish),
     /// Take a session's share away, also when the session itself is gone
     Unshare(person::OneSession),
     /// List what is shared
@@ -100,6 +106,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }),
         Command::Relay(config) => relay::run(config),
         Command::Share(command) => person::share(command).map_err(Into::into),
+        Command::Sessions(command) => person::sessions(command).map_err(Into::into),
+        Command::Publish(command) => person::publish(command).map_err(Into::into),
         Command::Unshare(command) => person::unshare(command).map_err(Into::into),
         Command::List(options) => person::list(options).map_err(Into::into),
         Command::Status(options) => person::status(options).map_err(Into::into),

@@ -1,14 +1,22 @@
-//! `brutus-share share`, `list`, `unshare` and `status`: the relay for a person at a terminal, or a script.
+//! `brutus-share share`, `sessions`, `publish`, `list`, `unshare` and `status`: the relay for a person at a terminal, or
+//! a script.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::which::{described, newest};
+use crate::client::KnownSession;
 use crate::clock::now_ms;
 use crate::config::duration;
 use crate::relay::client::{ListedShare, RelayCallError, RelayClient, RelayOptions};
+use crate::sources::{self, Publication};
 use crate::text::plain;
+
+/// Sessions that are listed unless all are wished for.
+const LISTED: usize = 20;
 
 /// What every command here takes.
 #[derive(Debug, Args)]
@@ -35,8 +43,13 @@ pub(super) struct OneSession {
 /// A session to share.
 #[derive(Debug, Args)]
 pub(super) struct Share {
+    /// The session's id, or the file in which its agent writes it down [default: the newest session of any agent in
+    /// this directory]
+    #[arg(value_name = "SESSION")]
+    session: Option<String>,
+
     #[command(flatten)]
-    one: OneSession,
+    options: Options,
 
     /// Let the link end by itself after this time, if the session is not shared yet [default: the server's]
     #[arg(long, value_name = "TIME", value_parser = duration)]
@@ -47,16 +60,124 @@ pub(super) struct Share {
     from_now: bool,
 }
 
-/// `share SESSION`
-pub(super) fn share(Share { one, expires_in, from_now }: &Share) -> Result<(), RelayCallError> {
-    let expires_in = expires_in.map(|time| time.as_secs().max(1));
-    ask(
-        &one.options,
-        async |relay| relay.share(&one.session, expires_in, *from_now).await,
-        |answer| {
-            println!("{}", plain(answer["url"].as_str().unwrap_or_default()));
-        },
-    )?;
+/// What can be listed.
+#[derive(Debug, Args)]
+pub(super) struct Sessions {
+    /// List all that are known, not the newest alone
+    #[arg(long)]
+    all: bool,
+
+    #[command(flatten)]
+    options: Options,
+}
+
+/// A file to publish.
+#[derive(Debug, Args)]
+pub(super) struct Publish {
+    /// A transcript as Claude Code, Codex, Gemini CLI, Qwen Code or pi write it, what `opencode export` gives, or a list
+    /// of messages as JSON
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    #[command(flatten)]
+    options: Options,
+
+    /// Let the link end by itself after this time [default: the server's]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    expires_in: Option<Duration>,
+}
+
+/// `share`
+pub(super) fn share(share: &Share) -> Result<(), RelayCallError> {
+    let Share { session, options, expires_in, from_now } = share;
+    let expires_in = expires_in.map(seconds);
+    let share = async |relay: &RelayClient| {
+        let (id, found) = match session {
+            Some(session) => (session_of(session)?, None),
+            None => {
+                let found = session_here(relay).await?;
+                (found.session_id.clone(), Some(found))
+            }
+        };
+        let mut answer = relay.share(&id, expires_in, *from_now).await?;
+        if let Some(found) = found {
+            answer["session"] = json!(found);
+        }
+        Ok(answer)
+    };
+    ask(options, share, |answer| {
+        if let Ok(found) = serde_json::from_value::<KnownSession>(answer["session"].clone()) {
+            let age = found.updated_at.map_or(String::new(), |at| format!(", {} ago", age(at)));
+            println!("{}{age}", described(&found));
+        }
+        println!("{}", plain(answer["url"].as_str().unwrap_or_default()));
+    })?;
+    Ok(())
+}
+
+fn seconds(time: Duration) -> u64 {
+    time.as_secs().max(1)
+}
+
+/// The id of a session that is named by its id or by its transcript.
+fn session_of(name: &str) -> Result<String, RelayCallError> {
+    let file = Path::new(name);
+    if !file.is_file() {
+        return Ok(name.to_owned());
+    }
+    sources::session_of(file).ok_or_else(|| RelayCallError::NoTranscript(file.to_owned()))
+}
+
+/// The newest session of the directory in which the command runs.
+async fn session_here(relay: &RelayClient) -> Result<KnownSession, RelayCallError> {
+    let directory = std::env::current_dir().unwrap_or_default();
+    let sessions = relay.sessions().await?;
+    newest(&sessions, &directory).cloned().ok_or_else(|| {
+        let known = sessions.iter().take(LISTED).map(|known| format!("\n{}", line(known))).collect();
+        RelayCallError::NoSessionHere { directory, known }
+    })
+}
+
+/// `sessions`
+pub(super) fn sessions(Sessions { all, options }: &Sessions) -> Result<(), RelayCallError> {
+    let list = async |relay: &RelayClient| {
+        let mut sessions = relay.sessions().await?;
+        if !all {
+            sessions.truncate(LISTED);
+        }
+        Ok(json!(sessions))
+    };
+    ask(options, list, |answer| {
+        let sessions: Vec<KnownSession> = serde_json::from_value(answer.clone()).unwrap_or_default();
+        if sessions.is_empty() {
+            println!("No session is known that could be shared.");
+        }
+        for session in sessions {
+            println!("{}", line(&session));
+        }
+    })?;
+    Ok(())
+}
+
+/// A session in a line: its id, how long ago something was said in it, what it is, and its link when it is shared.
+fn line(session: &KnownSession) -> String {
+    let age = session.updated_at.map_or_else(|| "-".to_owned(), age);
+    let link = session.url.as_ref().map_or(String::new(), |url| format!("  {}", plain(url)));
+    format!("{}  {age:>4}  {}{link}", plain(&session.session_id), described(session))
+}
+
+/// `publish FILE`
+pub(super) fn publish(command: &Publish) -> Result<(), RelayCallError> {
+    let Publish { file, options, expires_in } = command;
+    let publication = sources::publication(file)
+        .map_err(|source| RelayCallError::NoFile { file: file.clone(), source })?
+        .ok_or_else(|| RelayCallError::NoTranscript(file.clone()))?;
+    let expires_in = expires_in.map(seconds);
+    let publish = async |relay: &RelayClient| {
+        let Publication { session, bodies } = &publication;
+        relay.publish(session, bodies, expires_in).await
+    };
+    ask(options, publish, |answer| println!("{}", plain(answer["url"].as_str().unwrap_or_default())))?;
     Ok(())
 }
 

@@ -2,10 +2,10 @@
 //! alone, so that a session can be shared without giving it once more; and what of them a share was given already.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 
 use crate::import::Item;
 use crate::import::messages::{About, Model, title};
@@ -272,22 +272,28 @@ struct GivenItem {
     /// Whether it is of the messages, and goes when the whole of these is without it.
     is_message: bool,
     /// Of its content; `None` when that is not known, or may not have been stored.
-    hash: Option<u64>,
+    hash: Option<i64>,
 }
 
-/// What is to be noted of an item that was given: whether it is settled; `None` when it was taken away.
-pub(super) type Note = (Key, Option<bool>);
+/// What is to be noted of an item that was given; `None` when it was taken away.
+pub(super) type Note = (Key, Option<Noted>);
+
+/// What is noted of an item that was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Noted {
+    /// Whether it has come to its end.
+    pub settled: bool,
+    /// Of its content; `None` in what an older version noted.
+    pub hash: Option<i64>,
+}
 
 impl Given {
     /// What an earlier life gave.
-    pub(super) fn load(notes: impl IntoIterator<Item = (String, Key, bool)>) -> Self {
+    pub(super) fn load(notes: impl IntoIterator<Item = (String, Key, Noted)>) -> Self {
         let mut given = Self::default();
-        for (session, key, settled) in notes {
-            given
-                .0
-                .entry(session)
-                .or_default()
-                .insert(key, GivenItem { settled, is_message: true, hash: None });
+        for (session, key, Noted { settled, hash }) in notes {
+            let item = GivenItem { settled, is_message: true, hash };
+            given.0.entry(session).or_default().insert(key, item);
         }
         given
     }
@@ -315,20 +321,64 @@ impl Given {
             }
         }
         for Item { key, content, settled } in items {
-            let hash = Some(hash(&content));
             let known = given.get(&key);
             // The whole may say otherwise than what was there before.
             if known.is_some_and(|known| known.settled && !settled) && !whole {
                 continue;
             }
-            if known.is_none_or(|known| known.settled != settled) {
-                notes.push((key.clone(), Some(settled)));
+            let noted = Noted { settled, hash: Some(hash(&content)) };
+            let is_there = known.is_some_and(|known| known.hash == noted.hash);
+            if known.is_none_or(|known| known.settled != settled) || !is_there {
+                notes.push((key.clone(), Some(noted)));
             }
-            let is_there = known.is_some_and(|known| known.hash == hash);
-            given.insert(key.clone(), GivenItem { settled, is_message: true, hash });
+            given.insert(key.clone(), GivenItem { settled, is_message: true, hash: noted.hash });
             if again || !is_there {
                 changes.push(Change::Put(key, content));
             }
+        }
+        (changes, notes)
+    }
+
+    /// What a share has to be given of what was read where its agent keeps the session, and what is to be noted before.
+    /// What was read last is right, whatever was given before. Items that are there as they are need not be given. When
+    /// all was read, and these were `kept`, what else there was goes.
+    pub(super) fn read(
+        &mut self,
+        session: &str,
+        items: Vec<Item>,
+        removed: Vec<Key>,
+        kept: Option<&HashSet<Key>>,
+    ) -> (Vec<Change>, Vec<Note>) {
+        let given = self.0.entry(session.to_owned()).or_default();
+        let (mut changes, mut notes) = (Vec::new(), Vec::new());
+        let mut gone: HashSet<_> = removed.into_iter().collect();
+        if let Some(kept) = kept {
+            let missing = given.iter().filter(|(key, item)| item.is_message && !kept.contains(*key));
+            gone.extend(missing.map(|(key, _)| key.clone()));
+        }
+        if !gone.is_empty() {
+            // A message takes its parts with it.
+            let goes = |key: &Key| {
+                gone.contains(key)
+                    || key.parent_message_id().is_some_and(|id| gone.contains(&Key::message(id)))
+            };
+            given.retain(|key, _| {
+                let goes = goes(key);
+                if goes {
+                    notes.push((key.clone(), None));
+                }
+                !goes
+            });
+            changes.extend(gone.into_iter().map(Change::Remove));
+        }
+        for Item { key, content, settled } in items {
+            let noted = Noted { settled, hash: Some(hash(&content)) };
+            if given.get(&key).is_some_and(|known| known.hash == noted.hash) {
+                continue;
+            }
+            notes.push((key.clone(), Some(noted)));
+            given.insert(key.clone(), GivenItem { settled, is_message: true, hash: noted.hash });
+            changes.push(Change::Put(key, content));
         }
         (changes, notes)
     }
@@ -365,8 +415,8 @@ impl Given {
     }
 }
 
-fn hash(content: &RawValue) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    content.get().hash(&mut hasher);
-    hasher.finish()
+/// A hash that later versions make too: it is kept on the disk.
+fn hash(content: &RawValue) -> i64 {
+    let digest = Sha256::digest(content.get());
+    digest.iter().take(8).fold(0, |hash, byte| hash << 8 | i64::from(*byte))
 }

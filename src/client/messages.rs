@@ -1,5 +1,6 @@
 //! The messages of the manager, and what it answers.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -8,7 +9,8 @@ use serde_json::value::RawValue;
 use super::ClientError;
 use super::conversations::{KnownSession, Told};
 use super::event::Event;
-use crate::model::Change;
+use crate::import::Item;
+use crate::model::{Change, Key};
 
 /// Shares a session, with what it holds so far: what is given here, or else what is known of it. A session that is
 /// shared already keeps its share, which is brought up to date.
@@ -82,6 +84,23 @@ pub struct Converse {
     pub conversation: Conversation,
     /// Whether these are all messages that there are: what there was beside them goes.
     pub whole: bool,
+}
+
+/// Takes what was read of a shared session where its agent keeps it. Answered when that is on the disk, with whether the
+/// session is shared still.
+#[derive(Message, Clone)]
+#[rtype(result = "Result<bool, ClientError>")]
+pub struct Read {
+    /// The session.
+    pub session_id: String,
+    /// What is new or different. What the share has already is not sent again.
+    pub items: Vec<Item>,
+    /// What is there no more.
+    pub removed: Vec<Key>,
+    /// When all there is was read: which items that were. What the share has beside them goes.
+    pub kept: Option<HashSet<Key>>,
+    /// What else is known of the session.
+    pub told: Told,
 }
 
 /// Messages as the agent has them, and what it says of their session.

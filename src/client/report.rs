@@ -11,7 +11,7 @@ use super::ClientError;
 use super::conversations::{Note, Told};
 use super::event::{Event, Happening};
 use super::manager::{Manager, Unwanted};
-use super::messages::{Conversation, Converse, Report, Taken};
+use super::messages::{Conversation, Converse, Read, Report, Taken};
 use super::queue::Enqueue;
 use crate::clock::now_ms;
 use crate::import::messages::{self, Imported};
@@ -172,8 +172,7 @@ impl Handler<Converse> for Manager {
             return Box::pin(actix::fut::ready(Ok(Taken::default())));
         }
         let Giving { taken, changes, notes } = self.give(&session_id, &said, whole, false);
-        let gone = notes.iter().filter(|(_, settled)| settled.is_none()).map(|(key, _)| key.clone());
-        let gone: Vec<_> = gone.collect();
+        let gone = gone(&notes);
         let stored = self.queue.send(Enqueue { session: session_id.clone(), changes, notes });
         let stored = async move { stored.await.unwrap_or(Err(ClientError::Unavailable)).map(|_| taken) };
         Box::pin(wrap_future::<_, Self>(stored).map(move |stored, manager, _| {
@@ -183,6 +182,34 @@ impl Handler<Converse> for Manager {
             stored
         }))
     }
+}
+
+impl Handler<Read> for Manager {
+    type Result = ResponseActFuture<Self, Result<bool, ClientError>>;
+
+    fn handle(&mut self, read: Read, _: &mut Self::Context) -> Self::Result {
+        let Read { session_id, items, removed, kept, told } = read;
+        if !self.takes(&session_id) {
+            return Box::pin(actix::fut::ready(Ok(false)));
+        }
+        self.conversations.tell(&session_id, told, now_ms());
+        let (mut changes, notes) = self.given.read(&session_id, items, removed, kept.as_ref());
+        changes.extend(self.given.tell(&session_id, self.conversations.told(&session_id), false));
+        let gone = gone(&notes);
+        let stored = self.queue.send(Enqueue { session: session_id.clone(), changes, notes });
+        let stored = async move { stored.await.unwrap_or(Err(ClientError::Unavailable)) };
+        Box::pin(wrap_future::<_, Self>(stored).map(move |stored, manager, _| {
+            if stored.is_err() {
+                manager.given.doubt(&session_id, gone);
+            }
+            stored.map(|_| manager.takes(&session_id))
+        }))
+    }
+}
+
+/// The items that are noted as taken away.
+fn gone(notes: &[Note]) -> Vec<Key> {
+    notes.iter().filter(|(_, noted)| noted.is_none()).map(|(key, _)| key.clone()).collect()
 }
 
 /// Messages of which a session's share has to hear.

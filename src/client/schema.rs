@@ -16,5 +16,6 @@ diesel::table! {
         session_id -> Text,
         key -> Text,
         settled -> Bool,
+        hash -> Nullable<BigInt>,
     }
 }

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::conversations::Note;
+use super::conversations::{Note, Noted};
 use super::schema::{given, spool};
 use crate::model::{Change, Content, Key};
 use crate::sqlite::{self, BeforeMigration, StartupError, WriteError, Writer};
@@ -130,11 +130,11 @@ impl Spool {
         })
     }
 
-    /// What was noted of all sessions: each item, and whether it is settled.
-    pub async fn noted(&self) -> Result<Vec<(String, Key, bool)>, WriteError> {
-        let rows =
-            self.writer.submit(0, |connection| given::table.load::<(String, String, bool)>(connection));
-        let noted = |(session, key, settled): (String, String, bool)| (session, Key::from(key), settled);
+    /// What was noted of the items of all sessions.
+    pub async fn noted(&self) -> Result<Vec<(String, Key, Noted)>, WriteError> {
+        type Row = (String, String, bool, Option<i64>);
+        let rows = self.writer.submit(0, |connection| given::table.load::<Row>(connection));
+        let noted = |(session, key, settled, hash): Row| (session, Key::from(key), Noted { settled, hash });
         Ok(rows.await?.into_iter().map(noted).collect())
     }
 
@@ -207,11 +207,15 @@ fn content_of(value: &Value) -> Content {
     serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned()).into()
 }
 
-fn put_note(connection: &mut SqliteConnection, session: &str, (key, settled): &Note) -> QueryResult<()> {
-    match settled {
-        Some(settled) => {
-            let row =
-                (given::session_id.eq(session), given::key.eq(key.as_str()), given::settled.eq(settled));
+fn put_note(connection: &mut SqliteConnection, session: &str, (key, noted): &Note) -> QueryResult<()> {
+    match noted {
+        Some(Noted { settled, hash }) => {
+            let row = (
+                given::session_id.eq(session),
+                given::key.eq(key.as_str()),
+                given::settled.eq(settled),
+                given::hash.eq(hash),
+            );
             diesel::replace_into(given::table).values(row).execute(connection)
         }
         None => diesel::delete(given::table.find((session, key.as_str()))).execute(connection),

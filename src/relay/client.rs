@@ -64,6 +64,19 @@ pub(crate) enum RelayCallError {
          the relay asks it until it has, and `brutus-share list` shows the share as `removing` until then"
     )]
     UnderWay,
+    /// No session of the directory is known.
+    #[error(
+        "no session of an agent is known in {}: name one that is{}",
+        directory.display(),
+        if known.is_empty() { " (none is)" } else { known }
+    )]
+    NoSessionHere { directory: PathBuf, known: String },
+    /// A file is no transcript of a known agent.
+    #[error("{}: no transcript of an agent that is known here", .0.display())]
+    NoTranscript(PathBuf),
+    /// A file cannot be read.
+    #[error("{}: {source}", file.display())]
+    NoFile { file: PathBuf, source: std::io::Error },
     /// The relay refuses.
     #[error("{message}")]
     Refused { code: String, message: String },
@@ -79,6 +92,7 @@ impl RelayCallError {
                 3
             }
             Self::UnderWay => 6,
+            Self::NoSessionHere { .. } => 4,
             Self::Refused { code, .. } if code == "not_shared" || code == "unknown_session" => 4,
             _ => 1,
         }
@@ -126,16 +140,37 @@ impl RelayClient {
         if from_now {
             body["empty"] = json!(true);
         }
-        let path = format!("/v1/sessions/{}", escape(session));
-        let shared = self.ask_with(Method::POST, &format!("{path}/share"), Some(&body)).await?;
-        // Who opens the link at once shall see something. What cannot be brought there now goes later.
-        let flush = format!("{path}/flush");
-        let _ = tokio::time::timeout(FIRST_SYNC, self.ask(Method::POST, &flush)).await;
+        let shared = self.ask_with(Method::POST, &share_of(session), Some(&body)).await?;
+        self.bring(session).await;
         Ok(shared)
     }
 
+    /// Shares what these bodies of requests hold, one after the other, as one session.
+    pub(crate) async fn publish(
+        &self,
+        session: &str,
+        bodies: &[Value],
+        expires_in: Option<u64>,
+    ) -> Result<Value, RelayCallError> {
+        let mut shared = Value::Null;
+        for body in bodies {
+            let mut body = body.clone();
+            body["expiresIn"] = json!(expires_in);
+            shared = self.ask_with(Method::POST, &share_of(session), Some(&body)).await?;
+        }
+        self.bring(session).await;
+        Ok(shared)
+    }
+
+    /// Waits a little until the server has what was given: who opens the link at once shall see something. What cannot
+    /// be brought there now goes later.
+    async fn bring(&self, session: &str) {
+        let flush = format!("/v1/sessions/{}/flush", escape(session));
+        let _ = tokio::time::timeout(FIRST_SYNC, self.ask(Method::POST, &flush)).await;
+    }
+
     pub(crate) async fn unshare(&self, session: &str) -> Result<Value, RelayCallError> {
-        self.ask(Method::DELETE, &format!("/v1/sessions/{}/share", escape(session))).await
+        self.ask(Method::DELETE, &share_of(session)).await
     }
 
     /// Reports an event, as an agent does.
@@ -196,6 +231,10 @@ fn unix_client(path: PathBuf) -> Client {
         }
     });
     Client::builder().connector(Connector::new().connector(connect)).timeout(TIMEOUT).finish()
+}
+
+fn share_of(session: &str) -> String {
+    format!("/v1/sessions/{}/share", escape(session))
 }
 
 /// A session's id as one piece of a path.

@@ -16,7 +16,7 @@ use crate::client::{
     Removed, Report, Status, Taken, Told, backlog,
 };
 use crate::error::Error;
-use crate::sources::{Discover, ShareTranscript, Sources, Unfollow};
+use crate::sources::{Attend, Discover, ShareTranscript, Sources, Unfollow};
 
 type ManagerData = web::Data<Addr<Manager>>;
 type SourcesData = web::Data<Addr<Sources>>;
@@ -124,6 +124,7 @@ pub(super) async fn share(
     let conversation = messages.map(|_| conversation::read(&body)).transpose()?;
     let session_id = session_id(session)?;
     let lifetime = expires_in.map(|seconds| Duration::from_secs(seconds.get()));
+    let is_told = conversation.is_some() || !data.is_empty();
     let create =
         Create { backlog: backlog(&data)?, conversation, empty, lifetime, ..Create::of(session_id.clone()) };
     let shared = match manager.send(create).await.map_err(|_| Error::Unavailable)? {
@@ -136,7 +137,12 @@ pub(super) async fn share(
                 error => error,
             })
         }
-        shared => shared,
+        shared => {
+            if shared.is_ok() && !is_told {
+                sources.do_send(Attend(session_id));
+            }
+            shared
+        }
     };
     Ok(HttpResponse::Ok().json(shared?))
 }

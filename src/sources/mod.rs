@@ -1,33 +1,55 @@
 //! Sessions of agents that know nothing of sharing: their transcripts are found where the agents keep them, and
 //! followed while they are shared. Nothing is read before somebody lists or shares.
 
+mod database;
+mod file;
 mod follower;
 mod places;
+mod publication;
+mod titles;
+mod watch;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::fut::wrap_future;
 use actix::prelude::*;
+use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use self::follower::{Follower, Step};
+use self::follower::{Follow, Follower, Step};
 pub use self::places::Places;
-use crate::client::{
-    Activity, Agent, ClientError, Conversation, Converse, Create, Event, Happening, KnownSession, List,
-    Manager, Report, Shared, Status, Told,
-};
-use crate::import::transcripts::{Changes, State};
-use crate::model::Change;
+pub use self::publication::{Publication, publication, session_of};
+use self::watch::{Watch, Watcher};
+use crate::client::{ClientError, Conversation, Create, KnownSession, List, Manager, Read, Shared, Told};
+use crate::import::Item;
+use crate::model::Key;
 
-/// How often the transcript of a shared session is looked at.
-const POLL: Duration = Duration::from_millis(500);
+/// How often a session in which something happens is looked at, whether or not a notice came: these get lost.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How often one is looked at in which nothing has happened for [`RESTS`].
+const LOOK_AT_REST: Duration = Duration::from_secs(5);
+
+/// After how long without anything new a session rests.
+const RESTS: Duration = Duration::from_secs(600);
+
+/// The shortest time between two looks: an agent writes line after line.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long what was not stored waits.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// How long what a reading from the beginning did not give again is kept after its end: a file may be in the middle of
+/// being written anew.
+const SETTLES: Duration = Duration::from_secs(2);
 
 /// Follows the transcripts of shared sessions.
 pub struct Sources {
     places: Arc<Places>,
     manager: Addr<Manager>,
+    watcher: Watcher,
     following: HashMap<String, JoinHandle<()>>,
 }
 
@@ -51,17 +73,36 @@ pub struct ShareTranscript {
 #[rtype(result = "()")]
 pub struct Unfollow(pub String);
 
+/// Looks after a session that is shared: when there is a transcript of it, that is followed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Attend(pub String);
+
 impl Sources {
     /// Those of some places. What of them is shared already is followed from now on.
     pub fn start(places: Places, manager: Addr<Manager>) -> Addr<Self> {
-        Self { places: Arc::new(places), manager, following: HashMap::new() }.start()
+        let places = Arc::new(places);
+        Self { places, manager, watcher: Watcher::new(), following: HashMap::new() }.start()
     }
 
-    fn follow(&mut self, session: &str, follower: Follower) {
-        let following = actix_web::rt::spawn(follow(session.to_owned(), follower, self.manager.clone()));
-        if let Some(earlier) = self.following.insert(session.to_owned(), following) {
+    /// Follows a session; what was read of it already comes first. Tells when that is stored.
+    fn follow(&mut self, session: String, follower: Follower, begun: Option<Step>) -> oneshot::Receiver<()> {
+        let (stored, is_stored) = oneshot::channel();
+        let following = Following {
+            session: session.clone(),
+            manager: self.manager.clone(),
+            watch: self.watcher.watch(),
+            unconfirmed: None,
+        };
+        let following = actix_web::rt::spawn(following.run(Box::new(follower), begun, stored));
+        if let Some(earlier) = self.following.insert(session, following) {
             earlier.abort();
         }
+        is_stored
+    }
+
+    fn follows(&self, session: &str) -> bool {
+        self.following.get(session).is_some_and(|following| !following.is_finished())
     }
 }
 
@@ -74,25 +115,21 @@ impl Actor for Sources {
             let shares = manager.send(List).await.unwrap_or_default();
             let sessions =
                 shares.into_iter().filter(|share| share.state != "removing").map(|share| share.session_id);
-            let mut sessions: HashSet<_> = sessions.filter(|session| places.may_have(session)).collect();
-            if sessions.is_empty() {
-                // Nothing is read before somebody shares.
-                return Vec::new();
-            }
-            // Looked for once for all of them; of two with one name the one that was written last is it.
-            let find = move || {
-                let mut transcripts = places.transcripts();
-                transcripts.retain(|found| sessions.remove(&found.session()));
-                transcripts
-            };
+            let sessions: HashSet<_> = sessions.filter(|session| places.may_have(session)).collect();
+            // Nothing is read before somebody shares.
+            let find = move || sessions.iter().filter_map(|session| follower(&places, session)).collect();
             spawn_blocking(find).await.unwrap_or_default()
         };
-        ctx.spawn(wrap_future::<_, Self>(shared).map(|found, sources, _| {
-            for found in found {
-                sources.follow(&found.session(), Follower::new(found));
+        ctx.spawn(wrap_future::<_, Self>(shared).map(|followers: Vec<Follower>, sources, _| {
+            for follower in followers {
+                sources.follow(follower.session(), follower, None);
             }
         }));
     }
+}
+
+fn follower(places: &Arc<Places>, session: &str) -> Option<Follower> {
+    Follower::new(places.clone(), places.find(session)?)
 }
 
 impl Handler<Discover> for Sources {
@@ -113,8 +150,7 @@ impl Handler<ShareTranscript> for Sources {
         let shared = async move {
             let unknown = |known| ClientError::UnknownSession { known, is_too_large: false };
             let begun = spawn_blocking(move || {
-                let Some(found) = places.find(&session) else { return Ok(Err(places.list())) };
-                let mut follower = Follower::new(found);
+                let Some(mut follower) = follower(&places, &session) else { return Ok(Err(places.list())) };
                 let step = follower.step()?;
                 Ok::<_, std::io::Error>(Ok((follower, step)))
             });
@@ -122,23 +158,44 @@ impl Handler<ShareTranscript> for Sources {
                 tracing::warn!(%error, "a transcript cannot be read");
                 ClientError::Unavailable
             })?;
-            let (follower, Step { changes, .. }) = begun.map_err(unknown)?;
+            let (follower, step) = begun.map_err(unknown)?;
             let create = Create {
-                backlog: backlog(changes),
-                conversation: Some(Conversation { messages: None, told: told(&follower) }),
+                conversation: Some(Conversation { messages: None, told: follower.told() }),
                 empty: true,
                 lifetime,
                 ..Create::of(session_id.clone())
             };
             let shared = manager.send(create).await.map_err(|_| ClientError::Unavailable)??;
-            Ok::<_, ClientError>((session_id, follower, shared))
+            Ok::<_, ClientError>((session_id, follower, step, shared))
         };
-        Box::pin(wrap_future::<_, Self>(shared).map(|begun, sources, _| {
-            begun.map(|(session, follower, shared)| {
-                sources.follow(&session, follower);
-                shared
+        Box::pin(wrap_future::<_, Self>(shared).then(|begun, sources, _| {
+            let followed = begun.map(|(session, follower, step, shared)| {
+                (sources.follow(session, follower, Some(step)), shared)
+            });
+            wrap_future(async {
+                let (stored, shared) = followed?;
+                // What cannot be stored now is stored later.
+                let _ = tokio::time::timeout(RETRY * 4, stored).await;
+                Ok(shared)
             })
         }))
+    }
+}
+
+impl Handler<Attend> for Sources {
+    type Result = ();
+
+    fn handle(&mut self, Attend(session): Attend, ctx: &mut Self::Context) {
+        if self.follows(&session) || !self.places.may_have(&session) {
+            return;
+        }
+        let places = self.places.clone();
+        let found = async move { spawn_blocking(move || follower(&places, &session)).await.ok().flatten() };
+        ctx.spawn(wrap_future::<_, Self>(found).map(|follower, sources, _| {
+            if let Some(follower) = follower.filter(|follower| !sources.follows(&follower.session())) {
+                sources.follow(follower.session(), follower, None);
+            }
+        }));
     }
 }
 
@@ -152,66 +209,96 @@ impl Handler<Unfollow> for Sources {
     }
 }
 
-/// Reports what comes to a transcript, for as long as its session is shared.
-async fn follow(session: String, mut follower: Follower, manager: Addr<Manager>) {
-    loop {
-        let looked = spawn_blocking(move || {
-            let step = follower.step();
-            (follower, step)
-        });
-        let Ok((looked, step)) = looked.await else { return };
-        follower = looked;
-        let step = step.unwrap_or_else(|error| {
-            tracing::warn!(%error, "a transcript cannot be read now");
-            Step { changes: Changes::default(), more: false }
-        });
-        let events: Vec<_> = backlog(step.changes)
-            .into_iter()
-            .map(|change| Event { session_id: session.clone(), happening: Happening::Changed(change) })
-            .collect();
-        if !events.is_empty() && !report(&session, events, told(&follower), &manager).await {
-            return;
+/// A session that is followed for as long as it is shared.
+struct Following {
+    session: String,
+    manager: Addr<Manager>,
+    watch: Watch,
+    /// During a reading from the beginning, the items that it gave.
+    unconfirmed: Option<HashSet<Key>>,
+}
+
+impl Following {
+    /// Gives the share what comes, first of all what was read already; tells when that is stored.
+    async fn run(mut self, mut follower: Box<dyn Follow>, begun: Option<Step>, stored: oneshot::Sender<()>) {
+        let (mut begun, mut stored) = (begun, Some(stored));
+        let mut last = Instant::now();
+        loop {
+            let Step { changes, more, anew } = match begun.take() {
+                Some(step) => step,
+                None => {
+                    let looked = spawn_blocking(move || {
+                        let step = follower.step();
+                        let watched = follower.watched();
+                        (follower, step, watched)
+                    });
+                    let Ok((looked, step, watched)) = looked.await else { return };
+                    follower = looked;
+                    self.watch.set(watched);
+                    step.unwrap_or_else(|error| {
+                        tracing::warn!(%error, "a transcript cannot be read now");
+                        Step::default()
+                    })
+                }
+            };
+            if anew {
+                self.unconfirmed = Some(HashSet::new());
+            }
+            if !changes.items.is_empty() || !changes.removed.is_empty() {
+                last = Instant::now();
+                self.note(&changes.items, &changes.removed);
+                if !self.give(changes.items, changes.removed, None, follower.told()).await {
+                    return;
+                }
+            }
+            if let Some(stored) = stored.take() {
+                let _ = stored.send(());
+            }
+            if more {
+                continue;
+            }
+            if last.elapsed() >= SETTLES
+                && let Some(kept) = self.unconfirmed.take_if(|kept| says_something(kept))
+                && !self.give(Vec::new(), Vec::new(), Some(kept), follower.told()).await
+            {
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
+            let look = if last.elapsed() < RESTS { LOOK } else { LOOK_AT_REST };
+            let _ = tokio::time::timeout(look, self.watch.changed()).await;
         }
-        if !step.more {
-            tokio::time::sleep(POLL).await;
+    }
+
+    fn note(&mut self, items: &[Item], removed: &[Key]) {
+        let Some(kept) = &mut self.unconfirmed else { return };
+        for key in removed {
+            kept.remove(key);
+        }
+        kept.extend(items.iter().map(|item| item.key.clone()));
+    }
+
+    /// Gives the share what was read; tells whether the session is still shared. What cannot be stored now is tried
+    /// again: it is read once.
+    async fn give(
+        &self,
+        items: Vec<Item>,
+        removed: Vec<Key>,
+        kept: Option<HashSet<Key>>,
+        told: Told,
+    ) -> bool {
+        let read = Read { session_id: self.session.clone(), items, removed, kept, told };
+        loop {
+            match self.manager.send(read.clone()).await {
+                Ok(Ok(is_shared)) => return is_shared,
+                Ok(Err(error)) => tracing::warn!(%error, "what an agent wrote cannot be stored now"),
+                Err(_) => return false,
+            }
+            tokio::time::sleep(RETRY).await;
         }
     }
 }
 
-/// Tells whether the session is still shared. What cannot be stored now is tried again: it is read once.
-async fn report(session: &str, events: Vec<Event>, told: Told, manager: &Addr<Manager>) -> bool {
-    loop {
-        match manager.send(Report(events.clone())).await {
-            Ok(Ok(0)) | Err(_) => return false,
-            Ok(Ok(_)) => break,
-            Ok(Err(error)) => tracing::warn!(%error, "what an agent wrote cannot be stored now"),
-        }
-        tokio::time::sleep(POLL).await;
-    }
-    let conversation = Conversation { messages: None, told };
-    let converse = Converse { session_id: session.to_owned(), conversation, whole: false };
-    // Said again with the next change.
-    let _ = manager.send(converse).await;
-    true
-}
-
-fn backlog(changes: Changes) -> Vec<Change> {
-    let removed = changes.removed.into_iter().map(Change::Remove);
-    removed.chain(changes.items.into_iter().map(|item| Change::Put(item.key, item.content))).collect()
-}
-
-fn told(follower: &Follower) -> Told {
-    let about = follower.about();
-    let state = match about.state {
-        State::Idle => Activity::Idle,
-        State::Busy => Activity::Busy,
-        State::Waiting => Activity::Waiting,
-    };
-    Told {
-        title: about.title.clone(),
-        directory: about.directory.clone(),
-        agent: Some(Agent { name: follower.agent_name().to_owned(), version: about.version.clone() }),
-        model: None,
-        status: Some(Status { state, label: None }),
-    }
+/// Whether there is a message among these: a file that was emptied takes nothing away.
+fn says_something(kept: &HashSet<Key>) -> bool {
+    kept.iter().any(|key| key.message_id().is_some())
 }

@@ -1,12 +1,16 @@
 //! Where agents keep their transcripts, and which there are. Blocking: only called where that holds nobody up.
 
+use std::cmp::Reverse;
 use std::fs;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
+use super::file::{MAX_DOCUMENT, head, last_lines};
+use super::titles::Titles;
 use crate::client::{Activity, KnownSession};
 use crate::clock::{ms, now_ms};
-use crate::import::transcripts::{Agent, Source, Transcript};
+use crate::import::transcripts::{About, Agent, Source, Transcript};
 
 /// Transcripts that are listed.
 const MAX_LISTED: usize = 100;
@@ -16,6 +20,9 @@ const MAX_ENTRIES: usize = 20_000;
 
 /// Bytes at the beginning of a transcript out of which a list tells what it is about.
 const HEAD: u64 = 256 << 10;
+
+/// Bytes at its end, in which its title may have changed.
+const END: u64 = 64 << 10;
 
 /// An agent that wrote something so lately works, in milliseconds.
 const WORKS: i64 = 10_000;
@@ -28,9 +35,10 @@ pub struct Places(Vec<Place>);
 #[derive(Debug, Clone)]
 struct Place {
     agent: Agent,
-    root: PathBuf,
-    /// How many folders stand between the root and a transcript.
-    depth: usize,
+    /// The agent's own folder.
+    home: PathBuf,
+    /// The folders between that and the transcripts; `None` is one of any name.
+    folders: &'static [Option<&'static str>],
 }
 
 /// A transcript.
@@ -38,8 +46,8 @@ struct Place {
 pub(super) struct Found {
     pub(super) agent: Agent,
     pub(super) path: PathBuf,
-    /// The agent's own id of the session.
-    id: String,
+    /// The agent's own folder.
+    home: PathBuf,
     /// In milliseconds since 1970.
     modified: i64,
 }
@@ -47,18 +55,22 @@ pub(super) struct Found {
 impl Places {
     /// Those of a home directory, or where the environment says that they are.
     pub fn of_user() -> Self {
-        let home = etcetera::home_dir().unwrap_or_default();
-        let dir = |variable: &str, default: &str| {
+        let user = etcetera::home_dir().unwrap_or_default();
+        let home = |variable: &str, default: &str| {
             std::env::var_os(variable)
                 .filter(|dir| !dir.is_empty())
-                .map_or_else(|| home.join(default), PathBuf::from)
+                .map_or_else(|| user.join(default), PathBuf::from)
         };
-        let claude = Place {
-            agent: Agent::ClaudeCode,
-            root: dir("CLAUDE_CONFIG_DIR", ".claude").join("projects"),
-            depth: 1,
-        };
-        Self(vec![claude])
+        let codex = home("CODEX_HOME", ".codex");
+        let place = |agent, home, folders| Place { agent, home, folders };
+        Self(vec![
+            place(Agent::ClaudeCode, home("CLAUDE_CONFIG_DIR", ".claude"), &[Some("projects"), None]),
+            place(Agent::Codex, codex.clone(), &[Some("sessions"), None, None, None]),
+            place(Agent::Codex, codex, &[Some("archived_sessions")]),
+            place(Agent::GeminiCli, user.join(".gemini"), &[Some("tmp"), None, Some("chats")]),
+            place(Agent::QwenCode, user.join(".qwen"), &[Some("projects"), None, Some("chats")]),
+            place(Agent::Pi, home("PI_CODING_AGENT_DIR", ".pi/agent"), &[Some("sessions"), None]),
+        ])
     }
 
     /// No places.
@@ -68,17 +80,26 @@ impl Places {
 
     /// The transcripts, the one that was written last first.
     pub(super) fn transcripts(&self) -> Vec<Found> {
-        let (mut found, mut left) = (Vec::new(), MAX_ENTRIES);
-        for place in &self.0 {
-            place.walk(&place.root, place.depth, &mut left, &mut found);
+        self.of_agents(|_| true)
+    }
+
+    fn of_agents(&self, wanted: impl Fn(Agent) -> bool) -> Vec<Found> {
+        let mut found = Vec::new();
+        for place in self.0.iter().filter(|place| wanted(place.agent)) {
+            let mut left = MAX_ENTRIES;
+            place.walk(&place.home, place.folders, &mut left, &mut found);
         }
-        found.sort_by_key(|transcript| std::cmp::Reverse(transcript.modified));
+        found.sort_by_key(|transcript| Reverse(transcript.modified));
         found
     }
 
-    /// The transcript of a session.
+    /// The transcript of a session; of several that of which was written last.
     pub(super) fn find(&self, session: &str) -> Option<Found> {
-        self.transcripts().into_iter().find(|transcript| transcript.session() == session)
+        let of_agent = |agent: Agent| session.starts_with(agent.prefix());
+        self.of_agents(of_agent).into_iter().find(|transcript| {
+            let id = session.strip_prefix(transcript.agent.prefix()).unwrap_or_default();
+            transcript.may_be(id) && transcript.id().as_deref() == Some(id)
+        })
     }
 
     /// Whether a session may be one of these agents', by its id.
@@ -88,12 +109,17 @@ impl Places {
 
     /// What can be shared, the newest first.
     pub(super) fn list(&self) -> Vec<KnownSession> {
-        self.transcripts().iter().take(MAX_LISTED).filter_map(Found::describe).collect()
+        let mut titles = Titles::default();
+        let transcripts = self.transcripts().into_iter().take(MAX_LISTED);
+        transcripts.filter_map(|transcript| transcript.describe(&mut titles)).collect()
     }
 }
 
 impl Place {
-    fn walk(&self, dir: &Path, depth: usize, left: &mut usize, found: &mut Vec<Found>) {
+    fn walk(&self, dir: &Path, folders: &[Option<&str>], left: &mut usize, found: &mut Vec<Found>) {
+        if let [Some(name), deeper @ ..] = folders {
+            return self.walk(&dir.join(name), deeper, left, found);
+        }
         // What is not there, or not to be read, has nothing to share.
         let Ok(entries) = fs::read_dir(dir) else { return };
         for entry in entries.flatten() {
@@ -102,58 +128,123 @@ impl Place {
             }
             *left -= 1;
             let path = entry.path();
-            if depth > 0 {
+            if let [_, deeper @ ..] = folders {
                 if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    self.walk(&path, depth - 1, left, found);
+                    self.walk(&path, deeper, left, found);
                 }
-            } else if let (Some(id), Ok(about)) = (self.agent.session_of(&path), entry.metadata())
+            } else if self.agent.may_write(&path)
+                && let Ok(about) = entry.metadata()
                 && about.is_file()
             {
                 let modified = about.modified().map_or(0, ms);
-                found.push(Found { agent: self.agent, path, id, modified });
+                found.push(Found { agent: self.agent, path, home: self.home.clone(), modified });
             }
         }
     }
 }
 
 impl Found {
+    /// A file that stands anywhere, when it is a transcript.
+    pub(super) fn at(path: &Path) -> Option<Self> {
+        let agent = Agent::of(&head(path, HEAD).ok()?)?;
+        Some(Self { agent, path: path.to_owned(), home: PathBuf::new(), modified: 0 })
+    }
+
+    /// The agent's own id of the session.
+    pub(super) fn id(&self) -> Option<String> {
+        self.agent.session_of(&self.path).or_else(|| {
+            let is_document = self.path.extension().is_some_and(|extension| extension == "json");
+            let head = head(&self.path, if is_document { MAX_DOCUMENT } else { HEAD }).ok()?;
+            self.agent.session_in(&head)
+        })
+    }
+
+    /// Whether this may be the transcript of a session, by the file's name.
+    fn may_be(&self, id: &str) -> bool {
+        let short = id.get(..8).unwrap_or(id);
+        self.path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.contains(short))
+    }
+
     /// The session's id in a share.
-    pub(super) fn session(&self) -> String {
-        format!("{}{}", self.agent.prefix(), self.id)
+    pub(super) fn session(&self) -> Option<String> {
+        Some(format!("{}{}", self.agent.prefix(), self.id()?))
     }
 
-    pub(super) fn source(&self) -> Source {
-        Source { id: self.id.clone(), ..Source::default() }
+    /// A reading of it, of which nothing was read.
+    pub(super) fn transcript(&self, source: &Source) -> Transcript {
+        let mut transcript = Transcript::new(self.agent, source).with_outside(self.outside());
+        if let Some(directory) = self.directory() {
+            transcript.set_directory(&directory);
+        }
+        transcript
     }
 
-    /// What its beginning says that it is about; `None` for one in which nothing was said yet.
-    fn describe(&self) -> Option<KnownSession> {
-        let mut head = Vec::new();
-        fs::File::open(&self.path).ok()?.take(HEAD).read_to_end(&mut head).ok()?;
-        let mut transcript = Transcript::new(self.agent, &self.source());
-        transcript.feed(&head);
-        if transcript.take_changes().items.len() < 2 {
+    /// Where the agent works, when it says so beside the transcripts.
+    fn directory(&self) -> Option<String> {
+        if self.agent != Agent::GeminiCli {
             return None;
         }
-        let about = transcript.about();
+        let project = self.path.parent()?.parent()?;
+        let root = fs::read_to_string(project.join(".project_root")).ok();
+        if let Some(root) = root.map(|root| root.trim().to_owned()).filter(|root| !root.is_empty()) {
+            return Some(root);
+        }
+        // Older versions name the folder by a hash.
+        let name = project.file_name()?.to_str()?;
+        let projects = fs::read(self.home.join("projects.json")).ok()?;
+        let projects: serde_json::Value = serde_json::from_slice(&projects).ok()?;
+        let mut roots = projects["projects"].as_object()?.keys();
+        roots.find(|root| hex(&Sha256::digest(root)) == name).cloned()
+    }
+
+    /// What its beginning says that it is about; `None` for one in which nothing was said yet, and for a subagent's.
+    fn describe(&self, titles: &mut Titles) -> Option<KnownSession> {
+        let id = self.id()?;
+        let beginning = head(&self.path, HEAD).ok()?;
+        let is_whole = (beginning.len() as u64) < HEAD;
+        let mut transcript = self.transcript(&Source { id: id.clone(), ..Source::default() });
+        if self.path.extension().is_some_and(|extension| extension == "json") {
+            transcript.replace(&head(&self.path, MAX_DOCUMENT).ok()?);
+        } else {
+            transcript.feed(&beginning);
+        }
+        let is_silent = transcript.take_changes().items.len() < 2;
+        if is_silent && is_whole || transcript.about().is_subagent {
+            return None;
+        }
+        let is_packed = self.path.extension().is_some_and(|extension| extension == "zst");
+        if !is_whole && !is_packed {
+            // The rest of the line that was cut is none.
+            transcript.feed(b"\n");
+            transcript.feed(&last_lines(&self.path, END).unwrap_or_default());
+        }
+        let About { title, directory, .. } = transcript.about().clone();
         Some(KnownSession {
-            title: about.title.clone(),
-            directory: about.directory.clone(),
+            title: titles.of(self.agent, &self.home, &id).or(title),
+            directory,
             agent: Some(self.agent.name().to_owned()),
             state: Some(if now_ms() - self.modified < WORKS { Activity::Busy } else { Activity::Idle }),
             updated_at: Some(self.modified),
-            ..KnownSession::named(self.session())
+            ..KnownSession::named(format!("{}{id}", self.agent.prefix()))
         })
+    }
+
+    /// What the agent calls the session in a place of its own.
+    pub(super) fn title(&self, id: &str) -> Option<String> {
+        Titles::default().of(self.agent, &self.home, id)
     }
 
     /// Reads what an agent keeps in a file of its own beside the transcript, by its name: nothing outside of the folder
     /// for such files, whatever a transcript says and wherever a link leads.
-    pub(super) fn outside(&self) -> impl FnMut(&str) -> Option<String> + Send + 'static {
+    fn outside(&self) -> impl FnMut(&str) -> Option<String> + Send + 'static {
         let folder = self.path.with_extension("").join("tool-results");
         move |name| {
             let folder = folder.canonicalize().ok()?;
             let path = folder.join(name).canonicalize().ok()?;
-            if path.parent() == Some(&folder) { read_some(&path).ok() } else { None }
+            if path.parent() != Some(&folder) {
+                return None;
+            }
+            Some(String::from_utf8_lossy(&head(&path, MAX_OUTSIDE).ok()?).into_owned())
         }
     }
 }
@@ -161,8 +252,6 @@ impl Found {
 /// Bytes of a file beside a transcript that are read.
 const MAX_OUTSIDE: u64 = 1 << 20;
 
-fn read_some(path: &Path) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    fs::File::open(path)?.take(MAX_OUTSIDE).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

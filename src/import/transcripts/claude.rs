@@ -121,12 +121,13 @@ impl Convert for Claude {
         self.tree.settle(&mut session.conversation);
     }
 
-    fn link(&mut self, session: &mut Session, call: &str, agent: &str) {
-        self.linked.insert(call.to_owned());
+    fn link(&mut self, session: &mut Session, call: &str, agent: &str) -> bool {
         let is_task = session.conversation.called(call).is_some_and(|(tool, _)| tool == "task");
         if is_task && is_id(agent) {
+            self.linked.insert(call.to_owned());
             session.conversation.note(call, "sessionId", json!(session_id(agent)));
         }
+        is_task
     }
 }
 
@@ -428,11 +429,18 @@ impl Claude {
         }
     }
 
+    /// Notes that a call started a subagent that has a transcript of its own.
+    fn started(&mut self, session: &mut Session, call: &str, agent: &str) {
+        if self.link(session, call, agent) && is_id(agent) {
+            session.agents.insert(agent.to_owned());
+        }
+    }
+
     fn progress(&mut self, session: &mut Session, entry: &Entry) {
         let data = entry.field("data");
         let (call, agent) = (entry.field("parentToolUseID").as_str(), data["agentId"].as_str());
         if let (Some(call), Some(agent), Some("agent_progress")) = (call, agent, data["type"].as_str()) {
-            self.link(session, call, agent);
+            self.started(session, call, agent);
         }
     }
 
@@ -586,7 +594,7 @@ impl Claude {
         let told = entry.field("toolUseResult");
         if tool == "task" {
             if let Some(agent) = told["agentId"].as_str() {
-                self.link(session, id, agent);
+                self.started(session, id, agent);
             }
             if told["status"] == "async_launched" {
                 return;

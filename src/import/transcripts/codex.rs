@@ -126,10 +126,13 @@ impl Convert for Codex {
         }
     }
 
-    fn link(&mut self, session: &mut Session, call: &str, agent: &str) {
-        if is_id(agent) {
+    fn link(&mut self, session: &mut Session, call: &str, agent: &str) -> bool {
+        let is_task = session.conversation.called(call).is_some_and(|(tool, _)| tool == "task");
+        if is_task && is_id(agent) {
+            session.agents.insert(agent.to_owned());
             session.conversation.note(call, "sessionId", json!(session_id(agent)));
         }
+        is_task
     }
 
     fn turns(&self) -> &[String] {
@@ -179,6 +182,7 @@ impl Codex {
         let about = &mut session.about;
         let spawned = id(&meta["source"]["subagent"]["thread_spawn"]["parent_thread_id"]);
         self.head = Some(Head { is_bare: false, is_spawned: spawned.is_some() });
+        about.is_subagent = spawned.is_some();
         about.parent = about.parent.take().or(spawned).or_else(|| id(&meta["forked_from_id"]));
         about.created = instant(&meta["timestamp"]).or(self.at);
         about.directory = meta["cwd"].as_str().map(ToOwned::to_owned);
@@ -406,6 +410,7 @@ impl Codex {
             "task" => {
                 let agent = ["agent_id", "thread_id"].iter().find_map(|name| told[*name].as_str());
                 if let Some(agent) = agent.filter(|agent| is_id(agent)) {
+                    session.agents.insert(agent.to_owned());
                     outcome = outcome.with("sessionId", session_id(agent));
                 }
             }
@@ -489,6 +494,11 @@ impl Codex {
                 });
                 outcome.attachments = attachments;
                 session.conversation.end(call, outcome, self.at);
+            }
+            "collab_agent_spawn_end" => {
+                if let Some(agent) = event["new_thread_id"].as_str() {
+                    self.link(session, call, agent);
+                }
             }
             "item_completed" => self.completed(session, &event["item"]),
             "token_count" => {}

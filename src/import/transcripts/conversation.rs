@@ -128,6 +128,14 @@ pub struct Changes {
     pub removed: Vec<Key>,
 }
 
+impl Changes {
+    /// Adds those of another transcript.
+    pub fn append(&mut self, others: Self) {
+        self.items.extend(others.items);
+        self.removed.extend(others.removed);
+    }
+}
+
 impl Conversation {
     /// The thread of a session's id, which begins when it is named first.
     pub(super) fn thread(&mut self, session: &str) -> usize {

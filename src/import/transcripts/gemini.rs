@@ -90,6 +90,7 @@ impl Gemini {
         }
         let field = |name: &str| head.get(name).unwrap_or(&Value::Null);
         session.about.created = instant(field("startTime"));
+        session.about.is_subagent = field("kind") == "subagent";
         session.rename(field("sessionId").as_str().filter(|id| is_id(id)).map(|id| format!("gm_{id}")));
     }
 

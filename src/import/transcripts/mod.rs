@@ -11,6 +11,7 @@ mod codex;
 mod conversation;
 mod gemini;
 mod lines;
+mod packed;
 mod pi;
 mod qwen;
 mod text;
@@ -19,15 +20,14 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::io::{self, BufRead, Read};
+use std::collections::{BTreeMap, BTreeSet};
 
-use ruzstd::decoding::StreamingDecoder;
 use serde_json::{Map, Value, json};
 
 pub use self::conversation::Changes;
 use self::conversation::Conversation;
 use self::lines::Lines;
+pub use self::packed::Unpacked;
 pub use super::Model;
 use super::{item, title_of};
 use crate::model::{Key, parse_lossy};
@@ -38,14 +38,8 @@ const MAX_UNKNOWN: usize = 32;
 /// Characters of such a name.
 const MAX_NAME: usize = 64;
 
-/// Bytes that a compressed transcript may have when it is unpacked.
-const MAX_UNPACKED: usize = 1 << 30;
-
-/// Bytes that are kept while one is unpacked.
-const MAX_WINDOW: u64 = 64 << 20;
-
-/// Bytes that are unpacked at once.
-const PIECE: usize = 64 << 10;
+/// Lines of a file by which its agent is recognised.
+const MAX_HEAD_LINES: usize = 100;
 
 /// An agent that writes transcripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,6 +65,17 @@ impl Agent {
             Self::GeminiCli => "Gemini CLI",
             Self::QwenCode => "Qwen Code",
             Self::Pi => "pi",
+        }
+    }
+
+    /// Whether a file of this name, in a folder of this agent, is a transcript of a session; not one of a subagent.
+    pub fn may_write(self, file: &std::path::Path) -> bool {
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        match self {
+            Self::GeminiCli => {
+                name.starts_with("session-") && (name.ends_with(".jsonl") || name.ends_with(".json"))
+            }
+            _ => self.session_of(file).is_some(),
         }
     }
 
@@ -106,6 +111,29 @@ impl Agent {
         session.strip_prefix(self.prefix()).filter(|id| !id.is_empty()).map(ToOwned::to_owned)
     }
 
+    /// Whose transcript a file is, by its first lines.
+    pub fn of(head: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(head);
+        let document = parse_lossy(&text);
+        let lines = text.lines().take(MAX_HEAD_LINES).map(parse_lossy).filter(Value::is_object);
+        let mut records: Vec<_> = if document.is_object() { vec![document] } else { lines.collect() };
+        let first = records.first_mut()?.take();
+        let has = |record: &Value, names: &[&str]| names.iter().all(|name| !record[*name].is_null());
+        if first["type"] == "session_meta" || has(&first, &["id", "timestamp"]) && first["type"].is_null() {
+            return Some(Self::Codex);
+        }
+        if has(&first, &["sessionId", "projectHash"]) {
+            return Some(Self::GeminiCli);
+        }
+        if first["type"] == "session" && has(&first, &["version"]) {
+            return Some(Self::Pi);
+        }
+        records[0] = first;
+        let is_message = |record: &&Value| has(record, &["uuid", "sessionId"]) && has(record, &["message"]);
+        let message = records.iter().find(is_message)?;
+        Some(if message["message"]["parts"].is_array() { Self::QwenCode } else { Self::ClaudeCode })
+    }
+
     /// What the ids of its sessions begin with here: agents do not know each other's ids.
     pub fn prefix(self) -> &'static str {
         match self {
@@ -125,6 +153,8 @@ pub struct About {
     pub session: String,
     /// The id in a share of the session that this one works for, when it is a subagent's; or which it was forked from.
     pub parent: Option<String>,
+    /// Whether a session of its own is a subagent's: it has no place in a list.
+    pub is_subagent: bool,
     /// What the session is called: by its user, by its agent, or by its first prompt.
     pub title: Option<String>,
     /// Where the agent works.
@@ -231,8 +261,10 @@ trait Convert: Send {
     /// Decides what stands only when a batch is over: which branch is the conversation.
     fn settle(&mut self, _session: &mut Session) {}
 
-    /// Notes that a call started a subagent.
-    fn link(&mut self, _session: &mut Session, _call: &str, _agent: &str) {}
+    /// Notes that a call started a subagent; tells whether the call is there.
+    fn link(&mut self, _session: &mut Session, _call: &str, _agent: &str) -> bool {
+        false
+    }
 
     /// The agent's own ids of the turns that were read.
     fn turns(&self) -> &[String] {
@@ -252,6 +284,8 @@ struct Session {
     title: Title,
     /// Whether what is read is of the session that this one was forked from.
     is_history: bool,
+    /// The agent's own ids of the subagents that calls started.
+    agents: BTreeSet<String>,
 }
 
 /// How good a title is.
@@ -308,6 +342,7 @@ impl std::fmt::Debug for Outside {
 pub struct Transcript {
     agent: Agent,
     lines: Lines,
+    history: Lines,
     session: Session,
     convert: Box<dyn Convert>,
     is_child: bool,
@@ -345,12 +380,14 @@ impl Transcript {
         Self {
             agent,
             lines: Lines::default(),
+            history: Lines::default(),
             session: Session {
                 about,
                 conversation,
                 outside: Outside::default(),
                 title: Title::None,
                 is_history: false,
+                agents: BTreeSet::new(),
             },
             convert,
             is_child: source.parent.is_some(),
@@ -376,12 +413,12 @@ impl Transcript {
         self.session.about.directory = Some(directory.to_owned());
     }
 
-    /// Reads the lines of the session that this one was forked from (see [`About::history`]), before its own: as many
-    /// bytes as belong to this one; the oldest first, where that is a fork itself.
+    /// Reads a piece of the session that this one was forked from (see [`About::history`]), before its own lines: as
+    /// many bytes in all as belong to this one; the oldest first, where that is a fork itself.
     pub fn feed_history(&mut self, bytes: &[u8]) {
-        let Self { session, convert, .. } = self;
+        let Self { history, session, convert, .. } = self;
         session.is_history = true;
-        Lines::default().feed(bytes, |line| read(line, session, &mut **convert));
+        history.feed(bytes, |line| read(line, session, &mut **convert));
         session.is_history = false;
     }
 
@@ -412,29 +449,15 @@ impl Transcript {
         session.about.set_aside = lines.set_aside();
     }
 
-    /// Reads a file that is compressed with Zstandard, whole: Codex does that to old ones, which do not grow any more.
-    /// An error says that it is broken, or too large; what was read before that stays.
-    pub fn feed_zst(&mut self, mut file: impl BufRead) -> io::Result<()> {
-        let (mut piece, mut left) = (vec![0; PIECE], MAX_UNPACKED);
-        while !file.fill_buf()?.is_empty() {
-            let mut frame = StreamingDecoder::new_with_max_window_size(&mut file, MAX_WINDOW)
-                .map_err(io::Error::other)?;
-            loop {
-                let count = frame.read(&mut piece)?;
-                if count == 0 {
-                    break;
-                }
-                let too_large = || io::Error::new(io::ErrorKind::FileTooLarge, "too large when unpacked");
-                left = left.checked_sub(count).ok_or_else(too_large)?;
-                self.feed(&piece[..count]);
-            }
-        }
-        Ok(())
+    /// Notes that a call started a subagent, by the ids of both: some agents say so only in a file of their own.
+    /// Tells whether the call was read.
+    pub fn link(&mut self, call: &str, agent: &str) -> bool {
+        self.convert.link(&mut self.session, call, agent)
     }
 
-    /// Notes that a call started a subagent, by the ids of both: some agents say so only in a file of their own.
-    pub fn link(&mut self, call: &str, agent: &str) {
-        self.convert.link(&mut self.session, call, agent);
+    /// The agent's own ids of the subagents that calls started and that have a transcript of their own.
+    pub fn subagents(&self) -> &BTreeSet<String> {
+        &self.session.agents
     }
 
     /// What is new or different since the last time. What the user took back meanwhile is not in it.

@@ -1,6 +1,6 @@
 //! A relay process, and an agent that reports to it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +60,8 @@ impl TestRelay {
                 // What agents of whoever runs the stories keep is nobody's business.
                 .env("HOME", dir.path())
                 .env_remove("CLAUDE_CONFIG_DIR")
+                .env_remove("CODEX_HOME")
+                .env_remove("PI_CODING_AGENT_DIR")
                 .envs(env.iter().map(|(name, value)| (name, value)))
                 .args(["relay", "--listen", "127.0.0.1:0", "--api-url", &api_url, "--interval", "50ms"])
                 .args(["--max-backoff", "200ms", "--log", "debug", "--local-dir"])
@@ -67,6 +69,11 @@ impl TestRelay {
                 .args(&args),
         );
         Self { url: process.url.clone(), process, dir, api_url, args, env }
+    }
+
+    /// The home of the user beside whose agents this relay runs.
+    pub fn home(&self) -> &Path {
+        self.dir.path()
     }
 
     pub fn local_dir(&self) -> PathBuf {
