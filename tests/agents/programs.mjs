@@ -42,7 +42,12 @@ const claude = (alias, subagent) => ({
     DISABLE_AUTOUPDATER: '1',
     IS_SANDBOX: '1',
   }),
-  args: (prompt, session) => ['-p', prompt, '--dangerously-skip-permissions', ...(session ? ['--resume', session] : [])],
+  args: (prompt, session) => [
+    '-p',
+    prompt,
+    '--dangerously-skip-permissions',
+    ...(session ? ['--resume', session] : []),
+  ],
   read: (file_path) => ({ name: 'Read', input: { file_path } }),
   run: (command) => ({ name: 'Bash', input: { command, description: 'Runs it' } }),
   write: (file_path, content) => ({ name: 'Write', input: { file_path, content } }),
@@ -52,6 +57,7 @@ const claude = (alias, subagent) => ({
 const codex = (alias, model, shell) => ({
   alias,
   agent: 'Codex',
+  isSharedByHand: true,
   tools: ['bash', 'bash', 'apply_patch', 'apply_patch', 'bash'],
   wire: responses,
   command: command(alias, 'codex'),
@@ -78,7 +84,14 @@ const codex = (alias, model, shell) => ({
       : ['exec', '--json', '--skip-git-repo-check', prompt],
   run: (text) => shell(text),
   read: (path) => shell(`cat ${path}`),
-  write: (path, content) => patch(`*** Add File: ${path}`, ...content.trimEnd().split('\n').map((line) => `+${line}`)),
+  write: (path, content) =>
+    patch(
+      `*** Add File: ${path}`,
+      ...content
+        .trimEnd()
+        .split('\n')
+        .map((line) => `+${line}`),
+    ),
   edit: (path, before, after) => patch(`*** Update File: ${path}`, '@@', `-${before}`, `+${after}`),
 })
 const patch = (...lines) => ({
@@ -110,7 +123,14 @@ export const PROGRAMS = {
       '.gemini/settings.json': JSON.stringify({ security: { auth: { selectedType: 'gemini-api-key' } } }),
     }),
     env: (url) => ({ GEMINI_API_KEY: KEY, GOOGLE_GEMINI_BASE_URL: url, GEMINI_CLI_TRUST_WORKSPACE: 'true' }),
-    args: (prompt, session) => ['--yolo', '-m', 'gemini-2.5-flash', '-p', prompt, ...(session ? ['--resume', session] : [])],
+    args: (prompt, session) => [
+      '--yolo',
+      '-m',
+      'gemini-2.5-flash',
+      '-p',
+      prompt,
+      ...(session ? ['--resume', session] : []),
+    ],
     ...geminiTools,
     read: (file_path) => ({ name: 'read_file', input: { file_path } }),
     edit: (file_path, old_string, new_string) => ({
@@ -121,6 +141,7 @@ export const PROGRAMS = {
   qwen: {
     alias: 'qwen',
     agent: 'Qwen Code',
+    streams: true,
     wire: completions,
     command: command('qwen', 'qwen'),
     instructions: 'QWEN.md',
@@ -130,6 +151,9 @@ export const PROGRAMS = {
       '--yolo',
       '--auth-type',
       'openai',
+      '--output-format',
+      'stream-json',
+      '--include-partial-messages',
       ...(session ? ['--resume', session] : []),
       '-p',
       prompt,
@@ -141,6 +165,8 @@ export const PROGRAMS = {
   pi: {
     alias: 'pi',
     agent: 'pi',
+    streams: true,
+    isSharedByHand: true,
     tools: ['read', 'bash', 'write', 'edit', 'bash'],
     wire: completions,
     command: command('pi', 'pi'),

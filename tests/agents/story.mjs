@@ -5,9 +5,10 @@ import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { PATIENCE } from '../lib/process.mjs'
+import { PATIENCE, run } from '../lib/process.mjs'
 import { Reader } from '../lib/reader.mjs'
 import { setUp } from '../lib/relay.mjs'
+import { BINARY } from '../lib/server.mjs'
 import { startModel } from './models/model.mjs'
 import { Agent } from './programs.mjs'
 
@@ -109,8 +110,16 @@ export class Story {
     })
   }
 
-  /** Shares the session. */
+  /** Shares the session, as a person in the agent's directory does or by its id. */
   async share() {
+    if (this.program.isSharedByHand) {
+      const options = ['--relay', this.relay.url, '--local-dir', this.relay.localDir]
+      const { code, stdout, stderr } = await run(BINARY, ['share', ...options], { cwd: this.agent.project })
+      assert.equal(code, 0, stderr)
+      assert.ok(stdout.includes(MEND) && stdout.includes(this.program.agent), stdout)
+      const url = stdout.trim().split('\n').at(-1)
+      return { url, id: url.split('/').at(-1) }
+    }
     const { status, json } = await this.relay.request('POST', `/v1/sessions/${this.session}/share`, {})
     assert.equal(status, 200, JSON.stringify(json))
     return json
@@ -178,6 +187,7 @@ export class Story {
   async interrupt() {
     const turn = this.agent.start(WAIT, this.own, this.program.talks)
     await Promise.race([this.model.hangs, turn.ended.then(({ output }) => assert.fail(output))])
+    if (this.program.streams) await until('it has half of the answer', () => turn.output.includes('Half an answer'))
     turn.interrupt()
     if (turn.leave) {
       await until('it says that it stopped', () => /"stopReason":"aborted"/.test(turn.output))
@@ -214,7 +224,12 @@ export class Story {
 
     const errors = view.errors.map(({ name }) => name)
     const markdown = await (await fetch(`${this.url}.md?full=1`)).text()
-    for (const words of [...turns.flat().filter((words) => !errors.includes(words)), 'echo going; exit 3', 'Good evening', 'cat notes.txt'])
+    for (const words of [
+      ...turns.flat().filter((words) => !errors.includes(words)),
+      'echo going; exit 3',
+      'Good evening',
+      'cat notes.txt',
+    ])
       assert.ok(markdown.includes(words), `${words}\n${markdown}`)
 
     await this.hides(markdown)

@@ -16,7 +16,9 @@ export function events(step, nth) {
   const usage = { input_tokens: 10, output_tokens: 5 }
   const isCall = typeof step !== 'string'
   const message = { id: `msg_${nth}`, type: 'message', role: 'assistant', model: 'claude-test', content: [], usage }
-  const block = isCall ? { type: 'tool_use', id: `toolu_${nth}`, name: step.name, input: {} } : { type: 'text', text: '' }
+  const block = isCall
+    ? { type: 'tool_use', id: `toolu_${nth}`, name: step.name, input: {} }
+    : { type: 'text', text: '' }
   const delta = isCall
     ? { type: 'input_json_delta', partial_json: JSON.stringify(step.input) }
     : { type: 'text_delta', text: step }

@@ -13,7 +13,10 @@ export function instructions({ systemInstruction }) {
 }
 
 export function events(step, nth) {
-  const part = typeof step === 'string' ? { text: step } : { functionCall: { id: `call_${nth}`, name: step.name, args: step.input } }
+  const part =
+    typeof step === 'string'
+      ? { text: step }
+      : { functionCall: { id: `call_${nth}`, name: step.name, args: step.input } }
   const say = (parts, more) => ({ candidates: [{ index: 0, content: { role: 'model', parts }, ...more }] })
   const usageMetadata = { promptTokenCount: 10, candidatesTokenCount: 5, totalTokenCount: 15 }
   return [say([part]), { ...say([{ text: '' }], { finishReason: 'STOP' }), usageMetadata, modelVersion: 'gemini-test' }]
