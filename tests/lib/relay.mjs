@@ -20,28 +20,38 @@ export async function setUp() {
 }
 
 export class Relay {
+  #processes = []
+
   /** Starts a relay for a server. */
   static async start(apiUrl, ...args) {
     const relay = new Relay()
     relay.dir = await mkdtemp(join(tmpdir(), 'brutus-relay-'))
     relay.localDir = join(relay.dir, 'local')
-    const options = [
-      'relay',
-      '--listen',
-      '127.0.0.1:0',
-      '--api-url',
-      apiUrl,
-      '--local-dir',
-      relay.localDir,
-      '--interval',
-      '50ms',
-      ...args,
-    ]
-    // What agents of whoever runs the tests keep is nobody's business.
-    const { CLAUDE_CONFIG_DIR, CODEX_HOME, PI_CODING_AGENT_DIR, ...env } = { ...process.env, HOME: relay.dir }
-    relay.process = await start(BINARY, options, { ready: /^listening on (\S+)$/m, name: 'relay', env })
-    relay.url = relay.process.match[1]
+    relay.args = ['--api-url', apiUrl, '--local-dir', relay.localDir, '--interval', '50ms', ...args]
+    await relay.#run('127.0.0.1:0')
     return relay
+  }
+
+  async #run(listen) {
+    // What agents of whoever runs the tests keep is nobody's business.
+    const { CLAUDE_CONFIG_DIR, CODEX_HOME, PI_CODING_AGENT_DIR, ...env } = { ...process.env, HOME: this.dir }
+    const args = ['relay', '--listen', listen, ...this.args]
+    this.process = await start(BINARY, args, { ready: /^listening on (http:\/\/(\S+))$/m, name: 'relay', env })
+    ;[, this.url, this.address] = this.process.match
+    this.#processes.push(this.process)
+  }
+
+  get log() {
+    return this.#processes.map(({ log }) => log).join('')
+  }
+
+  kill() {
+    return this.process.stop('SIGKILL')
+  }
+
+  /** A new process on the same files and port. */
+  restart() {
+    return this.#run(this.address)
   }
 
   /** How an agent starts the MCP server of this relay. */

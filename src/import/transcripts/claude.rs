@@ -268,7 +268,7 @@ impl Claude {
     fn typed(&mut self, session: &mut Session, entry: &Entry, text: &str) {
         let start = text.trim_start();
         if start.starts_with("[Request interrupted by user") {
-            return Self::interrupt(session, entry);
+            return self.interrupt(session, entry);
         }
         if start.starts_with("<task-notification>") {
             return Self::notice(session, text, entry.at);
@@ -305,12 +305,20 @@ impl Claude {
         });
     }
 
-    fn interrupt(session: &mut Session, entry: &Entry) {
+    /// Shows that the user stopped an answer, which may not have begun.
+    fn interrupt(&mut self, session: &mut Session, entry: &Entry) {
         if entry.thread == 0 {
             session.about.state = State::Idle;
         }
-        if let Some(answer) = session.conversation.current(entry.thread) {
-            session.conversation.abort(answer, entry.at);
+        let conversation = &mut session.conversation;
+        let current = conversation.current(entry.thread);
+        if current.is_some() || conversation.is_asked(entry.thread) {
+            let answer =
+                current.unwrap_or_else(|| conversation.answer(entry.thread, &entry.source, entry.at));
+            conversation.abort(answer, entry.at);
+            if let Some(node) = entry.node {
+                self.tree.attach(node, answer, false);
+            }
         }
     }
 

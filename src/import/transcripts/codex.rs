@@ -475,7 +475,9 @@ impl Codex {
                 }
             }
             "turn_aborted" => {
-                if let Some(answer) = session.conversation.current(0) {
+                let current = session.conversation.current(0);
+                if current.is_some() || session.conversation.is_asked(0) {
+                    let answer = current.unwrap_or_else(|| self.answer(session));
                     session.conversation.abort(answer, self.at);
                 }
                 self.is_fresh = true;

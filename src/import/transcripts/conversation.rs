@@ -287,6 +287,11 @@ impl Conversation {
         thread.answer.filter(|answer| thread.prompt.is_none_or(|prompt| prompt < *answer))
     }
 
+    /// Whether something was asked in a thread.
+    pub(super) fn is_asked(&self, thread: usize) -> bool {
+        self.threads[thread].prompt.is_some()
+    }
+
     /// The last answer of a thread.
     pub(super) fn last_answer(&self, thread: usize) -> Option<usize> {
         self.threads[thread].answer
@@ -340,6 +345,13 @@ impl Conversation {
             self.set(slot, "error", json!({"name": name, "data": data}));
         }
         self.finish(slot);
+    }
+
+    /// Takes back that an answer ended with an error: it was tried again.
+    pub(super) fn recover(&mut self, slot: usize) {
+        if self.messages[slot].fields.remove("error").is_some() {
+            self.dirty.insert((slot, 0));
+        }
     }
 
     /// Ends an answer that its user stopped, and its calls that run.

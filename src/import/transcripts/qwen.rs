@@ -17,6 +17,8 @@ pub(super) struct Qwen {
     records: usize,
     /// The calls that have no id of their own, by the tools' names: results come in the same order.
     unnamed: HashMap<String, VecDeque<String>>,
+    /// The answer that failed last, while it may be tried again.
+    failed: Option<usize>,
 }
 
 impl Convert for Qwen {
@@ -46,6 +48,7 @@ impl Convert for Qwen {
         let parts = field("message")["parts"].as_array().map(Vec::as_slice).unwrap_or_default();
         match field("type").as_str().unwrap_or_default() {
             "user" => {
+                self.failed = None;
                 if let Some(prompt) = prompt(session, &source, parts, at) {
                     self.attach(node, prompt, true);
                 }
@@ -57,7 +60,13 @@ impl Convert for Qwen {
                 }
             }
             "tool_result" => self.result(session, parts, field("toolCallResult"), at),
-            "system" => {}
+            "system" => {
+                let event = &field("systemPayload")["uiEvent"];
+                if event["event.name"] == "qwen-code.api_error" && is_of_turn(event) {
+                    let failed = self.fail(session, &source, event, at);
+                    self.attach(node, failed, false);
+                }
+            }
             _ => session.about.count(field("type")),
         }
     }
@@ -89,7 +98,8 @@ impl Qwen {
         }
         let conversation = &mut session.conversation;
         conversation.freeze(0);
-        let answer = conversation.answer(0, source, at);
+        let answer = self.failed.take().unwrap_or_else(|| conversation.answer(0, source, at));
+        conversation.recover(answer);
         conversation.finish(answer);
         session.about.state = State::Idle;
         for (place, part) in parts.iter().enumerate() {
@@ -111,6 +121,18 @@ impl Qwen {
         Some(answer)
     }
 
+    /// Shows that the model failed. What the program measures is the only place where that stands.
+    fn fail(&mut self, session: &mut Session, source: &str, event: &Value, at: Option<i64>) -> usize {
+        let conversation = &mut session.conversation;
+        let answer = self.failed.unwrap_or_else(|| conversation.answer(0, source, at));
+        self.failed = Some(answer);
+        let told = [("message", &event["error_message"]), ("statusCode", &event["status_code"])];
+        conversation.recover(answer);
+        conversation.fail(answer, "APIError", fields(told.map(|(name, value)| (name, value.clone()))));
+        session.about.state = State::Idle;
+        answer
+    }
+
     fn result(&mut self, session: &mut Session, parts: &[Value], told: &Value, at: Option<i64>) {
         let response =
             parts.iter().map(|part| &part["functionResponse"]).find(|response| response.is_object());
@@ -128,6 +150,12 @@ impl Qwen {
         finish(session, &id, status, parts, &told["resultDisplay"], at);
         session.about.state = State::Busy;
     }
+}
+
+/// Whether something that was measured is of a turn of the session itself, not of a request beside it.
+fn is_of_turn(event: &Value) -> bool {
+    let turn = event["prompt_id"].as_str().and_then(|id| Some(id.rsplit_once("########")?.1));
+    turn.is_some_and(|turn| !turn.is_empty() && turn.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn prompt(session: &mut Session, source: &str, parts: &[Value], at: Option<i64>) -> Option<usize> {

@@ -138,6 +138,28 @@ fn interrupts() {
 }
 
 #[test]
+fn an_interrupt_before_anything_was_said() {
+    let line = |id: u8, parent: &str, content: &str| {
+        format!(
+            r#"{{"type":"user","uuid":"u{id}","parentUuid":{parent},"sessionId":"s","timestamp":"2026-03-01T10:00:0{id}Z",
+            "message":{{"role":"user","content":{content}}}}}"#
+        )
+        .replace('\n', "")
+    };
+    let file = [
+        line(1, "null", r#""Wait""#),
+        line(2, r#""u1""#, r#"[{"type":"text","text":"[Request interrupted by user]"}]"#),
+        line(3, r#""u2""#, r#""Go on""#),
+    ];
+    let file = file.join("\n") + "\n";
+    let from = source("s", None);
+    check_pieces(Agent::ClaudeCode, &from, file.as_bytes());
+    let (held, transcript) = read(Agent::ClaudeCode, &from, file.as_bytes());
+    assert_eq!(held.summary("cc_s"), "2 + 1 | 2 0 0 0 |  |  | MessageAbortedError 1");
+    assert_eq!(transcript.about().state, State::Busy);
+}
+
+#[test]
 fn edges() {
     let (held, transcript, session) = main(EDGES);
     assert_eq!(

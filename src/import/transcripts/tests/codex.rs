@@ -187,3 +187,25 @@ fn the_bare_form_says_where_its_agent_works_to_the_model_alone() {
     assert_eq!(transcript.about().directory.as_deref(), Some("/w/fizz"));
     assert!(!format!("{held:?}").contains("SECRET"));
 }
+
+#[test]
+fn an_abort_before_anything_was_said() {
+    let line = |kind: &str, payload: &str| {
+        format!(r#"{{"timestamp":"2026-03-01T10:00:00Z","type":"{kind}","payload":{payload}}}"#)
+    };
+    let file = [
+        line("session_meta", r#"{"id":"c","timestamp":"2026-03-01T10:00:00Z","cwd":"/w"}"#),
+        line("event_msg", r#"{"type":"turn_aborted","reason":"interrupted"}"#),
+        line(
+            "response_item",
+            r#"{"type":"message","role":"user","content":[{"type":"input_text","text":"Wait"}]}"#,
+        ),
+        line("event_msg", r#"{"type":"turn_aborted","reason":"interrupted"}"#),
+    ];
+    let file = file.join("\n") + "\n";
+    let from = source("c", None);
+    check_pieces(Agent::Codex, &from, file.as_bytes());
+    let (held, transcript) = read(Agent::Codex, &from, file.as_bytes());
+    assert_eq!(held.summary("cx_c"), "1 + 1 | 1 0 0 0 |  |  | MessageAbortedError 1");
+    assert_eq!(transcript.about().state, State::Idle);
+}

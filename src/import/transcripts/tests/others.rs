@@ -22,13 +22,19 @@ fn pi() {
 #[test]
 fn qwen() {
     let line = |uuid: u8, parent: u8, kind: &str, more: &str| {
-        let time = format!("2026-03-01T10:00:0{uuid}.000Z");
+        let time = format!("2026-03-01T10:00:{uuid:02}.000Z");
         format!(
             r#"{{"uuid":"{uuid}","parentUuid":"{parent}","sessionId":"q","timestamp":"{time}","type":"{kind}",{more}}}"#
         )
     };
     let says =
         |text: &str| format!(r#""cwd":"/w","message":{{"role":"user","parts":[{{"text":"{text}"}}]}}"#);
+    let failure = |turn: &str, text: &str| {
+        format!(
+            r#""subtype":"ui_telemetry","systemPayload":{{"uiEvent":{{"event.name":"qwen-code.api_error",
+            "prompt_id":"{turn}","error_message":"{text}","status_code":503,"model":"SECRET"}}}}"#
+        )
+    };
     let lines = [
         line(1, 0, "user", &says("Run it")),
         line(
@@ -50,6 +56,12 @@ fn qwen() {
         line(4, 3, "system", r#""subtype":"ui_telemetry","systemPayload":"SECRET""#),
         line(5, 4, "user", &says("left")),
         line(6, 4, "user", &says("taken")),
+        line(7, 6, "system", &failure("q########2", "it is out of order")),
+        line(8, 7, "system", &failure("q########2", "it is out of order again")),
+        line(9, 8, "assistant", r#""message":{"role":"model","parts":[{"text":"Now it works."}]}"#),
+        line(10, 9, "user", &says("once more")),
+        line(11, 10, "system", &failure("SECRET of a title", "it is no turn's")),
+        line(12, 11, "system", &failure("q########3", "it is gone")),
     ];
     let lines = lines.map(|line| line.replace('\n', ""));
     let file = lines.join("\n") + "\n";
@@ -57,8 +69,9 @@ fn qwen() {
     check_pieces(Agent::QwenCode, &from, file.as_bytes());
     let (held, transcript) = read(Agent::QwenCode, &from, file.as_bytes());
     check(&held, "qw_q");
-    assert_eq!(held.summary("qw_q"), "2 + 1 | 3 1 0 0 | bash 1 | completed 1 | ");
-    assert_eq!(held.texts("qw_q"), ["Run it", "I run.", "taken"]);
+    assert_eq!(held.summary("qw_q"), "3 + 3 | 5 1 0 0 | bash 1 | completed 1 | APIError 1");
+    assert_eq!(held.texts("qw_q"), ["Run it", "I run.", "taken", "Now it works.", "once more"]);
+    assert!(held.0.values().any(|item| item.contains("it is gone")));
     assert_eq!(held.call("c1")["state"]["metadata"]["exit"], 1);
     assert_eq!(transcript.about().directory.as_deref(), Some("/w"));
 }
