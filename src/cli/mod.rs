@@ -6,6 +6,7 @@ mod config;
 mod data;
 mod demo;
 mod healthcheck;
+mod hook;
 mod layers;
 mod logging;
 mod manual;
@@ -13,6 +14,7 @@ mod mcp;
 mod person;
 mod relay;
 mod serve;
+mod setup;
 mod token;
 
 use std::ffi::OsString;
@@ -30,7 +32,7 @@ use crate::relay::client::{RelayCallError, RelayOptions};
     after_help = "Every option of a daemon can also be set by its environment name or in the file given with \
                   --config: flags \
                   stand over the environment, the environment over the file.\n\n\
-                  Exit codes: 0 done, 1 failed, 2 wrong use, 3 no relay answers, 4 the session is not shared, \
+                  Exit codes: 0 done, 1 failed, 2 wrong use, 3 no relay answers and none was started, 4 the session is not shared, \
                   6 asked for and not confirmed yet."
 )]
 struct Cli {
@@ -54,6 +56,11 @@ enum Command {
     Status(person::Options),
     /// Run an MCP server on stdio: the tools by which an agent shares, unshares and lists
     Mcp(RelayOptions),
+    /// Write an agent's own configuration, so that `/share` in it gives a link; or take that back
+    Setup(setup::Setup),
+    /// Take what an agent tells its hooks
+    #[command(hide = true)]
+    Hook(hook::Hook),
     /// Show a live page: a server and a relay with throw-away data, and a conversation played into them
     Demo(demo::Options),
     /// Find and remove shares, as the server's operator: beside a server that runs, too
@@ -104,6 +111,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::List(options) => person::list(options).map_err(Into::into),
         Command::Status(options) => person::status(options).map_err(Into::into),
         Command::Mcp(options) => mcp::run(options),
+        Command::Setup(command) => setup::run(command),
+        Command::Hook(hook) => {
+            hook::run(hook);
+            Ok(())
+        }
         Command::Demo(options) => demo::run(options),
         Command::Admin(command) => admin::run(command),
         Command::Token(command) => token::run(command),

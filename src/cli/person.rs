@@ -45,13 +45,18 @@ pub(super) struct Share {
     /// Share what is to come, although nothing is known of the session yet
     #[arg(long)]
     from_now: bool,
+
+    /// Start no relay when none answers
+    #[arg(long)]
+    no_start: bool,
 }
 
 /// `share SESSION`
-pub(super) fn share(Share { one, expires_in, from_now }: &Share) -> Result<(), RelayCallError> {
+pub(super) fn share(Share { one, expires_in, from_now, no_start }: &Share) -> Result<(), RelayCallError> {
     let expires_in = expires_in.map(|time| time.as_secs().max(1));
-    ask(
+    ask_of(
         &one.options,
+        RelayClient::connect_or_start(&one.options.relay, !no_start),
         async |relay| relay.share(&one.session, expires_in, *from_now).await,
         |answer| {
             println!("{}", plain(answer["url"].as_str().unwrap_or_default()));
@@ -146,10 +151,17 @@ fn ask(
     question: impl AsyncFnOnce(&RelayClient) -> Result<Value, RelayCallError>,
     say: impl FnOnce(&Value),
 ) -> Result<Value, RelayCallError> {
-    let answer = actix_web::rt::System::new().block_on(async {
-        let relay = RelayClient::new(&options.relay)?;
-        question(&relay).await
-    })?;
+    ask_of(options, async { RelayClient::new(&options.relay) }, question, say)
+}
+
+/// Asks a relay, once there is one.
+fn ask_of(
+    options: &Options,
+    relay: impl Future<Output = Result<RelayClient, RelayCallError>>,
+    question: impl AsyncFnOnce(&RelayClient) -> Result<Value, RelayCallError>,
+    say: impl FnOnce(&Value),
+) -> Result<Value, RelayCallError> {
+    let answer = actix_web::rt::System::new().block_on(async { question(&relay.await?).await })?;
     if options.json {
         println!("{answer:#}");
     } else {

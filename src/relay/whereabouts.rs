@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 use crate::client::{SecretsError, check_private, write_private};
@@ -38,10 +40,17 @@ impl Drop for Written {
     }
 }
 
-/// Where the relay of a directory listens; `None` when none has said so, or others could have.
+/// Where the relay of a directory listens; `None` when none has said so, when others could have, and when the one that
+/// has is gone without taking the file away.
 pub(super) fn read(dir: &Path) -> Option<String> {
     let path = dir.join(FILE);
     check_private(&path, 0o600).ok()?;
-    let Whereabouts { address, .. } = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-    Some(address)
+    let Whereabouts { address, pid, .. } = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    is_alive(pid).then_some(address)
+}
+
+fn is_alive(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    // Whom this process may not signal lives too.
+    pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
