@@ -12,7 +12,9 @@ pub(super) fn run(config: &config::Relay) -> Result<(), Box<dyn Error>> {
     super::check_http("api_url", &config.api_url, config.in_clear)?;
     let given = given_sockets().map_err(|error| format!("cannot use systemd's socket: {error}"))?;
     let sockets = match given.map_or_else(|| config.listen.bind(Visible::ToOwner), Ok) {
-        Err(error) if config.any_port && error.is_taken() => config.listen.with_any_port().bind(Visible::ToOwner)?,
+        Err(error) if config.any_port && error.is_taken() => {
+            config.listen.with_any_port().bind(Visible::ToOwner)?
+        }
         sockets => sockets?,
     };
     let url = sockets.url("http")?;

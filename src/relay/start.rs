@@ -36,12 +36,15 @@ const MAX_LOG: u64 = 1 << 20;
 const LOG: &str = "relay.log";
 
 impl RelayClient {
-    /// The relay that was named, or the one of the local directory. When that one does not answer it is started, if that
-    /// is wished for; one that was named never is.
+    /// The relay that was named, or the one of the local directory. When that one does not answer it is started, if
+    /// `start` says so; one that was named never is.
     ///
     /// # Errors
     /// When no relay answers, and none can be started.
-    pub(crate) async fn connect_or_start(options: &RelayOptions, start: bool) -> Result<Self, RelayCallError> {
+    pub(crate) async fn connect_or_start(
+        options: &RelayOptions,
+        start: bool,
+    ) -> Result<Self, RelayCallError> {
         if options.is_named() {
             return Self::new(options);
         }
@@ -57,8 +60,10 @@ impl RelayClient {
         }
         let log = dir.join(LOG);
         let failed = |reason: String| RelayCallError::NotStarted { log: log.clone(), reason };
-        let by_systemd = options.local().is_default() && actix_web::rt::task::spawn_blocking(by_systemd).await.unwrap_or(false);
-        let mut ended = if by_systemd { None } else { Some(spawn(&dir).map_err(|error| failed(error.to_string()))?) };
+        let by_systemd = options.local().is_default()
+            && actix_web::rt::task::spawn_blocking(by_systemd).await.unwrap_or(false);
+        let mut ended =
+            if by_systemd { None } else { Some(spawn(&dir).map_err(|error| failed(error.to_string()))?) };
         let mut deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if let Some(relay) = running(options).await {

@@ -66,9 +66,10 @@ test('/share in a real Claude Code gives a link, and asks for no permission', as
     assert.match(shown, /Hello from a person[^]*Hello to you\./)
     break
   }
-  // What its hook said last.
-  const [{ state }] = await relay('GET', '/v1/sessions')
-  assert.equal(state, 'gone')
+  // What the hook of another said last.
+  const { session_id: other } = await claude('Nothing to share')
+  const sessions = await relay('GET', '/v1/sessions')
+  assert.equal(sessions.find(({ sessionID }) => sessionID === `cc_${other}`).state, 'gone')
 
   assert.match((await claude('/unshare', '--resume', session)).result, /Unshared: true/)
   assert.equal((await fetch(link)).status, 404)

@@ -81,19 +81,6 @@ impl Agent {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
-    /// Its name for people.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Claude => "Claude Code",
-            Self::Codex => "Codex",
-            Self::Gemini => "Gemini CLI",
-            Self::Qwen => "Qwen Code",
-            Self::Pi => "pi",
-            Self::OpenCode => "OpenCode",
-            Self::Brutus => "BRUTUS",
-        }
-    }
-
     /// What its user does now.
     pub(super) fn use_it(self) -> &'static str {
         match self {
@@ -169,7 +156,10 @@ fn codex(dir: &Path, program: &Program) -> Vec<Target> {
     let server = json!({"command": program.0, "args": ["mcp"]});
     let (share, unshare) = (include_str!("texts/share.md"), include_str!("texts/unshare.md"));
     vec![
-        Target { path: dir.join("config.toml"), content: Content::Toml(json!({"mcp_servers": {NAME: server}})) },
+        Target {
+            path: dir.join("config.toml"),
+            content: Content::Toml(json!({"mcp_servers": {NAME: server}})),
+        },
         whole(dir.join("skills/share/SKILL.md"), share, program),
         whole(dir.join("skills/unshare/SKILL.md"), unshare, program),
         whole(dir.join("prompts/share.md"), share, program),
@@ -216,7 +206,8 @@ fn json_file(path: PathBuf, patch: Value) -> Target {
 /// A file of ours from its template.
 fn whole(path: PathBuf, template: &str, program: &Program) -> Target {
     let quoted = Value::from(program.0.as_str()).to_string();
-    let text = template.replace("{MARK}", MARK).replace("{WORD}", &program.word()).replace("{STRING}", &quoted);
+    let text =
+        template.replace("{MARK}", MARK).replace("{WORD}", &program.word()).replace("{STRING}", &quoted);
     debug_assert!(text.contains(MARK) && path.extension() != Some(OsStr::new("json")));
     Target { path, content: Content::Whole(text) }
 }

@@ -58,15 +58,18 @@ pub(super) fn back_up(path: &Path) -> io::Result<PathBuf> {
     Ok(backup)
 }
 
-/// Takes a file away, and of the directories those in which nothing is left.
-pub(super) fn remove(path: &Path, dirs: &[PathBuf]) -> io::Result<()> {
-    fs::remove_file(target(path)?)?;
-    for dir in dirs.iter().rev() {
-        if fs::remove_dir(dir).is_err() {
-            break;
-        }
+/// Takes a file away; a link to it stays.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(target(path)?)
+}
+
+/// Takes those directories away in which nothing is left.
+pub(super) fn remove_empty(mut dirs: Vec<PathBuf>) {
+    // The innermost first.
+    dirs.sort_by_key(|dir| std::cmp::Reverse(dir.components().count()));
+    for dir in dirs {
+        let _ = fs::remove_dir(dir);
     }
-    Ok(())
 }
 
 /// Where a path leads, also when nothing is there yet.

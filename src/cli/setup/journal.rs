@@ -84,7 +84,8 @@ impl Journal {
         }
         let path = dir.join("setup.json");
         let damaged = |error| io::Error::new(ErrorKind::InvalidData, format!("{}: {error}", path.display()));
-        let read = files::read(&path)?.map(|bytes| serde_json::from_slice(&bytes).map_err(damaged)).transpose()?;
+        let read =
+            files::read(&path)?.map(|bytes| serde_json::from_slice(&bytes).map_err(damaged)).transpose()?;
         let entries = read.unwrap_or(Entries { dirs: made, ..Entries::default() });
         Ok(Self { path, entries, _lock: lock })
     }
@@ -141,12 +142,8 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        // With the last entry goes what was made for it.
-        for dir in self.entries.dirs.iter().rev() {
-            if std::fs::remove_dir(dir).is_err() {
-                break;
-            }
-        }
+        // With the last entry goes what was made for them.
+        files::remove_empty(std::mem::take(&mut self.entries.dirs));
     }
 }
 

@@ -70,7 +70,11 @@ pub(super) fn run(command: &Setup) -> Result<(), Box<dyn Error>> {
     let homes = Homes::of_user()?;
     let journal = Journal::open(&default_dir("HOME")?.join("setup"), command.dry_run)?;
     let mut work = Work::new(journal, command.agent, command.dry_run);
-    if command.undo { undo(&mut work, &homes, program)? } else { set_up(&mut work, command, &homes, program)? }
+    if command.undo {
+        undo(&mut work, &homes, program)?
+    } else {
+        set_up(&mut work, command, &homes, program)?
+    }
     if work.has_failed() { Err(Incomplete.into()) } else { Ok(()) }
 }
 
@@ -106,7 +110,7 @@ fn undo(work: &mut Work, homes: &Homes, program: Program) -> Result<(), Box<dyn 
             work.take_out(&target);
         }
     }
-    work.disable_unit()?;
+    work.clean_up()?;
     Ok(())
 }
 
@@ -121,7 +125,8 @@ fn server_file(server: &str, insecure_http: bool) -> Result<Target, NoHome> {
 
 /// The server to which the relay would send.
 fn configured_server() -> String {
-    let of_file = || relay_env().into_iter().rev().find(|(name, _)| name == API_URL).map(|(_, server)| server);
+    let of_file =
+        || relay_env().into_iter().rev().find(|(name, _)| name == API_URL).map(|(_, server)| server);
     let server = std::env::var(API_URL).ok().or_else(of_file);
     server.and_then(|server| base_url(&server).ok()).unwrap_or_else(|| DEFAULT_SERVER.to_owned())
 }

@@ -155,11 +155,13 @@ proptest! {
 
 #[test]
 fn what_a_list_of_hooks_holds_of_others_stays() {
-    let text = r#"{"hooks": {"Stop": [{"hooks": [{"command": "mine"}]}, {"hooks": [{"command": "/old hook claude"}]}]}}"#;
+    let hook = |command: &str| json!({"hooks": [{"command": command}]});
+    let text = json!({"hooks": {"Stop": [hook("mine"), hook("/old hook claude")]}}).to_string();
     let content = Content::Json(patch());
     let put = content.put(Some(text.as_bytes())).unwrap();
     let read: Value = serde_json::from_slice(&put).unwrap();
-    let commands: Vec<_> = read["hooks"]["Stop"].as_array().unwrap().iter().map(|hook| &hook["hooks"][0]["command"]).collect();
+    let commands: Vec<_> =
+        read["hooks"]["Stop"].as_array().unwrap().iter().map(|hook| &hook["hooks"][0]["command"]).collect();
     assert_eq!(commands, ["mine", "/bin/brutus-share hook claude"]);
     let mut changed = read;
     changed["hooks"]["Stop"][0]["hooks"][0]["command"] = json!("mine too");

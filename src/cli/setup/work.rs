@@ -20,13 +20,15 @@ pub(super) struct Work {
     pub(super) agent: Agent,
     dry_run: bool,
     failed: bool,
+    /// Directories that were made for files that are gone again.
+    left_over: Vec<PathBuf>,
 }
 
 type Done = Result<(), Box<dyn Error>>;
 
 impl Work {
     pub(super) fn new(journal: Journal, agent: Agent, dry_run: bool) -> Self {
-        Self { journal, agent, dry_run, failed: false }
+        Self { journal, agent, dry_run, failed: false, left_over: Vec::new() }
     }
 
     /// Whether something could not be done.
@@ -71,7 +73,8 @@ impl Work {
             _ if before.as_ref() == Some(&after) => (Before::Same, Vec::new()),
             _ => (keep(path, before.as_deref(), now.as_deref())?, Vec::new()),
         };
-        let mut record = Record { agents, before: how, after: digest(&after), server: server.to_owned(), dirs };
+        let mut record =
+            Record { agents, before: how, after: digest(&after), server: server.to_owned(), dirs };
         self.journal.set(path, Some(record.clone()))?;
         if is_changed {
             let made = files::write(path, &after)?;
@@ -81,7 +84,7 @@ impl Work {
             }
         }
         match old_copy {
-            Some(copy) if record.before.copy() != Some(&copy) => files::remove(&copy, &[])?,
+            Some(copy) if record.before.copy() != Some(&copy) => files::remove(&copy)?,
             _ => {}
         }
         Ok(is_changed)
@@ -103,11 +106,12 @@ impl Work {
         }
         let now = files::read(path)?;
         let before = original(&record, content, now.as_deref())?;
-        self.replace(path, now.as_deref(), before.as_deref(), &record.dirs)?;
+        self.replace(path, now.as_deref(), before.as_deref())?;
         if !self.dry_run {
             self.journal.set(path, None)?;
+            self.left_over.append(&mut record.dirs);
             if let Some(copy) = record.before.copy() {
-                files::remove(copy, &[])?;
+                files::remove(copy)?;
             }
         }
         Ok(())
@@ -118,7 +122,7 @@ impl Work {
         let done = || -> Done {
             let Some(now) = files::read(path)? else { return Ok(()) };
             match content.take_out(&now, None, false) {
-                Ok(rest) if rest.as_ref() != Some(&now) => self.replace(path, Some(&now), rest.as_deref(), &[]),
+                Ok(rest) if rest.as_ref() != Some(&now) => self.replace(path, Some(&now), rest.as_deref()),
                 // Nothing of ours that is known.
                 _ => Ok(()),
             }
@@ -128,14 +132,14 @@ impl Work {
         }
     }
 
-    fn replace(&self, path: &Path, now: Option<&[u8]>, then: Option<&[u8]>, dirs: &[PathBuf]) -> Done {
+    fn replace(&self, path: &Path, now: Option<&[u8]>, then: Option<&[u8]>) -> Done {
         self.say(path, now, then);
         match then {
             _ if self.dry_run || now == then => {}
             Some(then) => {
                 files::write(path, then)?;
             }
-            None => files::remove(path, dirs)?,
+            None => files::remove(path)?,
         }
         Ok(())
     }
@@ -147,7 +151,10 @@ impl Work {
                 self.journal.set_enabled_unit(true)?;
                 println!("enabled    {}", unit::SOCKET);
             } else {
-                println!("The relay's unit cannot be enabled: `systemctl --user status {}` says why.", unit::SOCKET);
+                println!(
+                    "The relay's unit cannot be enabled: `systemctl --user status {}` says why.",
+                    unit::SOCKET
+                );
             }
         }
         if changes_server && !unit::restart() {
@@ -156,8 +163,9 @@ impl Work {
         Ok(())
     }
 
-    /// The other way round, when no agent is set up any more.
-    pub(super) fn disable_unit(&mut self) -> io::Result<()> {
+    /// Takes away what nobody needs once all files are undone: directories, and the unit after the last agent.
+    pub(super) fn clean_up(&mut self) -> io::Result<()> {
+        files::remove_empty(std::mem::take(&mut self.left_over));
         if !self.dry_run && self.journal.is_empty() && self.journal.enabled_unit() {
             unit::disable();
             self.journal.set_enabled_unit(false)?;

@@ -48,7 +48,8 @@ impl Home {
     }
 
     fn setup(&self, args: &[&str]) -> (i32, String, String) {
-        let unset = ["CLAUDE_CONFIG_DIR", "CODEX_HOME", "GEMINI_CLI_HOME", "QWEN_HOME", "PI_CODING_AGENT_DIR"];
+        let unset =
+            ["CLAUDE_CONFIG_DIR", "CODEX_HOME", "GEMINI_CLI_HOME", "QWEN_HOME", "PI_CODING_AGENT_DIR"];
         let more = ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "BRUTUS_SHARE_API_URL"];
         let mut command = program();
         unset.iter().chain(&more).for_each(|name| {
@@ -90,7 +91,8 @@ fn walk(dir: &Path, snapshot: &mut Snapshot) {
     }
 }
 
-const CLAUDE: &str = "{\n  \"numStartups\": 4,\n  \"mcpServers\": {\n    \"other\": {\"command\": \"x\"}\n  }\n}";
+const CLAUDE: &str =
+    "{\n  \"numStartups\": 4,\n  \"mcpServers\": {\n    \"other\": {\"command\": \"x\"}\n  }\n}";
 const SETTINGS: &str = "{\n\t// mine\n\t\"hooks\": {\n\t\t\"Stop\": [\n\t\t\t{ \"hooks\": [{ \"type\": \"command\", \
                         \"command\": \"say done\" }] },\n\t\t],\n\t},\n}\n";
 const CODEX: &str = "# mine\nmodel = \"gpt-5.5\" # the best\n\n[mcp_servers.other]\ncommand = 'x'\n\n\
@@ -103,7 +105,10 @@ fn furnished() -> Home {
         (".codex/config.toml", CODEX),
         (".gemini/settings.json", "{\"security\":{\"auth\":{\"selectedType\":\"gemini-api-key\"}}}\n"),
         (".qwen/settings.json", ""),
-        (".config/opencode/opencode.jsonc", "{\r\n  // mine\r\n  \"enterprise\": { \"url\": \"https://old\" },\r\n}"),
+        (
+            ".config/opencode/opencode.jsonc",
+            "{\r\n  // mine\r\n  \"enterprise\": { \"url\": \"https://old\" },\r\n}",
+        ),
         (".config/brutus-share/relay.env", "# mine\nBRUTUS_SHARE_API_URL=https://old.example\nHTTPS_PROXY=x"),
     ]);
     fs::set_permissions(home.path(".claude.json"), fs::Permissions::from_mode(0o600)).expect("a mode");
@@ -122,7 +127,8 @@ fn every_agent_is_set_up_once_and_undone_to_the_byte() {
             let once = home.snapshot();
             assert!(once != before);
             let said = home.done(&[agent, "--server", SERVER]);
-            let changes = |line: &str| ["changed", "created", "removed"].iter().any(|word| line.starts_with(word));
+            let changes =
+                |line: &str| ["changed", "created", "removed"].iter().any(|word| line.starts_with(word));
             assert!(!said.lines().any(changes), "{said}");
             assert!(home.snapshot() == once, "{agent}: twice is once");
             home.done(&[agent, "--undo", "--dry-run"]);
@@ -256,7 +262,10 @@ fn of_what_has_changed_since_only_our_entries_go() {
     for agent in AGENTS {
         home.done(&[agent, "--undo"]);
     }
-    assert_eq!(home.json(".claude.json"), json!({"numStartups": 5, "mcpServers": {"other": {"command": "x"}}}));
+    assert_eq!(
+        home.json(".claude.json"),
+        json!({"numStartups": 5, "mcpServers": {"other": {"command": "x"}}})
+    );
     assert_eq!(home.read(".claude/settings.json"), SETTINGS.replace("say done", "say more"));
     assert_eq!(home.read(".codex/config.toml"), CODEX.replace("the best", "the best of all"));
     assert_eq!(
@@ -289,7 +298,10 @@ fn what_cannot_be_read_or_is_somebody_elses_is_left_alone() {
     for text in ["{\"a\": 1", "{'a': 1}", "[]", "{\"mcpServers\": []}", "{a: 1}", "{\"a\" 1}", "\u{0}"] {
         let home = Home::new(&[(".gemini/settings.json", text)]);
         let (code, _, error) = home.setup(&["gemini"]);
-        assert!(code == 1 && error.contains("settings.json") && error.contains("left alone"), "{text}: {error}");
+        assert!(
+            code == 1 && error.contains("settings.json") && error.contains("left alone"),
+            "{text}: {error}"
+        );
         assert_eq!(home.read(".gemini/settings.json"), text);
         home.done(&["gemini", "--undo"]);
         assert_eq!(home.read(".gemini/settings.json"), text);

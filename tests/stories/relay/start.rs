@@ -155,9 +155,8 @@ fn a_start_that_fails_says_where_the_log_is() {
 fn a_relay_that_is_started_finds_its_server_where_setup_wrote_it() {
     let server = TestServer::start(&[]);
     let user = User::new(&server.url);
-    let without = |args: &[&str]| {
-        said(user.command(args).env_remove("BRUTUS_SHARE_API_URL").output().expect("runs"))
-    };
+    let without =
+        |args: &[&str]| said(user.command(args).env_remove("BRUTUS_SHARE_API_URL").output().expect("runs"));
     let (code, _, error) = without(&["setup", "brutus", "--server", &server.url]);
     assert_eq!(code, 0, "{error}");
     let (code, url, error) = without(&["share", "ses_1", "--from-now"]);
@@ -216,4 +215,38 @@ fn where_systemd_knows_the_unit_it_is_asked_to_start_it() {
     let asked = fs::read_to_string(user.home.path().join("asked")).expect("asked");
     assert!(asked.contains("start brutus-share-relay.socket brutus-share-relay.service"), "{asked}");
     assert!(!user.local_dir().join("relay.log").exists(), "no other was started");
+}
+
+#[test]
+fn a_relay_takes_the_socket_that_systemd_holds() {
+    use std::net::TcpListener;
+    use std::os::fd::OwnedFd;
+
+    use crate::harness::TestProcess;
+
+    let user = User::new("http://127.0.0.1:1");
+    let held = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let url = format!("http://{}", held.local_addr().expect("an address"));
+    let mut relay = Command::new("bash");
+    let start = r#"exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@""#;
+    relay.args(["-c", start, "bash", env!("CARGO_BIN_EXE_brutus-share"), "relay"]);
+    relay.args(["--listen", "127.0.0.1:1", "--local-dir"]).arg(user.local_dir());
+    let relay = TestProcess::start(on_a_plain_network(&mut relay).stdin(Stdio::from(OwnedFd::from(held))));
+    assert_eq!(relay.url, url);
+    assert_eq!(user.relay().expect("a relay")["address"], url.as_str());
+}
+
+#[test]
+fn a_port_that_is_taken_is_no_reason_not_to_start_when_any_will_do() {
+    use std::net::TcpListener;
+
+    use crate::harness::TestProcess;
+
+    let user = User::new("http://127.0.0.1:1");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let address = taken.local_addr().expect("an address").to_string();
+    let (code, _, error) = user.run(&["relay", "--listen", &address]);
+    assert!(code == 1 && error.contains("cannot listen"), "{error}");
+    let relay = TestProcess::start(&mut user.command(&["relay", "--listen", &address, "--any-port"]));
+    assert!(relay.url.starts_with("http://127.0.0.1:") && relay.url != format!("http://{address}"));
 }
