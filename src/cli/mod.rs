@@ -32,7 +32,7 @@ use crate::relay::client::{RelayCallError, RelayOptions};
     after_help = "Every option of a daemon can also be set by its environment name or in the file given with \
                   --config: flags \
                   stand over the environment, the environment over the file.\n\n\
-                  Exit codes: 0 done, 1 failed, 2 wrong use, 3 no relay answers and none was started, 4 the session is not shared, \
+                  Exit codes: 0 done, 1 failed, 2 wrong use, 3 no relay answers, 4 the session is not shared, \
                   6 asked for and not confirmed yet."
 )]
 struct Cli {

@@ -54,3 +54,25 @@ fn is_alive(pid: u32) -> bool {
     // Whom this process may not signal lives too.
     pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relay_that_is_gone_is_nowhere() {
+        let dir = tempfile::TempDir::new().unwrap();
+        assert_eq!(read(dir.path()), None);
+        let written = write(dir.path(), "unix:/a".into()).unwrap();
+        assert_eq!(read(dir.path()).as_deref(), Some("unix:/a"));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        for pid in [child.id(), 0, u32::MAX] {
+            let left = Whereabouts { address: "unix:/a".into(), pid, version: String::new() };
+            write_private(dir.path(), FILE, &serde_json::to_vec(&left).unwrap()).unwrap();
+            assert_eq!(read(dir.path()), None, "{pid}");
+        }
+        drop(written);
+        assert!(!dir.path().join(FILE).exists());
+    }
+}

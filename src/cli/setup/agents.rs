@@ -131,9 +131,15 @@ impl Agent {
 /// they were typed.
 fn claude(homes: &Homes, program: &Program) -> Vec<Target> {
     let dir = homes.dir("CLAUDE_CONFIG_DIR", ".claude");
-    // Beside the directory where that is the usual one, in it where it is another.
+    // Beside the directory where that is the usual one, in it where it is another; in old installations under an older
+    // name, which goes first.
+    let older = dir.join(".config.json");
     let is_moved = std::env::var_os("CLAUDE_CONFIG_DIR").is_some_and(|dir| !dir.is_empty());
-    let main = if is_moved { dir.join(".claude.json") } else { homes.home.join(".claude.json") };
+    let main = match is_moved {
+        _ if older.exists() => older,
+        true => dir.join(".claude.json"),
+        false => homes.home.join(".claude.json"),
+    };
     let server = json!({"type": "stdio", "command": program.0, "args": ["mcp"], "env": {}});
     let hook = json!([{"hooks": [{
         "type": "command",

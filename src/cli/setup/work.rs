@@ -158,7 +158,9 @@ impl Work {
             }
         }
         if changes_server && !unit::restart() {
-            println!("A relay that runs already keeps its server until it is started again.");
+            println!(
+                "A relay that runs already keeps its server: end it, and the next share starts it anew."
+            );
         }
         Ok(())
     }

@@ -223,6 +223,17 @@ fn files_of_odd_shapes_come_back_as_they_were() {
 }
 
 #[test]
+fn claude_code_is_set_up_where_it_looks_first() {
+    let home = Home::new(&[(".claude/.config.json", "{}"), (".claude.json", "{}")]);
+    let before = home.snapshot();
+    home.done(&["claude"]);
+    assert!(home.read(".claude/.config.json").contains("mcpServers"));
+    assert_eq!(home.read(".claude.json"), "{}");
+    home.done(&["claude", "--undo"]);
+    assert_eq!(home.snapshot(), before);
+}
+
+#[test]
 fn a_link_is_followed_and_stays() {
     let home = Home::new(&[("dotfiles/settings.json", "{}\n")]);
     fs::create_dir(home.path(".gemini")).expect("made");
