@@ -2,7 +2,7 @@
 
 use jsonc_parser::ParseOptions;
 use jsonc_parser::cst::{CstArray, CstInputValue, CstNode, CstObject, CstObjectProp, CstRootNode};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::content::{Refused, is_ours, is_ours_by_name};
 
@@ -102,12 +102,9 @@ fn take_out_all(object: &CstObject, patch: &Value, before: &Value) {
                 array.append(input(value));
             }
         }
-        let is_empty = property.value().and_then(|now| now.to_serde_value()).is_some_and(|now| match now {
-            Value::Object(fields) => fields.is_empty(),
-            Value::Array(elements) => elements.is_empty(),
-            _ => false,
-        });
-        if is_empty && earlier.is_none() {
+        let then = property.value().and_then(|then| then.to_serde_value()).unwrap_or_default();
+        let is_empty = then == json!({}) || then == json!([]);
+        if is_empty && then != now && earlier.is_none() {
             property.remove();
         }
     }

@@ -16,9 +16,19 @@ pub(super) fn put(text: &str, patch: &Value) -> Result<String, Refused> {
 /// The text without what `put` brought; what it replaced is as in `before` again.
 pub(super) fn take_out(text: &str, patch: &Value, before: Option<&str>) -> Result<String, Refused> {
     let mut document = parse(text)?;
-    let before = before.and_then(|before| toml::from_str(before).ok()).unwrap_or_default();
-    take_out_all(document.as_table_mut(), patch, &before);
-    Ok(with_line_ends_of(text, document.to_string()))
+    let as_it_is = document.to_string();
+    let values = before.and_then(|before| toml::from_str(before).ok()).unwrap_or_default();
+    take_out_all(document.as_table_mut(), patch, &values);
+    let rest = document.to_string();
+    if rest == as_it_is {
+        return Ok(text.to_owned());
+    }
+    let mut rest = with_line_ends_of(text, rest);
+    // The library ends every line.
+    if before.is_some_and(|before| !before.ends_with('\n')) {
+        rest.truncate(rest.trim_end_matches(['\r', '\n']).len());
+    }
+    Ok(rest)
 }
 
 fn parse(text: &str) -> Result<DocumentMut, Refused> {
@@ -37,9 +47,16 @@ fn put_all(table: &mut dyn TableLike, patch: &Value, read: &Value) -> Result<(),
                 let inner = item.as_table_like_mut().ok_or_else(|| Refused::Shape(format!("`{name}`")))?;
                 put_all(inner, value, now)?;
             }
-            Some(item) => *item = item_of(value, false),
+            Some(item) => {
+                let mut value = inline(value);
+                // With the comment behind it.
+                if let Some(old) = item.as_value() {
+                    *value.decor_mut() = old.decor().clone();
+                }
+                *item = Item::Value(value);
+            }
             None => {
-                table.insert(name, item_of(value, true));
+                table.insert(name, item_of(value));
             }
         }
     }
@@ -51,25 +68,26 @@ fn take_out_all(table: &mut dyn TableLike, patch: &Value, before: &Value) {
         let earlier = before.get(name);
         if is_ours_by_name(name) {
             match earlier {
-                Some(earlier) => table.insert(name, item_of(earlier, true)),
+                Some(earlier) => table.insert(name, item_of(earlier)),
                 None => table.remove(name),
             };
             continue;
         }
         let Some(inner) = table.get_mut(name).and_then(Item::as_table_like_mut) else { continue };
+        let entries = inner.len();
         take_out_all(inner, value, earlier.unwrap_or(&Value::Null));
-        if inner.is_empty() && earlier.is_none() {
+        if inner.is_empty() && entries > 0 && earlier.is_none() {
             table.remove(name);
         }
     }
 }
 
-/// A value in TOML; an object as a table with a head of its own where there may be one.
-fn item_of(value: &Value, may_have_head: bool) -> Item {
+/// A value in TOML; an object as a table with a head of its own.
+fn item_of(value: &Value) -> Item {
     match value {
-        Value::Object(fields) if may_have_head => {
+        Value::Object(fields) => {
             let mut table = Table::new();
-            table.extend(fields.iter().map(|(name, value)| (name, item_of(value, true))));
+            table.extend(fields.iter().map(|(name, value)| (name, item_of(value))));
             // `[mcp_servers]` alone says nothing when only tables follow.
             table.set_implicit(fields.values().all(Value::is_object));
             Item::Table(table)

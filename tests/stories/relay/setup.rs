@@ -343,7 +343,7 @@ fn entries_of_a_journal_that_is_lost_are_found() {
     home.done(&["codex", "--undo"]);
     assert_eq!(home.json(".claude.json")["mcpServers"], json!({"other": {"command": "x"}}));
     assert_eq!(home.read(".claude/settings.json"), SETTINGS);
-    assert_eq!(home.read(".codex/config.toml"), CODEX);
+    assert_eq!(home.read(".codex/config.toml"), format!("{CODEX}\n"));
     assert!(!home.path(".claude/commands/share.md").exists());
 }
 
