@@ -70,7 +70,7 @@ async fn answer_all(options: RelayOptions, mut asked: mpsc::Receiver<(Question, 
     // The agent starts its servers where it works.
     let directory = std::env::current_dir().unwrap_or_default();
     while let Some((question, reply)) = asked.recv().await {
-        let answer = match RelayClient::new(&options) {
+        let answer = match RelayClient::connect_or_start(&options, true).await {
             Ok(relay) => answer(&relay, question, &directory).await,
             Err(error) => Err(error.into()),
         };

@@ -14,6 +14,7 @@ mod config;
 mod data;
 mod demo;
 mod healthcheck;
+mod hook;
 mod layers;
 mod logging;
 mod manual;
@@ -21,6 +22,7 @@ mod mcp;
 mod person;
 mod relay;
 mod serve;
+mod setup;
 mod token;
 mod which;
 
@@ -68,6 +70,11 @@ enum Command {
     Status(person::Options),
     /// Run an MCP server on stdio: the tools by which an agent shares, unshares and lists
     Mcp(RelayOptions),
+    /// Write an agent's own configuration, so that `/share` in it gives a link; or take that back
+    Setup(setup::Setup),
+    /// Take what an agent tells its hooks
+    #[command(hide = true)]
+    Hook(hook::Hook),
     /// Show a live page: a server and a relay with throw-away data, and a conversation played into them
     Demo(demo::Options),
     /// Find and remove shares, as the server's operator: beside a server that runs, too
@@ -120,6 +127,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::List(options) => person::list(options).map_err(Into::into),
         Command::Status(options) => person::status(options).map_err(Into::into),
         Command::Mcp(options) => mcp::run(options),
+        Command::Setup(command) => setup::run(command),
+        Command::Hook(hook) => {
+            hook::run(hook);
+            Ok(())
+        }
         Command::Demo(options) => demo::run(options),
         Command::Admin(command) => admin::run(command),
         Command::Token(command) => token::run(command),

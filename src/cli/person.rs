@@ -58,6 +58,17 @@ pub(super) struct Share {
     /// Share what is to come, although nothing is known of the session yet
     #[arg(long)]
     from_now: bool,
+
+    #[command(flatten)]
+    start: Start,
+}
+
+/// Whether a relay is started where there is none.
+#[derive(Debug, Args)]
+pub(super) struct Start {
+    /// Start no relay when none answers
+    #[arg(long)]
+    no_start: bool,
 }
 
 /// What can be listed.
@@ -69,6 +80,9 @@ pub(super) struct Sessions {
 
     #[command(flatten)]
     options: Options,
+
+    #[command(flatten)]
+    start: Start,
 }
 
 /// A file to publish.
@@ -85,11 +99,14 @@ pub(super) struct Publish {
     /// Let the link end by itself after this time [default: the server's]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     expires_in: Option<Duration>,
+
+    #[command(flatten)]
+    start: Start,
 }
 
 /// `share`
 pub(super) fn share(share: &Share) -> Result<(), RelayCallError> {
-    let Share { session, options, expires_in, from_now } = share;
+    let Share { session, options, expires_in, from_now, start } = share;
     let expires_in = expires_in.map(seconds);
     let share = async |relay: &RelayClient| {
         let (id, found) = match session {
@@ -105,7 +122,7 @@ pub(super) fn share(share: &Share) -> Result<(), RelayCallError> {
         }
         Ok(answer)
     };
-    ask(options, share, |answer| {
+    ask_or_start(options, start, share, |answer| {
         if let Ok(found) = serde_json::from_value::<KnownSession>(answer["session"].clone()) {
             let age = found.updated_at.map_or(String::new(), |at| format!(", {} ago", age(at)));
             say!("{}{age}", described(&found));
@@ -139,7 +156,7 @@ async fn session_here(relay: &RelayClient) -> Result<KnownSession, RelayCallErro
 }
 
 /// `sessions`
-pub(super) fn sessions(Sessions { all, options }: &Sessions) -> Result<(), RelayCallError> {
+pub(super) fn sessions(Sessions { all, options, start }: &Sessions) -> Result<(), RelayCallError> {
     let list = async |relay: &RelayClient| {
         let mut sessions = relay.sessions().await?;
         if !all {
@@ -147,7 +164,7 @@ pub(super) fn sessions(Sessions { all, options }: &Sessions) -> Result<(), Relay
         }
         Ok(json!(sessions))
     };
-    ask(options, list, |answer| {
+    ask_or_start(options, start, list, |answer| {
         let sessions: Vec<KnownSession> = serde_json::from_value(answer.clone()).unwrap_or_default();
         if sessions.is_empty() {
             say!("No session is known that could be shared.");
@@ -168,7 +185,7 @@ fn line(session: &KnownSession) -> String {
 
 /// `publish FILE`
 pub(super) fn publish(command: &Publish) -> Result<(), RelayCallError> {
-    let Publish { file, options, expires_in } = command;
+    let Publish { file, options, expires_in, start } = command;
     let publication = sources::publication(file)
         .map_err(|source| RelayCallError::NoFile { file: file.clone(), source })?
         .ok_or_else(|| RelayCallError::NoTranscript(file.clone()))?;
@@ -177,7 +194,7 @@ pub(super) fn publish(command: &Publish) -> Result<(), RelayCallError> {
         let Publication { session, bodies } = &publication;
         relay.publish(session, bodies, expires_in).await
     };
-    ask(options, publish, |answer| say!("{}", plain(answer["url"].as_str().unwrap_or_default())))?;
+    ask_or_start(options, start, publish, |answer| say!("{}", plain(answer["url"].as_str().unwrap_or_default())))?;
     Ok(())
 }
 
@@ -264,10 +281,27 @@ fn ask(
     question: impl AsyncFnOnce(&RelayClient) -> Result<Value, RelayCallError>,
     say: impl FnOnce(&Value),
 ) -> Result<Value, RelayCallError> {
-    let answer = actix_web::rt::System::new().block_on(async {
-        let relay = RelayClient::new(&options.relay)?;
-        question(&relay).await
-    })?;
+    ask_of(options, async { RelayClient::new(&options.relay) }, question, say)
+}
+
+/// Asks the relay, which is started when there is none.
+fn ask_or_start(
+    options: &Options,
+    Start { no_start }: &Start,
+    question: impl AsyncFnOnce(&RelayClient) -> Result<Value, RelayCallError>,
+    say: impl FnOnce(&Value),
+) -> Result<Value, RelayCallError> {
+    ask_of(options, RelayClient::connect_or_start(&options.relay, !no_start), question, say)
+}
+
+/// Asks a relay, once there is one.
+fn ask_of(
+    options: &Options,
+    relay: impl Future<Output = Result<RelayClient, RelayCallError>>,
+    question: impl AsyncFnOnce(&RelayClient) -> Result<Value, RelayCallError>,
+    say: impl FnOnce(&Value),
+) -> Result<Value, RelayCallError> {
+    let answer = actix_web::rt::System::new().block_on(async { question(&relay.await?).await })?;
     if options.json {
         say!("{answer:#}");
     } else {

@@ -3,14 +3,20 @@
 use std::error::Error;
 use std::io::Write;
 
-use crate::daemon::{Visible, stop_signal};
+use crate::daemon::{Visible, given_sockets, stop_signal};
 use crate::{config, relay};
 
 pub(super) fn run(config: &config::Relay) -> Result<(), Box<dyn Error>> {
     super::logging::Logging::start(&config.log)?;
     super::layers::warn_of_old_names();
     super::check_http("api_url", &config.api_url, config.in_clear)?;
-    let sockets = config.listen.bind(Visible::ToOwner)?;
+    let given = given_sockets().map_err(|error| format!("cannot use systemd's socket: {error}"))?;
+    let sockets = match given.map_or_else(|| config.listen.bind(Visible::ToOwner), Ok) {
+        Err(error) if config.any_port && error.is_taken() => {
+            config.listen.with_any_port().bind(Visible::ToOwner)?
+        }
+        sockets => sockets?,
+    };
     let url = sockets.url("http")?;
     actix_web::rt::System::new().block_on(async {
         let relay = relay::start(sockets, config).await?;

@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::logging::Logging;
 use crate::config;
-use crate::daemon::{Address, Visible, stop_signal};
+use crate::daemon::{Address, Visible, given_sockets, stop_signal};
 use crate::serve::{self, Controls, Listeners, systemd};
 
 /// Runs the server. `reread` reads the configuration again, from where it came.
@@ -20,7 +20,7 @@ pub(super) fn run(
     if let Some(public_url) = &config.public_url {
         super::check_http("public_url", public_url, config.in_clear)?;
     }
-    let given = systemd::sockets().map_err(|error| format!("cannot use systemd's socket: {error}"))?;
+    let given = given_sockets().map_err(|error| format!("cannot use systemd's socket: {error}"))?;
     let bind = |address: &Address| address.bind(Visible::ToMachine);
     let http = given.map_or_else(|| bind(&config.listen), Ok)?;
     if config.public_url.is_none() && http.tcp.is_empty() {

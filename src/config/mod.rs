@@ -4,6 +4,7 @@
 //! stands what there is.
 
 mod relay;
+mod relay_env;
 mod serve;
 mod url;
 mod values;
@@ -14,8 +15,9 @@ use clap::Args;
 use etcetera::BaseStrategy;
 
 pub use relay::{LocalDir, Relay};
+pub use relay_env::{relay_env, relay_env_path};
 pub use serve::{Lifetimes, Limits, LiveLimits, Serve, Timings, Tls};
-pub use url::{InsecureHttp, check_http, is_in_clear, is_this_machine, origin, path_of};
+pub use url::{InsecureHttp, base_url, check_http, is_in_clear, is_this_machine, origin, path_of};
 pub use values::{FrameAncestors, Lifetime, Proxies, Rate, duration, size};
 
 /// What may go over the network in clear.

@@ -18,6 +18,19 @@ pub struct Relay {
           value_parser = relay_address)]
     pub listen: Address,
 
+    /// Take a free port when another program has that of `--listen`
+    #[arg(
+        long,
+        env = "BRUTUS_SHARE_RELAY_ANY_PORT",
+        value_name = "BOOL",
+        default_value_t = false,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set
+    )]
+    pub any_port: bool,
+
     /// The share server
     #[arg(
         long,
@@ -106,6 +119,11 @@ pub struct LocalDir {
 }
 
 impl LocalDir {
+    /// Whether none is given.
+    pub fn is_default(&self) -> bool {
+        self.local_dir.is_none()
+    }
+
     /// The directory.
     ///
     /// # Errors

@@ -3,7 +3,10 @@
 use std::net::IpAddr;
 
 /// An `http` or `https` URL without a slash at its end.
-pub(super) fn base_url(text: &str) -> Result<String, String> {
+///
+/// # Errors
+/// When the text is none.
+pub fn base_url(text: &str) -> Result<String, String> {
     let url = text.trim_end_matches('/');
     let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
     match host {

@@ -8,6 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use listenfd::ListenFd;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that wait to be accepted, at the most: more than come while all threads are busy for a moment.
@@ -68,6 +69,16 @@ impl Address {
         }
     }
 
+    /// The same with a free port in place of its own.
+    pub fn with_any_port(&self) -> Self {
+        match self {
+            Self::Ip(address) => Self::Ip(SocketAddr::new(address.ip(), 0)),
+            Self::Any(_) => Self::Any(0),
+            Self::Localhost(_) => Self::Localhost(0),
+            Self::Unix(path) => Self::Unix(path.clone()),
+        }
+    }
+
     /// Listens. A Unix socket that an earlier life left is replaced.
     ///
     /// # Errors
@@ -84,6 +95,13 @@ impl Address {
             }),
         };
         bound.map_err(|source| BindError { address: self.clone(), source })
+    }
+}
+
+impl BindError {
+    /// Whether somebody else listens there.
+    pub fn is_taken(&self) -> bool {
+        self.source.kind() == ErrorKind::AddrInUse
     }
 }
 
@@ -114,6 +132,25 @@ impl fmt::Display for Address {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
+}
+
+/// The sockets that systemd holds for this service, so that none is refused while it restarts; none when there are
+/// none.
+///
+/// # Errors
+/// When one is neither TCP nor a Unix socket, or does not listen.
+pub fn given_sockets() -> io::Result<Option<Sockets>> {
+    let mut given = ListenFd::from_env();
+    let mut sockets = Sockets::default();
+    for nth in 0..given.len() {
+        // A socket of another family stays where it is.
+        match given.take_unix_listener(nth) {
+            Ok(unix) => sockets.unix.extend(unix),
+            Err(_) => sockets.tcp.extend(given.take_tcp_listener(nth)?),
+        }
+    }
+    let any = !sockets.tcp.is_empty() || !sockets.unix.is_empty();
+    Ok(any.then_some(sockets))
 }
 
 impl Sockets {

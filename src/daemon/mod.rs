@@ -4,7 +4,7 @@ mod listen;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-pub use listen::{Address, BindError, SocketFile, Sockets, Visible};
+pub use listen::{Address, BindError, SocketFile, Sockets, Visible, given_sockets};
 
 /// Done when the process is asked to end.
 ///

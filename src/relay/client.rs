@@ -52,6 +52,9 @@ pub(crate) enum RelayCallError {
     /// There is no relay where it was looked for.
     #[error("no relay answers at {relay} ({reason}): start one with `brutus-share relay`")]
     NotRunning { relay: String, reason: String },
+    /// None answers, and none could be started.
+    #[error("no relay answers, and none can be started: {reason} (its log: {})", log.display())]
+    NotStarted { log: PathBuf, reason: String },
     /// The token cannot be read.
     #[error("the relay's token cannot be read: {0} (has a relay been started with this --local-dir?)")]
     Token(#[from] SecretsError),
@@ -86,7 +89,7 @@ impl RelayCallError {
     /// What the process ends with.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::NotRunning { .. } => 3,
+            Self::NotRunning { .. } | Self::NotStarted { .. } => 3,
             // No relay has ever been there.
             Self::Token(SecretsError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 3
@@ -115,17 +118,49 @@ pub(crate) struct ListedShare {
     pub(crate) set_aside: u64,
 }
 
+impl RelayOptions {
+    /// Whether they say which relay.
+    pub(super) fn is_named(&self) -> bool {
+        self.relay.is_some()
+    }
+
+    /// The directory of the relay.
+    pub(super) fn local(&self) -> &LocalDir {
+        &self.local
+    }
+}
+
 impl RelayClient {
     pub(crate) fn new(options: &RelayOptions) -> Result<Self, RelayCallError> {
         let dir = options.local.path()?;
-        let token = Token::read(&dir)?.expose().to_owned();
-        let relay =
-            options.relay.clone().or_else(|| whereabouts::read(&dir)).unwrap_or_else(|| DEFAULT.to_owned());
+        let token = Token::read(&dir)?;
+        let relay = options.relay.clone().or_else(|| whereabouts::read(&dir));
+        Ok(Self::at(relay.as_deref().unwrap_or(DEFAULT), &token))
+    }
+
+    /// The relay of the local directory, when it says where it listens.
+    pub(crate) fn of_whereabouts(options: &RelayOptions) -> Option<Self> {
+        let dir = options.local.path().ok()?;
+        let relay = whereabouts::read(&dir)?;
+        Some(Self::at(&relay, &Token::read(&dir).ok()?))
+    }
+
+    fn at(relay: &str, token: &Token) -> Self {
         let (client, base) = match relay.strip_prefix("unix:") {
             Some(path) => (unix_client(path.into()), "http://localhost".to_owned()),
             None => (Client::builder().timeout(TIMEOUT).finish(), relay.trim_end_matches('/').to_owned()),
         };
-        Ok(Self { client, base, token })
+        Self { client, base, token: token.expose().to_owned() }
+    }
+
+    /// Whether it answers, and as a relay whose token this is.
+    pub(super) async fn is_alive(&self) -> bool {
+        self.list().await.is_ok()
+    }
+
+    /// Says how it is with a session, as a hook of its agent does.
+    pub(crate) async fn report_status(&self, session: &str, status: &Value) -> Result<Value, RelayCallError> {
+        self.ask_with(Method::POST, &format!("/v1/sessions/{}/status", escape(session)), Some(status)).await
     }
 
     /// Shares a session, for some seconds or as long as the server likes; gives its URL. One of which the relay knows

@@ -5,6 +5,8 @@ pub(crate) mod client;
 mod conversation;
 mod door;
 mod handlers;
+mod start;
+pub(crate) mod systemd;
 mod whereabouts;
 
 use std::path::{Path, PathBuf};

@@ -1,32 +1,11 @@
-//! What systemd gives a service and wants to hear from it. Without systemd none of it does anything.
+//! What systemd wants to hear from a service. Without systemd none of it does anything.
 
 use std::time::Duration;
 
-use listenfd::ListenFd;
 use sd_notify::NotifyState;
 
 use super::Workers;
-use crate::daemon::Sockets;
 use crate::share::Directory;
-
-/// The sockets that systemd holds for this service, so that none is refused while it restarts; none when there are
-/// none.
-///
-/// # Errors
-/// When one is neither TCP nor a Unix socket, or does not listen.
-pub fn sockets() -> std::io::Result<Option<Sockets>> {
-    let mut given = ListenFd::from_env();
-    let mut sockets = Sockets::default();
-    for nth in 0..given.len() {
-        // A socket of another family stays where it is.
-        match given.take_unix_listener(nth) {
-            Ok(unix) => sockets.unix.extend(unix),
-            Err(_) => sockets.tcp.extend(given.take_tcp_listener(nth)?),
-        }
-    }
-    let any = !sockets.tcp.is_empty() || !sockets.unix.is_empty();
-    Ok(any.then_some(sockets))
-}
 
 /// The service serves.
 pub fn ready() {
