@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand. Here: what there is, and how the layers of configuration are put together.
 
+mod acp;
 mod admin;
 mod backup;
 mod config;
@@ -54,6 +55,8 @@ enum Command {
     Status(person::Options),
     /// Run an MCP server on stdio: the tools by which an agent shares, unshares and lists
     Mcp(RelayOptions),
+    /// Stand between an agent and its client that speak ACP (Zed and others), so that sessions can be shared
+    Acp(acp::Acp),
     /// Show a live page: a server and a relay with throw-away data, and a conversation played into them
     Demo(demo::Options),
     /// Find and remove shares, as the server's operator: beside a server that runs, too
@@ -104,6 +107,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::List(options) => person::list(options).map_err(Into::into),
         Command::Status(options) => person::status(options).map_err(Into::into),
         Command::Mcp(options) => mcp::run(options),
+        Command::Acp(command) => match acp::run(command) {
+            Ok(code) => return ExitCode::from(code),
+            Err(error) => Err(error),
+        },
         Command::Demo(options) => demo::run(options),
         Command::Admin(command) => admin::run(command),
         Command::Token(command) => token::run(command),

@@ -84,6 +84,17 @@ pub struct Converse {
     pub whole: bool,
 }
 
+/// The same with messages that go on behind the first so many of those that were given before. When these are not all
+/// kept, it is refused: the whole list is needed.
+#[derive(Message)]
+#[rtype(result = "Result<Taken, ClientError>")]
+pub struct Continue {
+    /// How many stand in front.
+    pub from: usize,
+    /// What goes on.
+    pub converse: Converse,
+}
+
 /// Messages as the agent has them, and what it says of their session.
 #[derive(Debug, Default)]
 pub struct Conversation {

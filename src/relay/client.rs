@@ -9,7 +9,7 @@ use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
 use awc::http::{Method, Uri, header};
 use awc::{Client, Connector};
 use clap::Args;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::UnixStream;
 
@@ -128,18 +128,50 @@ impl RelayClient {
         }
         let path = format!("/v1/sessions/{}", escape(session));
         let shared = self.ask_with(Method::POST, &format!("{path}/share"), Some(&body)).await?;
-        // Who opens the link at once shall see something. What cannot be brought there now goes later.
+        self.flush(&path).await;
+        Ok(shared)
+    }
+
+    /// Who opens the link at once shall see something. What cannot be brought there now goes later.
+    async fn flush(&self, path: &str) {
         let flush = format!("{path}/flush");
         let _ = tokio::time::timeout(FIRST_SYNC, self.ask(Method::POST, &flush)).await;
-        Ok(shared)
     }
 
     pub(crate) async fn unshare(&self, session: &str) -> Result<Value, RelayCallError> {
         self.ask(Method::DELETE, &format!("/v1/sessions/{}/share", escape(session))).await
     }
 
-    /// Reports an event, as an agent does.
-    pub(crate) async fn report(&self, event: &Value) -> Result<Value, RelayCallError> {
+    /// Shares a session with its items so far, or brings its share up to date with them.
+    pub(crate) async fn share_with(
+        &self,
+        session: &str,
+        body: &impl Serialize,
+    ) -> Result<Value, RelayCallError> {
+        let path = format!("/v1/sessions/{}", escape(session));
+        let shared = self.ask_with(Method::POST, &format!("{path}/share"), Some(body)).await?;
+        self.flush(&path).await;
+        Ok(shared)
+    }
+
+    /// Gives messages of a session, and what else is said of it: the `whole` list, or what goes on behind it.
+    pub(crate) async fn converse(
+        &self,
+        session: &str,
+        body: &impl Serialize,
+        whole: bool,
+    ) -> Result<Value, RelayCallError> {
+        let method = if whole { Method::PUT } else { Method::POST };
+        self.ask_with(method, &format!("/v1/sessions/{}/messages", escape(session)), Some(body)).await
+    }
+
+    /// Says what a session's agent does.
+    pub(crate) async fn tell(&self, session: &str, status: &Value) -> Result<Value, RelayCallError> {
+        self.ask_with(Method::POST, &format!("/v1/sessions/{}/status", escape(session)), Some(status)).await
+    }
+
+    /// Reports an event, as an agent does, or several.
+    pub(crate) async fn report(&self, event: &impl Serialize) -> Result<Value, RelayCallError> {
         self.ask_with(Method::POST, "/v1/events", Some(event)).await
     }
 
@@ -155,14 +187,14 @@ impl RelayClient {
     }
 
     async fn ask(&self, method: Method, path: &str) -> Result<Value, RelayCallError> {
-        self.ask_with(method, path, None).await
+        self.ask_with(method, path, None::<&Value>).await
     }
 
     async fn ask_with(
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<&impl Serialize>,
     ) -> Result<Value, RelayCallError> {
         let not_running = |reason: String| RelayCallError::NotRunning { relay: self.base.clone(), reason };
         let request = self

@@ -25,23 +25,22 @@ export class Relay {
     const relay = new Relay()
     relay.dir = await mkdtemp(join(tmpdir(), 'brutus-relay-'))
     relay.localDir = join(relay.dir, 'local')
-    const options = [
-      'relay',
-      '--listen',
-      '127.0.0.1:0',
-      '--api-url',
-      apiUrl,
-      '--local-dir',
-      relay.localDir,
-      '--interval',
-      '50ms',
-      ...args,
-    ]
-    // What agents of whoever runs the tests keep is nobody's business.
-    const env = { ...process.env, HOME: relay.dir, CLAUDE_CONFIG_DIR: join(relay.dir, '.claude') }
-    relay.process = await start(BINARY, options, { ready: /^listening on (\S+)$/m, name: 'relay', env })
-    relay.url = relay.process.match[1]
+    relay.args = ['--api-url', apiUrl, '--local-dir', relay.localDir, '--interval', '50ms', ...args]
+    await relay.#run('127.0.0.1:0')
     return relay
+  }
+
+  async #run(listen) {
+    // What agents of whoever runs the tests keep is nobody's business.
+    const env = { ...process.env, HOME: this.dir, CLAUDE_CONFIG_DIR: join(this.dir, '.claude') }
+    const options = ['relay', '--listen', listen, ...this.args]
+    this.process = await start(BINARY, options, { ready: /^listening on (\S+)$/m, name: 'relay', env })
+    this.url = this.process.match[1]
+  }
+
+  /** A new process on the same directory and port. */
+  restart() {
+    return this.#run(new URL(this.url).host)
   }
 
   /** How an agent starts the MCP server of this relay. */
