@@ -6,6 +6,7 @@
 //! protocol, model, sqlite <- store <- share <- http <- serve
 //!                  model <- render         <- http
 //! protocol, model, sqlite, import <- client <- sources <- relay
+//!                           import, relay <- acp
 //! ```
 //!
 //! | room | what it is |
@@ -22,10 +23,12 @@
 //! | [`client`] | the sharing client: queue, spool, secrets |
 //! | [`sources`] | where agents keep their sessions, read and followed |
 //! | [`relay`] | the client's local HTTP door |
+//! | [`acp`] | between an agent and its client, so that the relay hears what is said |
 //! | [`daemon`] | what both daemons have in common: where they listen, how they end |
 //! | [`config`], [`error`], [`metrics`] | options, refusals, counters |
 //! | [`memory`], [`text`], [`cli`] | the budget of memory, text of strangers, commands |
 
+mod acp;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -8,6 +8,7 @@ macro_rules! say {
     }};
 }
 
+mod acp;
 mod admin;
 mod backup;
 mod config;
@@ -75,6 +76,8 @@ enum Command {
     /// Take what an agent tells its hooks
     #[command(hide = true)]
     Hook(hook::Hook),
+    /// Stand between an agent and its client that speak ACP (Zed and others), so that sessions can be shared
+    Acp(acp::Acp),
     /// Show a live page: a server and a relay with throw-away data, and a conversation played into them
     Demo(demo::Options),
     /// Find and remove shares, as the server's operator: beside a server that runs, too
@@ -132,6 +135,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             hook::run(hook);
             Ok(())
         }
+        Command::Acp(command) => match acp::run(command) {
+            Ok(code) => return ExitCode::from(code),
+            Err(error) => Err(error),
+        },
         Command::Demo(options) => demo::run(options),
         Command::Admin(command) => admin::run(command),
         Command::Token(command) => token::run(command),

@@ -194,7 +194,9 @@ pub(super) fn publish(command: &Publish) -> Result<(), RelayCallError> {
         let Publication { session, bodies } = &publication;
         relay.publish(session, bodies, expires_in).await
     };
-    ask_or_start(options, start, publish, |answer| say!("{}", plain(answer["url"].as_str().unwrap_or_default())))?;
+    ask_or_start(options, start, publish, |answer| {
+        say!("{}", plain(answer["url"].as_str().unwrap_or_default()))
+    })?;
     Ok(())
 }
 

@@ -173,6 +173,22 @@ impl Conversations {
         None
     }
 
+    /// A list out of the first `from` messages that are kept, and those that go on behind them; `None` when not so many
+    /// are kept.
+    pub(super) fn continued(
+        &mut self,
+        session: &str,
+        from: usize,
+        messages: Vec<Box<RawValue>>,
+    ) -> Option<Vec<Box<RawValue>>> {
+        let kept = &mut self.sessions.get_mut(session)?.list;
+        let mut list = kept.take_if(|list| list.len() >= from)?;
+        let beyond = list.split_off(from);
+        let behind = beyond.into_iter().skip(messages.len());
+        list.extend(messages.into_iter().chain(behind));
+        Some(list)
+    }
+
     /// The messages of a session that are kept.
     pub(super) fn list(&self, session: &str) -> Option<&[Box<RawValue>]> {
         self.sessions.get(session)?.list.as_deref()

@@ -86,6 +86,17 @@ pub struct Converse {
     pub whole: bool,
 }
 
+/// The same with messages that go on behind the first so many of those that were given before. When these are not all
+/// kept, it is refused: the whole list is needed.
+#[derive(Message)]
+#[rtype(result = "Result<Taken, ClientError>")]
+pub struct Continue {
+    /// How many stand in front.
+    pub from: usize,
+    /// What goes on.
+    pub converse: Converse,
+}
+
 /// Takes what was read of a shared session where its agent keeps it. Answered when that is on the disk, with whether the
 /// session is shared still.
 #[derive(Message, Clone)]

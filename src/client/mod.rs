@@ -38,7 +38,8 @@ pub use conversations::{Activity, Agent, KnownSession, Status, Told};
 pub use event::{Event, Happening, backlog};
 pub use manager::Manager;
 pub use messages::{
-    Conversation, Converse, Create, Flush, Known, List, Read, Remove, Removed, Report, Shared, Stop, Taken,
+    Continue, Conversation, Converse, Create, Flush, Known, List, Read, Remove, Removed, Report, Shared,
+    Stop, Taken,
 };
 pub use proxy::{Proxies, UnusableProxy};
 pub use queue::Progress;

@@ -11,7 +11,7 @@ use super::ClientError;
 use super::conversations::{Note, Told};
 use super::event::{Event, Happening};
 use super::manager::{Manager, Unwanted};
-use super::messages::{Conversation, Converse, Read, Report, Taken};
+use super::messages::{Continue, Conversation, Converse, Read, Report, Taken};
 use super::queue::Enqueue;
 use crate::clock::now_ms;
 use crate::import::messages::{self, Imported};
@@ -181,6 +181,22 @@ impl Handler<Converse> for Manager {
             }
             stored
         }))
+    }
+}
+
+impl Handler<Continue> for Manager {
+    type Result = ResponseActFuture<Self, Result<Taken, ClientError>>;
+
+    fn handle(&mut self, Continue { from, mut converse }: Continue, ctx: &mut Self::Context) -> Self::Result {
+        let session = &converse.session_id;
+        let messages = converse.conversation.messages.take().unwrap_or_default();
+        let Some(list) = self.conversations.continued(session, from, messages) else {
+            let is_too_large = self.conversations.is_too_large(session);
+            let unknown = ClientError::UnknownSession { known: Vec::new(), is_too_large };
+            return Box::pin(actix::fut::ready(Err(unknown)));
+        };
+        converse.conversation.messages = Some(list);
+        self.handle(converse, ctx)
     }
 }
 

@@ -1,8 +1,11 @@
 //! Conversations as others write them down, read as the items of a share. Pure: whoever holds a conversation decides
 //! when it is read, and what becomes of the items.
 
+pub mod acp;
 pub mod bus;
+mod conversation;
 pub mod messages;
+mod text;
 pub mod transcripts;
 
 use serde_json::Value;

@@ -9,7 +9,7 @@ use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
 use awc::http::{Method, Uri, header};
 use awc::{Client, Connector};
 use clap::Args;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::UnixStream;
 
@@ -208,8 +208,35 @@ impl RelayClient {
         self.ask(Method::DELETE, &share_of(session)).await
     }
 
-    /// Reports an event, as an agent does.
-    pub(crate) async fn report(&self, event: &Value) -> Result<Value, RelayCallError> {
+    /// Shares a session with its items so far, or brings its share up to date with them.
+    pub(crate) async fn share_with(
+        &self,
+        session: &str,
+        body: &impl Serialize,
+    ) -> Result<Value, RelayCallError> {
+        let shared = self.ask_with(Method::POST, &share_of(session), Some(body)).await?;
+        self.bring(session).await;
+        Ok(shared)
+    }
+
+    /// Gives messages of a session, and what else is said of it: the `whole` list, or what goes on behind it.
+    pub(crate) async fn converse(
+        &self,
+        session: &str,
+        body: &impl Serialize,
+        whole: bool,
+    ) -> Result<Value, RelayCallError> {
+        let method = if whole { Method::PUT } else { Method::POST };
+        self.ask_with(method, &format!("/v1/sessions/{}/messages", escape(session)), Some(body)).await
+    }
+
+    /// Says what a session's agent does.
+    pub(crate) async fn tell(&self, session: &str, status: &Value) -> Result<Value, RelayCallError> {
+        self.ask_with(Method::POST, &format!("/v1/sessions/{}/status", escape(session)), Some(status)).await
+    }
+
+    /// Reports an event, as an agent does, or several.
+    pub(crate) async fn report(&self, event: &impl Serialize) -> Result<Value, RelayCallError> {
         self.ask_with(Method::POST, "/v1/events", Some(event)).await
     }
 
@@ -225,14 +252,14 @@ impl RelayClient {
     }
 
     async fn ask(&self, method: Method, path: &str) -> Result<Value, RelayCallError> {
-        self.ask_with(method, path, None).await
+        self.ask_with(method, path, None::<&Value>).await
     }
 
     async fn ask_with(
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<&impl Serialize>,
     ) -> Result<Value, RelayCallError> {
         let not_running = |reason: String| RelayCallError::NotRunning { relay: self.base.clone(), reason };
         let request = self

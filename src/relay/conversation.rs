@@ -9,12 +9,14 @@ use crate::error::Error;
 use crate::import::messages::Model;
 
 const EXPECTED: &str =
-    "[message, …] or {messages: [message, …], title?, directory?, agent?, model?, status?}";
+    "[message, …] or {messages: [message, …], from?, title?, directory?, agent?, model?, status?}";
 
 #[derive(Deserialize)]
 struct Wire<'a> {
     #[serde(borrow)]
     messages: Vec<&'a RawValue>,
+    #[serde(default)]
+    from: usize,
     title: Option<String>,
     directory: Option<String>,
     agent: Option<AgentName>,
@@ -47,14 +49,14 @@ enum StatusWord {
     Full(Status),
 }
 
-/// Reads a request's body.
-pub(super) fn read(body: &[u8]) -> Result<Conversation, Error> {
+/// Reads a request's body: the conversation, and how many of the messages that were given before stand in front of it.
+pub(super) fn read(body: &[u8]) -> Result<(Conversation, usize), Error> {
     let is_list = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     if is_list {
         let messages: Vec<&RawValue> = parse(body, EXPECTED)?;
-        return Ok(Conversation { messages: Some(owned(&messages)), told: Told::default() });
+        return Ok((Conversation { messages: Some(owned(&messages)), told: Told::default() }, 0));
     }
-    let Wire { messages, title, directory, agent, model, status } = parse(body, EXPECTED)?;
+    let Wire { messages, from, title, directory, agent, model, status } = parse(body, EXPECTED)?;
     let told = Told {
         title,
         directory,
@@ -71,7 +73,7 @@ pub(super) fn read(body: &[u8]) -> Result<Conversation, Error> {
             StatusWord::Full(status) => status,
         }),
     };
-    Ok(Conversation { messages: Some(owned(&messages)), told })
+    Ok((Conversation { messages: Some(owned(&messages)), told }, from))
 }
 
 fn owned(messages: &[&RawValue]) -> Vec<Box<RawValue>> {

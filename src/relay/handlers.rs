@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 
 use super::conversation;
 use crate::client::{
-    ClientError, Conversation, Converse, Create, Event, Flush, Known, KnownSession, List, Manager, Remove,
-    Removed, Report, Status, Taken, Told, backlog,
+    ClientError, Continue, Conversation, Converse, Create, Event, Flush, Known, KnownSession, List, Manager,
+    Remove, Removed, Report, Status, Taken, Told, backlog,
 };
 use crate::error::Error;
 use crate::sources::{Attend, Discover, ShareTranscript, Sources, Unfollow};
@@ -73,8 +73,13 @@ pub(super) async fn messages(
 ) -> Result<HttpResponse, Error> {
     let body = whole(body)?;
     let session_id = session_id(session)?;
-    let conversation = conversation::read(&body)?;
-    converse(&manager, Converse { session_id, conversation, whole: request.method() == Method::PUT }).await
+    let (conversation, from) = conversation::read(&body)?;
+    let converse = Converse { session_id, conversation, whole: request.method() == Method::PUT };
+    if from == 0 {
+        return self::converse(&manager, converse).await;
+    }
+    let goes_on = Continue { from, converse };
+    Ok(taken(&manager.send(goes_on).await.map_err(|_| Error::Unavailable)??))
 }
 
 /// `POST /v1/sessions/{sessionID}/status`
@@ -121,7 +126,8 @@ pub(super) async fn share(
     if messages.is_some() && !data.is_empty() {
         return Err(Error::malformed("a session is shared with `messages` or with `data`, not with both"));
     }
-    let conversation = messages.map(|_| conversation::read(&body)).transpose()?;
+    let conversation =
+        messages.map(|_| conversation::read(&body)).transpose()?.map(|(conversation, _)| conversation);
     let session_id = session_id(session)?;
     let lifetime = expires_in.map(|seconds| Duration::from_secs(seconds.get()));
     let is_told = conversation.is_some() || !data.is_empty();

@@ -30,8 +30,8 @@ test('/share in a real Claude Code gives a link, and asks for no permission', as
   const heard = () => JSON.stringify(model.bodies.at(-1).messages.at(-1))
   const model = await startModel(PROGRAMS.claude.wire, {
     'Hello from a person': ['Hello to you.'],
-    'share this session': [() => `The link is ${heard().match(LINK)?.[0] ?? 'nothing'}`],
-    'unshare it': [() => `Unshared: ${heard().includes('is no longer shared')}`],
+    'The session is shared now': [() => `The link is ${heard().match(LINK)?.[0] ?? 'nothing'}`],
+    'Tell the user what stands above': [() => `Unshared: ${heard().includes('is no longer shared')}`],
   })
   t.after(() => model.close())
   const env = { PATH: process.env.PATH, HOME: home, ...PROGRAMS.claude.env(model.url) }

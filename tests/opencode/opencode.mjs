@@ -64,6 +64,11 @@ export class OpenCode {
     return opencode
   }
 
+  /** How it is started as an agent that speaks ACP. */
+  get acpCommand() {
+    return [BINARY, 'acp']
+  }
+
   /** Starts its HTTP server. */
   async serve() {
     const options = { ready: /listening on (http:\/\/\S+)/, name: 'opencode', cwd: this.project, env: this.env }

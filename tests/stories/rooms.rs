@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::harness::TestServer;
 
 /// What a room must never name.
-const FORBIDDEN: [(&str, &[&str]); 15] = [
+const FORBIDDEN: [(&str, &[&str]); 16] = [
     (
         "protocol",
         &[
@@ -59,6 +59,7 @@ const FORBIDDEN: [(&str, &[&str]); 15] = [
             "crate::serve",
             "crate::client",
             "crate::relay",
+            "crate::acp",
             "crate::error",
             "crate::config",
             "crate::metrics",
@@ -90,7 +91,21 @@ const FORBIDDEN: [(&str, &[&str]); 15] = [
         "sources",
         &["crate::store", "crate::share", "crate::http", "crate::serve", "crate::relay", "crate::protocol"],
     ),
-    ("relay", &["crate::store", "crate::share", "crate::http", "crate::serve"]),
+    ("relay", &["crate::store", "crate::share", "crate::http", "crate::serve", "crate::acp"]),
+    (
+        "acp",
+        &[
+            "crate::protocol",
+            "crate::store",
+            "crate::share",
+            "crate::http",
+            "crate::serve",
+            "crate::client",
+            "crate::sources",
+            "crate::error",
+            "crate::config",
+        ],
+    ),
     ("daemon", &["crate::"]),
     ("memory.rs", &["crate::", "actix"]),
     ("text.rs", &["crate::", "actix"]),

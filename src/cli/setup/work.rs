@@ -158,9 +158,7 @@ impl Work {
             }
         }
         if changes_server && !unit::restart() {
-            say!(
-                "A relay that runs already keeps its server: end it, and the next share starts it anew."
-            );
+            say!("A relay that runs already keeps its server: end it, and the next share starts it anew.");
         }
         Ok(())
     }
@@ -194,7 +192,7 @@ impl Work {
 
     fn fail(&mut self, path: &Path, error: &dyn Error) {
         self.failed = true;
-        esay!("error: {}: {}", shown(path), plain(&error.to_string()));
+        eprintln!("error: {}: {}", shown(path), plain(&error.to_string()));
     }
 }
 

@@ -8,13 +8,11 @@
 
 mod claude;
 mod codex;
-mod conversation;
 mod gemini;
 mod lines;
 mod packed;
 mod pi;
 mod qwen;
-mod text;
 mod tree;
 
 #[cfg(test)]
@@ -24,12 +22,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-pub use self::conversation::Changes;
 use self::conversation::Conversation;
 use self::lines::Lines;
 pub use self::packed::Unpacked;
 pub use super::Model;
-use super::{item, title_of};
+pub use super::conversation::Changes;
+use super::{conversation, item, text, title_of};
 use crate::model::{Key, parse_lossy};
 
 /// Kinds of unknown records that are counted by name.
@@ -204,7 +202,7 @@ pub enum State {
 
 impl About {
     /// Counts what is not known.
-    fn count(&mut self, kind: &Value) {
+    pub(super) fn count(&mut self, kind: &Value) {
         let name = kind.as_str().filter(|name| name.chars().count() <= MAX_NAME).unwrap_or("other");
         let name =
             if self.unknown.len() < MAX_UNKNOWN || self.unknown.contains_key(name) { name } else { "other" };
@@ -217,7 +215,7 @@ impl About {
     }
 
     /// The item of the session.
-    fn item(&self) -> Value {
+    pub(super) fn item(&self) -> Value {
         let mut time = Map::new();
         for (name, at) in [("created", self.created), ("updated", self.updated)] {
             time.extend(at.map(|at| (name.to_owned(), json!(at))));

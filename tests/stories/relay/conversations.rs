@@ -86,6 +86,31 @@ async fn one_request_shares_a_conversation_of_any_shape() {
 }
 
 #[actix_web::test]
+async fn a_list_goes_on_behind_what_was_given_before() {
+    let server = TestServer::start(&[]);
+    let mut relay = TestRelay::start(&server.url, &[]);
+    let messages = conversation("chat");
+    let path = format!("{SESSION}/messages");
+    let goes_on = json!({"messages": messages[3..], "from": 3});
+    let (status, answer) = relay.request(Method::POST, &path, &goes_on).await;
+    assert_eq!((status, &answer["error"]["code"]), (404, &json!("unknown_session")), "there is no beginning");
+    send(&relay, Method::POST, "messages", &json!(messages[..3])).await;
+    send(&relay, Method::POST, "messages", &goes_on).await;
+    send(&relay, Method::POST, "messages", &json!({"messages": messages[1..2], "from": 1})).await;
+    let share = share(&relay, &json!({})).await;
+    assert_eq!(calls(&items(&relay, &server, &share).await).len(), 3, "what goes beyond stays");
+    let one = [json!({"role": "user", "content": "And then?"})];
+    send(&relay, Method::POST, "messages", &json!({"messages": one, "from": messages.len()})).await;
+    assert!(markdown(&server, &share).await.contains("The tests fail."));
+    items(&relay, &server, &share).await;
+    assert!(markdown(&server, &share).await.contains("And then?"));
+    relay.kill();
+    relay.restart();
+    let (status, _) = relay.request(Method::POST, &path, &goes_on).await;
+    assert_eq!(status, 404, "the list is in memory alone");
+}
+
+#[actix_web::test]
 async fn a_conversation_that_is_sent_again_and_again_changes_nothing_and_one_that_grows_adds() {
     let server = TestServer::start(&[]);
     let mut relay = TestRelay::start(&server.url, &[]);

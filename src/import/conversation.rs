@@ -1,10 +1,11 @@
-//! What a transcript has given so far, as the items of a share, and which of them are new.
+//! What a transcript or an agent's own words have given so far, as the items of a share, and which of them are new.
 //!
 //! Contents are dropped when they were given and cannot change any more: what stays of a long session are its ids.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::text::{Fingerprint, fingerprint};
@@ -26,6 +27,8 @@ pub(super) struct Conversation {
     calls: HashMap<Fingerprint, Place>,
     /// What is new, in the order in which it is given: a message before its parts.
     dirty: BTreeSet<Place>,
+    /// The texts that have grown since they were given, and how many bytes of each were.
+    grown: BTreeMap<Place, usize>,
     /// The parts that were given, and are kept because they may change.
     held: BTreeSet<Place>,
     /// The messages that were hidden or shown since the last time.
@@ -36,7 +39,7 @@ pub(super) struct Conversation {
 }
 
 /// A part's message, and its number there from 1. Number 0 is the message itself.
-type Place = (usize, usize);
+pub(super) type Place = (usize, usize);
 
 #[derive(Debug, Default)]
 struct Thread {
@@ -161,6 +164,17 @@ impl Outcome {
         self.metadata.insert(name.to_owned(), value.into());
         self
     }
+}
+
+/// What was added to the text of a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Growth {
+    /// The id of its message.
+    pub message: String,
+    /// Its own.
+    pub part: String,
+    /// What stands at the end of its text now.
+    pub added: String,
 }
 
 /// What changed since the last time.
@@ -349,7 +363,7 @@ impl Conversation {
 
     /// Takes back that an answer ended with an error: it was tried again.
     pub(super) fn recover(&mut self, slot: usize) {
-        if self.messages[slot].fields.remove("error").is_some() {
+        if self.messages[slot].fields.open().remove("error").is_some() {
             self.dirty.insert((slot, 0));
         }
     }
@@ -395,6 +409,22 @@ impl Conversation {
     /// How many parts a message has.
     pub(super) fn parts(&self, slot: usize) -> usize {
         self.messages[slot].parts.len()
+    }
+
+    /// Adds to the text of a part.
+    pub(super) fn grow(&mut self, (slot, number): Place, added: &str) {
+        let Some(index) = number.checked_sub(1) else { return };
+        let fields = self.messages[slot].parts.get_mut(index).and_then(|part| part.fields.as_mut());
+        let Some(Value::String(text)) = fields.and_then(|fields| fields.get_mut("text")) else { return };
+        self.grown.entry((slot, number)).or_insert(text.len());
+        text.push_str(added);
+    }
+
+    /// Notes when the last word of a text was said.
+    pub(super) fn close(&mut self, place: Place, at: i64) {
+        if let Some(Value::Object(time)) = self.part(place).and_then(|fields| fields.get_mut("time")) {
+            time.insert("end".into(), json!(at));
+        }
     }
 
     /// Says something in place of what was said, unless that is over for good.
@@ -456,6 +486,20 @@ impl Conversation {
         }
         self.calls.insert(fingerprint(&[id]), (slot, number));
         self.touch(slot, at);
+    }
+
+    /// Sets the tool of a call and its state, as they are now.
+    pub(super) fn set_call(&mut self, id: &str, tool: &str, state: Map<String, Value>, runs: bool) {
+        let Some(place) = self.calls.get(&fingerprint(&[id])).copied() else { return };
+        let Some(fields) = self.part(place) else { return };
+        fields.insert("tool".into(), json!(tool));
+        fields.insert("state".into(), Value::Object(state));
+        self.messages[place.0].parts[place.1 - 1].runs = runs;
+    }
+
+    /// Whether a call was made.
+    pub(super) fn has_call(&self, id: &str) -> bool {
+        self.calls.contains_key(&fingerprint(&[id]))
     }
 
     /// Whether a call waits for its result.
@@ -611,6 +655,72 @@ impl Conversation {
         if std::mem::replace(&mut self.messages[slot].is_hidden, is_hidden) != is_hidden {
             self.toggled.insert(slot);
         }
+    }
+
+    /// Gives what was added to texts since the last time. One that changed otherwise too is given whole.
+    pub(super) fn take_growth(&mut self) -> Vec<Growth> {
+        let grown = std::mem::take(&mut self.grown).into_iter();
+        let grown = grown.filter(|(place, _)| !self.dirty.contains(place));
+        let growth = grown.filter_map(|((slot, number), given)| {
+            let text = self.messages[slot].parts.get(number.checked_sub(1)?)?.fields.as_ref()?.get("text")?;
+            let added = text.as_str()?.get(given..).filter(|added| !added.is_empty())?.to_owned();
+            Some(Growth { message: self.id(slot), part: self.part_id(slot, number), added })
+        });
+        growth.collect()
+    }
+
+    /// All that is kept is given again.
+    pub(super) fn give_again(&mut self) {
+        for (slot, message) in self.messages.iter_mut().enumerate() {
+            message.is_given = false;
+            if message.parts.iter().any(|part| part.fields.is_some()) || message.parts.is_empty() {
+                self.dirty.extend((0..=message.parts.len()).map(|number| (slot, number)));
+            }
+        }
+    }
+
+    /// Where the next part will stand.
+    pub(super) fn end_of_parts(&self) -> Place {
+        let slot = self.messages.len();
+        slot.checked_sub(1).map_or((0, 0), |last| (last, self.messages[last].parts.len() + 1))
+    }
+
+    /// Drops the contents of parts from one place up to another, but for calls that run: they are kept no longer.
+    pub(super) fn let_go(&mut self, from: Place, until: Place) {
+        for (slot, message) in self.messages.iter_mut().enumerate().take(until.0 + 1).skip(from.0) {
+            for (at, part) in message.parts.iter_mut().enumerate() {
+                let place = (slot, at + 1);
+                if (from..until).contains(&place) && !part.runs {
+                    part.fields = None;
+                }
+            }
+        }
+    }
+
+    /// A message as `{info, parts}`, when there is something of it to show.
+    pub(super) fn message_with_parts(&self, slot: usize) -> Option<Box<RawValue>> {
+        let message = self.messages.get(slot)?;
+        let parts = (1..=message.parts.len()).filter_map(|number| self.part_item(slot, number));
+        let parts: Vec<_> = parts.map(|part| part.content.get().to_owned()).collect();
+        if parts.is_empty() && !message.fields.read().contains_key("error") {
+            return None;
+        }
+        let info = self.message_item(slot)?;
+        let json = format!("{{\"info\":{},\"parts\":[{}]}}", info.content.get(), parts.join(","));
+        RawValue::from_string(json).ok()
+    }
+
+    /// The keys of all messages and parts that have something to show.
+    pub(super) fn keys(&self) -> HashSet<Key> {
+        let shown = self.messages.iter().enumerate();
+        let shown =
+            shown.filter(|(_, message)| !message.parts.is_empty() || message.fields.read().contains_key("error"));
+        let keys = shown.flat_map(|(slot, message)| {
+            let parts = (1..=message.parts.len())
+                .map(move |number| Key::part(&self.id(slot), &self.part_id(slot, number)));
+            std::iter::once(self.key(slot)).chain(parts)
+        });
+        keys.collect()
     }
 
     /// Gives what changed since the last time.
