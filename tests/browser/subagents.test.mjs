@@ -153,7 +153,11 @@ test('subagents of subagents, and those that no task names', async () => {
   assert.equal(await page.locator('.steps .steps').count(), 1)
 
   // The task that names it comes later: it moves there, and is open still.
-  await share.sync(...of('ses_1', answer([task('be known', 'lost')])))
+  const later = of('ses_1', answer([tool('task', { description: 'be known' }, { status: 'running' })]))
+  await share.sync(...later)
+  await page.locator('.part', { hasText: 'be known' }).waitFor()
+  later[1].data.state.metadata.sessionId = 'lost'
+  await share.sync(...later)
   await page.locator('.part', { hasText: 'be known' }).getByText('I was here.').waitFor()
   assert.equal(await page.getByText('not linked').count(), 0)
 

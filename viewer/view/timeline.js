@@ -179,7 +179,8 @@ class TurnView {
       for (const subagent of session.unlinkedAt(message)) {
         const id = `subagent ${subagent}`
         seen.add(id)
-        blocks.push(this.#view(id, undefined, subagent, changed).node)
+        const view = this.#view(id, undefined, subagent, changed)
+        if (view) blocks.push(view.node)
       }
     }
     for (const id of this.#parts.keys()) if (!seen.has(id)) this.#parts.delete(id)
@@ -199,8 +200,12 @@ class TurnView {
       known.part = part
       return known.view
     }
-    const view = subagent === undefined ? partView(part) : this.#turns.subagentView(subagent, part)
-    if (view && known?.view) keepOpen(known.view.node, view.node)
+    const view = guarded(
+      () => (subagent === undefined ? partView(part) : this.#turns.subagentView(subagent, part)),
+      () => part && partView(part),
+    )
+    // A subagent that stood elsewhere may be open already.
+    if (view && known?.view && !view.details?.open) keepOpen(known.view.node, view.node)
     this.#parts.set(id, { part, view })
     return view
   }
