@@ -324,7 +324,8 @@ fn write_message(text: &mut String, message: &Message, how: &Markdown) -> bool {
         }
         write_part(text, part, how.full);
         let place = places.next();
-        let mut opened = message.subagents.iter().filter(|subagent| place.is_some() && subagent.task == place);
+        let mut opened =
+            message.subagents.iter().filter(|subagent| place.is_some() && subagent.task == place);
         opened.all(|subagent| write_subagent(text, subagent, Some(part), how))
     });
     if !written {

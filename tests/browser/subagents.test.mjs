@@ -1,6 +1,7 @@
 // Subagents: a task opens what its subagent did, in place, while the subagent works.
 
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 
 import { AxeBuilder } from '@axe-core/playwright'
@@ -165,6 +166,25 @@ test('subagents of subagents, and those that no task names', async () => {
   await page.keyboard.press('o')
   await page.keyboard.press('o')
   assert.equal(await page.locator('.part > details:not([open])').count(), 0)
+})
+
+test('what Claude Code wrote of two subagents stands under their tasks', async () => {
+  const lines = await readFile(new URL('../fixtures/claude-subagents.jsonl', import.meta.url), 'utf8')
+  const share = await server.share()
+  await share.sync(...lines.trim().split('\n').map(JSON.parse))
+  const page = await openShare(browser, share)
+  const tasks = page.locator('.part[data-tool=task]', { hasText: '1 step' })
+  await tasks.nth(1).waitFor()
+  assert.equal(await page.getByText('not linked').count(), 0)
+  for (const at of [0, 1]) {
+    await tasks.nth(at).locator('summary').first().click()
+    await tasks.nth(at).getByText('It has 2 lines.').waitFor()
+    assert.equal(await tasks.nth(at).locator('.steps [data-tool=bash]').count(), 1)
+  }
+  const written = await server.request('GET', `/s/${share.id}.md`)
+  assert.ok(!written.text.includes('I count.'), 'the Markdown is the conversation of the session itself')
+  const full = await server.request('GET', `/s/${share.id}.md?full=1`)
+  assert.equal(full.text.match(/^> .*I count\.$/gm).length, 2)
 })
 
 for (const [colorScheme, viewport] of [
