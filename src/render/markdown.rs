@@ -18,7 +18,7 @@ use super::messages::{List, read};
 use super::parts::write_part;
 use super::text::{code, fence, line};
 use crate::model::parse_lossy as parse;
-use crate::model::subagents::{Place, Spoken, divide, opens, session_of};
+use crate::model::subagents::{self, Place, Spoken, divide, opens, session_of};
 use crate::model::tools::{self, Call, Said};
 use crate::model::{Content, Key};
 
@@ -141,13 +141,10 @@ fn with_subagents<'a>(messages: Vec<Message<'a>>, session: Option<&str>) -> Vec<
     }
     let spoken: Vec<_> = messages.iter().map(spoken).collect();
     let division = divide(session, &spoken);
-    let mut below = HashMap::<usize, Vec<(Option<usize>, Vec<usize>)>>::new();
+    let mut below = HashMap::<usize, Vec<subagents::Subagent>>::new();
     for subagent in division.subagents {
-        let (message, part) = match subagent.place {
-            Place::Task { message, part } => (message, Some(part)),
-            Place::Behind(message) => (message, None),
-        };
-        below.entry(message).or_default().push((part, subagent.messages));
+        let (Place::Task { message, .. } | Place::Behind(message)) = subagent.place;
+        below.entry(message).or_default().push(subagent);
     }
     let mut messages: Vec<_> = messages.into_iter().map(Some).collect();
     gather(&division.own, &mut messages, &mut below)
@@ -157,13 +154,17 @@ fn with_subagents<'a>(messages: Vec<Message<'a>>, session: Option<&str>) -> Vec<
 fn gather<'a>(
     places: &[usize],
     all: &mut [Option<Message<'a>>],
-    below: &mut HashMap<usize, Vec<(Option<usize>, Vec<usize>)>>,
+    below: &mut HashMap<usize, Vec<subagents::Subagent>>,
 ) -> Vec<Message<'a>> {
     let mut messages = Vec::with_capacity(places.len());
     for &place in places {
         let Some(mut message) = all[place].take() else { continue };
-        for (task, places) in below.remove(&place).unwrap_or_default() {
-            message.subagents.push(Subagent { task, messages: gather(&places, all, below) });
+        for subagent in below.remove(&place).unwrap_or_default() {
+            let task = match subagent.place {
+                Place::Task { part, .. } => Some(part),
+                Place::Behind(_) => None,
+            };
+            message.subagents.push(Subagent { task, messages: gather(&subagent.messages, all, below) });
         }
         messages.push(message);
     }
