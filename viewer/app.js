@@ -1,7 +1,7 @@
 // The page put together: the session, its connection, and the views of it.
 
 import { showChanges } from './changes.js'
-import { arrange, copyButton, el, guarded } from './dom.js'
+import { arrange, copyButton, el, foldsWithin, guarded } from './dom.js'
 import { Environment } from './environment.js'
 import { downloadHtml } from './export.js'
 import { cost, duration, exactTime, relativeTime, short, timeAgo } from './format.js'
@@ -152,7 +152,7 @@ function theme() {
 }
 
 function foldAll(open, which = '.part > details') {
-  for (const details of timelineNode.querySelectorAll(which)) {
+  for (const details of foldsWithin(timelineNode, which)) {
     if (open) details.make?.()
     details.open = open
   }
@@ -170,7 +170,7 @@ function changed({ all, messages, added, info }) {
     if (document.hidden) setTimeout(update, 250)
   }
   pending.all ||= all || info
-  pending.added += added
+  pending.added += live ? added : 0
   for (const message of messages) pending.messages.add(message)
 }
 
@@ -292,7 +292,7 @@ setInterval(() => {
 /** Goes to the part that the address names. */
 function toHash() {
   const name = guarded(() => decodeURIComponent(location.hash.slice(1)))
-  const node = name && document.getElementById(name)
+  const node = name && timeline.find(name)
   if (!node) return
   reveal(node)
   node.scrollIntoView({ block: 'start' })

@@ -67,6 +67,19 @@ export function copyButton(strings, words, label = strings.copy) {
   return button
 }
 
+/** Every fold within a node, one after the other; also those that are made when what they stand in is. */
+export function* foldsWithin(root, which = 'details') {
+  const seen = new Set()
+  for (let before = -1; seen.size > before;) {
+    before = seen.size
+    for (const details of root.querySelectorAll(which)) {
+      if (seen.has(details)) continue
+      seen.add(details)
+      yield details
+    }
+  }
+}
+
 // Milliseconds of work after which the browser gets its turn: to answer a click, to draw.
 const SLICE = 12
 

@@ -94,6 +94,11 @@ export const strings = {
   save: 'Save this file',
   table: 'Table',
   subtask: 'Task',
+  subagent: 'Subagent',
+  unlinked: 'not linked',
+  steps: (count) => `${count} ${count === 1 ? 'step' : 'steps'}`,
+  filesChanged: (count) => `${count} ${count === 1 ? 'file' : 'files'} changed`,
+  now: (call) => `now: ${call}`,
   patchOf: (count) => `Changed ${count} ${count === 1 ? 'file' : 'files'}`,
   tools: {
     bash: 'Shell',

@@ -9,6 +9,7 @@ mod key;
 mod lifetime;
 mod lossy;
 mod order;
+pub mod subagents;
 pub mod tools;
 mod transcript;
 

@@ -9,11 +9,14 @@ use std::ops::Bound;
 use serde::Deserialize;
 
 use super::change::merge_models;
-use super::{Activity, Arrived, Change, Content, Key};
+use super::{Activity, Arrived, Change, Content, Key, subagents};
 
 /// What an item costs beside its key and content, in bytes: its places in the two maps. It also keeps a share from
 /// growing without bound by tombstones.
 const ITEM_OVERHEAD: u64 = 128;
+
+/// Messages that are looked at for one of the session itself, among those that its subagents change.
+const MAX_LOOKED_AT: usize = 256;
 
 /// The items of one share.
 ///
@@ -268,13 +271,28 @@ impl Transcript {
             .filter_map(|(key, item)| item.content.as_ref().map(|content| (key, content, item.arrival)))
     }
 
-    /// What the agent does: as it says itself, or else as the message says that changed last.
+    /// What the agent does: as it says itself, or else as the message says that changed last; its own, not one of its
+    /// subagents.
     pub fn activity(&self) -> Option<Activity> {
         if let Some(said) = self.content(Key::STATUS).and_then(|status| Activity::said(status)) {
             return Some(said);
         }
-        let newest = self.order.values().rev().find(|key| key.message_id().is_some())?;
-        self.content(newest.as_str()).map(|message| Activity::seen(message))
+        let messages = self.order.values().rev().filter(|key| key.message_id().is_some());
+        let mut messages =
+            messages.filter_map(|key| self.content(key.as_str())).take(MAX_LOOKED_AT).peekable();
+        let newest = *messages.peek()?;
+        let own = self.session_id().and_then(|id| messages.find(|message| subagents::is_of(message, &id)));
+        Some(Activity::seen(own.unwrap_or(newest)))
+    }
+
+    /// The id that the session's item says.
+    fn session_id(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Session {
+            id: Option<String>,
+        }
+        let session: Session = serde_json::from_str(self.content(Key::SESSION)?.get()).ok()?;
+        session.id
     }
 
     /// The session's title; `None` before the first sync of the session.

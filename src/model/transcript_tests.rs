@@ -200,3 +200,22 @@ proptest! {
         prop_assert_eq!(&read, &model);
     }
 }
+
+#[test]
+fn what_a_subagent_says_is_not_what_the_agent_does() {
+    let mut transcript = Transcript::default();
+    let put = |key: &str, json: &str| {
+        Change::Put(Key::from(key), Content::from(RawValue::from_string(json.to_owned()).unwrap()))
+    };
+    let state = |transcript: &Transcript| transcript.activity().unwrap().state;
+    assert_eq!(transcript.activity(), None);
+    apply(&mut transcript, vec![put("message/a", r#"{"sessionID":"sub","role":"user"}"#)]);
+    assert_eq!(state(&transcript), "busy", "the only one that says anything");
+    let answer = r#"{"sessionID":"ses","role":"assistant","time":{"created":1,"completed":2}}"#;
+    apply(&mut transcript, vec![put("session", r#"{"id":"ses"}"#), put("message/m", answer)]);
+    apply(&mut transcript, vec![put("message/a", r#"{"sessionID":"sub","role":"user","time":{}}"#)]);
+    assert_eq!(state(&transcript), "idle");
+    let many = (0..MAX_LOOKED_AT).map(|n| put(&format!("message/a{n}"), r#"{"sessionID":"sub"}"#));
+    apply(&mut transcript, many.collect());
+    assert_eq!(state(&transcript), "busy", "of very many the newest counts");
+}

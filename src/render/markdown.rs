@@ -5,7 +5,7 @@
 //! holds.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -18,6 +18,8 @@ use super::messages::{List, read};
 use super::parts::write_part;
 use super::text::{code, fence, line};
 use crate::model::parse_lossy as parse;
+use crate::model::subagents::{self, Place, Spoken, divide, opens, session_of};
+use crate::model::tools::{self, Call, Said};
 use crate::model::{Content, Key};
 
 /// How a session is written.
@@ -56,6 +58,14 @@ struct Message<'a> {
     id: Cow<'a, str>,
     info: Value,
     parts: Parts<'a>,
+    subagents: Vec<Subagent<'a>>,
+}
+
+/// What a subagent said.
+struct Subagent<'a> {
+    /// The place of the part that is its task; `None` when no task names it.
+    task: Option<usize>,
+    messages: Vec<Message<'a>>,
 }
 
 /// The parts of a message. They are read one by one, when they are written.
@@ -72,7 +82,8 @@ enum Parts<'a> {
 pub fn markdown(items: &[(Key, Content)], how: &Markdown) -> String {
     let session = items.iter().find(|(key, _)| key.as_str() == Key::SESSION);
     let session = session.map(|(_, content)| parse(content.get())).unwrap_or_default();
-    let (mut messages, orphans) = messages(items);
+    let (messages, orphans) = messages(items);
+    let mut messages = with_subagents(messages, session["id"].as_str());
     add_listed(&mut messages, items, &session["id"]);
     take_back(&mut messages, &session["revert"]);
     let turns = turns(messages);
@@ -110,7 +121,8 @@ fn messages(items: &[(Key, Content)]) -> (Vec<Message<'_>>, Vec<&Content>) {
     for (key, content) in items {
         if let Some(id) = key.message_id() {
             let info = parse(content.get());
-            messages.push(Message { id: id.into(), info, parts: Parts::Items(Vec::new()) });
+            let parts = Parts::Items(Vec::new());
+            messages.push(Message { id: id.into(), info, parts, subagents: Vec::new() });
         } else if let Some(parent) = key.parent_message_id() {
             // In reading order a part stands behind its message.
             match messages.last_mut().filter(|message| message.id == parent) {
@@ -120,6 +132,52 @@ fn messages(items: &[(Key, Content)]) -> (Vec<Message<'_>>, Vec<&Content>) {
         }
     }
     (messages, orphans)
+}
+
+/// The messages of the session itself. Those of its subagents stand with the messages that opened them.
+fn with_subagents<'a>(messages: Vec<Message<'a>>, session: Option<&str>) -> Vec<Message<'a>> {
+    if messages.windows(2).all(|two| session_of(&two[0].info) == session_of(&two[1].info)) {
+        return messages;
+    }
+    let spoken: Vec<_> = messages.iter().map(spoken).collect();
+    let division = divide(session, &spoken);
+    let mut below = HashMap::<usize, Vec<subagents::Subagent>>::new();
+    for subagent in division.subagents {
+        let (Place::Task { message, .. } | Place::Behind(message)) = subagent.place;
+        below.entry(message).or_default().push(subagent);
+    }
+    let mut messages: Vec<_> = messages.into_iter().map(Some).collect();
+    gather(&division.own, &mut messages, &mut below)
+}
+
+/// Takes messages out of all, each with its subagents. That these are not too deep `divide` sees to.
+fn gather<'a>(
+    places: &[usize],
+    all: &mut [Option<Message<'a>>],
+    below: &mut HashMap<usize, Vec<subagents::Subagent>>,
+) -> Vec<Message<'a>> {
+    let mut messages = Vec::with_capacity(places.len());
+    for &place in places {
+        let Some(mut message) = all[place].take() else { continue };
+        for subagent in below.remove(&place).unwrap_or_default() {
+            let task = match subagent.place {
+                Place::Task { part, .. } => Some(part),
+                Place::Behind(_) => None,
+            };
+            message.subagents.push(Subagent { task, messages: gather(&subagent.messages, all, below) });
+        }
+        messages.push(message);
+    }
+    messages
+}
+
+fn spoken(message: &Message) -> Spoken {
+    let (mut opened, mut places) = (Vec::new(), 0..);
+    message.parts.each(|part| {
+        opened.extend(places.next().zip(opens(part).map(ToOwned::to_owned)));
+        true
+    });
+    Spoken { session: session_of(&message.info).map(ToOwned::to_owned), opens: opened }
 }
 
 /// Adds the messages of lists, each id once: of the session's own, or of all while nobody knows which are its own.
@@ -137,7 +195,8 @@ fn add_listed<'a>(messages: &mut Vec<Message<'a>>, items: &'a [(Key, Content)], 
         let listed = read(message, at);
         let id = Cow::from(listed.id);
         if known.insert(id.clone()) {
-            messages.push(Message { id, info: listed.info, parts: Parts::Listed(message, at) });
+            let parts = Parts::Listed(message, at);
+            messages.push(Message { id, info: listed.info, parts, subagents: Vec::new() });
         }
     }
 }
@@ -244,24 +303,31 @@ fn write_turn(text: &mut String, number: usize, turn: &Turn, mark: &str, how: &M
             return false;
         }
     }
-    if turn.answers.is_empty() {
-        return true;
+    if !turn.answers.is_empty() {
+        if is_cut(text, how) {
+            return false;
+        }
+        let _ = writeln!(text, "## Answer {number} {mark}\n");
+        write_facts(text, answer_facts(&turn.answers).into_iter());
     }
-    if is_cut(text, how) {
-        return false;
-    }
-    let _ = writeln!(text, "## Answer {number} {mark}\n");
-    write_facts(text, answer_facts(&turn.answers).into_iter());
     turn.answers.iter().all(|answer| write_message(text, answer, how))
+        && [turn.prompt.as_ref()].into_iter().flatten().chain(&turn.answers).all(|message| {
+            let mut unlinked = message.subagents.iter().filter(|subagent| subagent.task.is_none());
+            unlinked.all(|subagent| write_subagent(text, subagent, None, how))
+        })
 }
 
 fn write_message(text: &mut String, message: &Message, how: &Markdown) -> bool {
+    let mut places = 0..;
     let written = message.parts.each(|part| {
-        let goes_on = !is_cut(text, how);
-        if goes_on {
-            write_part(text, part, how.full);
+        if is_cut(text, how) {
+            return false;
         }
-        goes_on
+        write_part(text, part, how.full);
+        let place = places.next();
+        let mut opened =
+            message.subagents.iter().filter(|subagent| place.is_some() && subagent.task == place);
+        opened.all(|subagent| write_subagent(text, subagent, Some(part), how))
     });
     if !written {
         return false;
@@ -271,6 +337,45 @@ fn write_message(text: &mut String, message: &Message, how: &Markdown) -> bool {
         error => write_error(text, error, how.full),
     }
     true
+}
+
+/// Writes what a subagent did as a quotation, under the task that opened it. Tells whether there is room for more.
+fn write_subagent(text: &mut String, subagent: &Subagent, task: Option<&Value>, how: &Markdown) -> bool {
+    let name = if task.is_some() { "Subagent" } else { "Subagent (not linked)" };
+    if !how.full {
+        let _ = writeln!(text, "*{name}: add `?full=1` to see its steps.*\n");
+        return true;
+    }
+    let left = how.max_bytes.map(|max| max.saturating_sub(text.len()));
+    let how = Markdown { max_bytes: left, ..how.clone() };
+    let mut steps = format!("*{name}:*\n\n");
+    let written = subagent.messages.iter().enumerate().all(|(number, message)| {
+        if message.info["role"] == "user" {
+            // What its task says already.
+            if number == 0 && task.is_some_and(|task| asks(task, message)) {
+                return true;
+            }
+            steps.push_str("*Prompt:*\n\n");
+        }
+        write_message(&mut steps, message, &how)
+    });
+    for line in steps.trim_end().lines() {
+        let _ = writeln!(text, "> {line}");
+    }
+    text.push('\n');
+    written
+}
+
+/// Whether a message is what a task asks.
+fn asks(task: &Value, message: &Message) -> bool {
+    let input = tools::input(task);
+    let Said::Task { prompt: Some(prompt), .. } = Call::of(task, &input).said else { return false };
+    let mut is_it = false;
+    message.parts.each(|part| {
+        is_it = part["text"].as_str().is_some_and(|text| text.trim() == prompt.trim());
+        is_it
+    });
+    is_it
 }
 
 /// Says that the text ends here, when it is long enough.

@@ -461,3 +461,94 @@ fn messages_of_the_second_api_read_as_those_of_the_first() {
     assert!(text.contains("inner") && text.contains("Please"), "nobody knows whose they are: {text}");
     assert!(whole(&[("messages", json!([1])), ("messages/x", json!({"messages": 7}))]).contains("0 turns"));
 }
+
+/// A session with a subagent that has one itself, and with one that no task names.
+fn with_subagents() -> Vec<(&'static str, Value)> {
+    let task = |prompt: &str, session: &str| {
+        json!({"type": "tool", "tool": "task", "state": {
+            "status": "completed", "input": {"description": "Look", "prompt": prompt}, "output": "Found it.",
+            "metadata": {"sessionId": session},
+        }})
+    };
+    let message = |session: &str, role: &str| json!({"sessionID": session, "role": role});
+    let text = |text: &str| json!({"type": "text", "text": text});
+    vec![
+        ("session", json!({"id": "ses", "title": "T"})),
+        ("message/m1", message("ses", "user")),
+        ("part/m1/p", text("Please")),
+        ("message/m2", message("ses", "assistant")),
+        ("part/m2/p", task("Look around", "sub")),
+        ("message/a1", message("sub", "user")),
+        ("part/a1/p", text("Look around")),
+        ("message/a2", message("sub", "assistant")),
+        ("part/a2/p", text("# Steps\n\n```\nopen")),
+        ("part/a2/q", task("Deeper", "deep")),
+        ("message/d1", message("deep", "user")),
+        ("part/d1/p", text("Asked otherwise")),
+        ("message/d2", message("deep", "assistant")),
+        ("part/d2/p", text("In the deep")),
+        ("message/o1", message("alone", "assistant")),
+        ("part/o1/p", text("By itself")),
+        ("message/m3", message("ses", "user")),
+        ("part/m3/p", text("And then")),
+    ]
+}
+
+#[test]
+fn what_subagents_did_is_left_out_of_the_conversation() {
+    let text = whole(&with_subagents());
+    assert_eq!(
+        body(&text),
+        "## Prompt 1\n\nPlease\n\n## Answer 1\n\n**task** `Look`\n\n> *Task:*\n> \n> Look around\n\n\
+         ```\nFound it.\n```\n\n*Subagent: add `?full=1` to see its steps.*\n\n\
+         *Subagent (not linked): add `?full=1` to see its steps.*\n\n## Prompt 2\n\nAnd then\n\n"
+    );
+    assert!(text.contains("2 turns"), "{text}");
+    let last = written(&with_subagents(), &Markdown { turns: Turns::Last(1), ..Markdown::default() });
+    assert_eq!(body(&last), "## Prompt 2\n\nAnd then\n\n");
+}
+
+#[test]
+fn what_subagents_did_is_quoted_where_all_is_asked_for() {
+    let full = Markdown { full: true, ..Markdown::default() };
+    let text = written(&with_subagents(), &full);
+    assert_eq!(
+        body(&text),
+        "## Prompt 1\n\nPlease\n\n## Answer 1\n\n**task** `Look`\n\n> *Task:*\n> \n> Look around\n\n\
+         ```\nFound it.\n```\n\n\
+         > *Subagent:*\n> \n> #### Steps\n> \n> ```\n> open\n> ```\n> \n> **task** `Look`\n> \n\
+         > > *Task:*\n> > \n> > Deeper\n> \n> ```\n> Found it.\n> ```\n> \n\
+         > > *Subagent:*\n> > \n> > *Prompt:*\n> > \n> > Asked otherwise\n> > \n> > In the deep\n\n\
+         > *Subagent (not linked):*\n> \n> By itself\n\n## Prompt 2\n\nAnd then\n\n"
+    );
+    let cut = written(&with_subagents(), &Markdown { max_bytes: Some(250), ..full });
+    assert!(cut.ends_with("> *Cut here.*\n\n") && cut.len() < 400, "{cut}");
+}
+
+#[test]
+fn an_undo_takes_the_subagents_along_that_its_messages_opened() {
+    let mut session = with_subagents();
+    session[0].1["revert"] = json!({"messageID": "m2", "partID": "p"});
+    session[4].1["id"] = json!("p");
+    let text = written(&session, &Markdown { full: true, ..Markdown::default() });
+    assert!(!text.contains("Subagent:") && text.contains("Please") && !text.contains("And then"), "{text}");
+    session[0].1["revert"] = json!({"messageID": "a1"});
+    assert!(whole(&session).contains("And then"), "an undo is of the session's own");
+}
+
+#[test]
+fn a_chain_of_subagents_is_no_matter() {
+    let keys: Vec<_> = (0..2000).flat_map(|at| [format!("message/m{at}"), format!("part/m{at}/p")]).collect();
+    let values = (0..2000).flat_map(|at| {
+        let state =
+            json!({"metadata": {"sessionId": format!("s{}", at + 1)}, "output": format!("out {at}.")});
+        [
+            json!({"sessionID": format!("s{at}"), "role": "assistant"}),
+            json!({"type": "tool", "tool": "task", "state": state}),
+        ]
+    });
+    let session: Vec<_> = keys.iter().map(String::as_str).zip(values).collect();
+    let text = written(&session, &Markdown { full: true, ..Markdown::default() });
+    assert!((0..2000).all(|at| text.contains(&format!("out {at}."))), "nothing is lost");
+    assert!(!text.contains(&"> ".repeat(12)), "and nothing is deep");
+}

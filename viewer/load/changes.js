@@ -31,8 +31,9 @@ function diffsOf(diffs) {
     }))
 }
 
+/** Subagents work in the same files. */
 function ofTools(session) {
-  const parts = session.ordered().flatMap((message) => session.partsOf(message))
+  const parts = [...session.withSubagents()].flatMap((message) => session.partsOf(message))
   return parts
     .filter(({ type, state }) => type === 'tool' && record(state).status === 'completed')
     .map(callOf)

@@ -3,6 +3,7 @@
 import { isRecord, list, moment, number, record, text } from '../values.js'
 import { messagesOf } from './messages.js'
 import { messagesLeft, partOrder, partsLeft, readingOrder, standing } from './order.js'
+import { divide, opens, sessionOf } from './subagents.js'
 
 // What an agent can do, in one word.
 const STATES = new Set(['busy', 'idle', 'waiting', 'gone'])
@@ -23,7 +24,10 @@ class Items {
   messages = new Map()
   // Lists of messages as OpenCode's second API has them, `{ session, messages }` by their keys.
   lists = new Map()
-  order = undefined
+  // The messages in reading order, divided into the session's own and its subagents'.
+  #divided = undefined
+  // The session that the own messages name, as it was last known.
+  #home = undefined
   // The last place that an item has.
   #last = 0
 
@@ -61,20 +65,22 @@ class Items {
     const [kind, id, part] = split(key)
     if (kind === 'session') {
       // Whose messages are shown hangs on it.
-      if (this.lists.size) this.order = undefined
+      if (record(data).id !== this.info?.id) this.#divided = undefined
       this.info = record(data)
       change.info = true
     } else if (kind === 'message') {
       const message = this.#message(id)
       const place = this.#came(n ?? (message.info && message.n))
-      this.#place(message, { n: place, ...standing(data) }, message.info)
+      this.#place(message, { n: place, ...standing(data), session: sessionOf(data) }, message.info)
       message.info = record(data)
       change.messages.add(id)
     } else if (kind === 'part') {
       const message = this.#message(id)
       const known = message.parts.get(part)
-      if (!known) change.added += 1
-      message.parts.set(part, { id: part, n: this.#came(n ?? known?.n), data: record(data) })
+      if (!known && !this.#isOfSubagent(sessionOf(data))) change.added += 1
+      const opened = opens(data)
+      if (opened !== known?.opens) this.#divided = undefined
+      message.parts.set(part, { id: part, n: this.#came(n ?? known?.n), data: record(data), opens: opened })
       message.sorted = undefined
       change.messages.add(id)
     } else if (kind === 'messages') {
@@ -108,7 +114,7 @@ class Items {
     }
     for (const id of older.keys()) if (!newer.has(id)) change.messages.add(id)
     this.lists.set(key, { session: sessionID, messages: newer })
-    this.order = undefined
+    this.#divided = undefined
   }
 
   #partsOf(parts, known) {
@@ -126,10 +132,9 @@ class Items {
   }
 
   /** Notes what says where a message stands. The order is made anew when that is something else than before. */
-  #place(message, { n, created, answers }, wasThere) {
-    if (!wasThere || message.n !== n || message.created !== created || message.answers !== answers)
-      this.order = undefined
-    Object.assign(message, { n, created, answers })
+  #place(message, place, wasThere) {
+    if (!wasThere || Object.entries(place).some(([name, value]) => message[name] !== value)) this.#divided = undefined
+    Object.assign(message, place)
   }
 
   #remove(key, change) {
@@ -138,9 +143,10 @@ class Items {
     if (kind === 'message' && message) {
       message.info = undefined
       if (!message.parts.size) this.messages.delete(id)
-      this.order = undefined
+      this.#divided = undefined
       change.messages.add(id)
     } else if (kind === 'part' && message) {
+      if (message.parts.get(part)?.opens) this.#divided = undefined
       message.parts.delete(part)
       message.sorted = undefined
       if (!message.info && !message.parts.size) this.messages.delete(id)
@@ -148,13 +154,13 @@ class Items {
     } else if (kind === 'messages') {
       for (const id of this.lists.get(key)?.messages.keys() ?? []) change.messages.add(id)
       this.lists.delete(key)
-      this.order = undefined
+      this.#divided = undefined
     } else if (kind === 'session_diff') {
       this.diffs = undefined
       change.info = true
     } else if (kind === 'session') {
       this.info = undefined
-      this.order = undefined
+      this.#divided = undefined
       change.info = true
     } else if (kind === 'model') {
       this.models = []
@@ -174,10 +180,49 @@ class Items {
     return message
   }
 
-  /** The messages that are there, in reading order. */
+  /** The messages of the session itself that are there, in reading order. */
   get ordered() {
-    this.order ??= [...readingOrder([...this.messages.values()].filter(({ info }) => info)), ...this.#listed()]
-    return this.order
+    return this.#division.own
+  }
+
+  /** The messages of a subagent, in reading order. */
+  messagesOf(subagent) {
+    return this.#division.subagents.get(subagent)?.messages ?? []
+  }
+
+  /** The subagents whose place is a message: `tasks`, by the parts that opened them, and those that no task names. */
+  subagentsAt({ id }) {
+    return this.#division.places.get(id)
+  }
+
+  /** The subagents, each with its messages and its place. */
+  get subagents() {
+    return this.#division.subagents
+  }
+
+  get #division() {
+    this.#divided ??= this.#divide()
+    return this.#divided
+  }
+
+  #divide() {
+    const there = [...this.messages.values()].filter(({ info }) => info)
+    const opened = (message) => sorted(message).flatMap(({ id, opens }) => (opens ? { part: id, session: opens } : []))
+    const { home, own, subagents } = divide(this.info?.id, readingOrder(there), opened)
+    this.#home = home
+    const places = new Map()
+    for (const { session, task, after } of subagents.values()) {
+      const { id } = task?.message ?? after
+      if (!places.has(id)) places.set(id, { tasks: new Map(), unlinked: [] })
+      if (task) places.get(id).tasks.set(task.part, session)
+      else places.get(id).unlinked.push(session)
+    }
+    return { own: [...own, ...this.#listed()], subagents, places }
+  }
+
+  /** Whether what is of a session is a subagent's, as far as is known by now. */
+  #isOfSubagent(session) {
+    return session !== undefined && this.#home !== undefined && session !== this.#home
   }
 
   /** The messages of lists, each id once: of the session's own, or of all while nobody knows which are its own. */
@@ -195,11 +240,12 @@ class Items {
     return !this.messages.size && [...this.lists.values()].every(({ messages }) => !messages.size)
   }
 
-  /** All parts that are held, by their messages' ids and their own. */
+  /** All parts that are held, by their messages' ids and their own, without those of subagents. */
   *parts() {
     const lists = [...this.lists.values()].map(({ messages }) => messages)
     for (const messages of [this.messages, ...lists])
-      for (const [message, { parts }] of messages) for (const part of parts.keys()) yield `${message}/${part}`
+      for (const [message, { session, parts }] of messages)
+        if (!this.#isOfSubagent(session)) for (const part of parts.keys()) yield `${message}/${part}`
   }
 
   /** Messages that have parts and are not there themselves. While more is to come they may come yet. */
@@ -248,9 +294,7 @@ export class Session {
     const { state, label, at } = record(this.#shown.status)
     if (STATES.has(state)) return { state, label: text(label), at: moment(at) }
     const last = this.#shown.ordered.at(-1)?.info
-    if (!last) return undefined
-    const isOver = last.role === 'assistant' && (!last.time || times(last).completed !== undefined || last.error)
-    return { state: isOver ? 'idle' : 'busy', label: '', at: undefined }
+    return last && { state: isOver(last) ? 'idle' : 'busy', label: '', at: undefined }
   }
 
   /** Whether there is nothing in it. */
@@ -282,7 +326,7 @@ export class Session {
     return { ...change, all: true, info: true, added }
   }
 
-  /** The messages that are shown, in reading order, without those that an undo took back. */
+  /** The messages of the session itself that are shown, in reading order, without those that an undo took back. */
   ordered() {
     const { ordered } = this.#shown
     return ordered.slice(0, messagesLeft(this.info?.revert, ordered))
@@ -296,9 +340,54 @@ export class Session {
 
   /** A message's parts in reading order, without those that an undo took back. */
   partsOf(message) {
-    message.sorted ??= partOrder([...message.parts.values()])
-    const count = partsLeft(this.info?.revert, message.id, message.sorted)
-    return message.sorted.slice(0, count).map(({ data }) => data)
+    const parts = sorted(message)
+    return parts.slice(0, partsLeft(this.info?.revert, message.id, parts)).map(({ data }) => data)
+  }
+
+  /** The subagent that works on a part of a message, when that is the task that opened it. */
+  subagentOf(message, part) {
+    return this.#shown.subagentsAt(message)?.tasks.get(part.id)
+  }
+
+  /** The subagents that no task names, and that were there after a message. */
+  unlinkedAt(message) {
+    return this.#shown.subagentsAt(message)?.unlinked ?? []
+  }
+
+  /** These messages, each followed by those of the subagents that are shown with it. All that is shown by default. */
+  *withSubagents(messages = this.ordered()) {
+    for (const message of messages) {
+      yield message
+      const at = this.#shown.subagentsAt(message)
+      const opened = at ? this.partsOf(message).flatMap(({ id }) => at.tasks.get(id) ?? []) : []
+      for (const subagent of [...opened, ...(at?.unlinked ?? [])])
+        yield* this.withSubagents(this.#shown.messagesOf(subagent))
+    }
+  }
+
+  /** The messages of a subagent, each followed by those of the subagents that it has itself. */
+  *stepsOf(subagent) {
+    yield* this.withSubagents(this.#shown.messagesOf(subagent))
+  }
+
+  /** Whether a subagent has come to its end. */
+  isOver(subagent) {
+    const last = this.#shown.messagesOf(subagent).at(-1)?.info
+    return Boolean(last && isOver(last))
+  }
+
+  /** The subagents in which what has this id stands, a message or a part: the outermost first. */
+  subagentsAround(id) {
+    const { subagents } = this.#shown
+    let subagent = [...subagents.values()].find(({ messages }) =>
+      messages.some((message) => message.id === id || message.parts.has(id)),
+    )
+    const around = []
+    while (subagent) {
+      around.unshift(subagent.session)
+      subagent = subagents.get(subagent.task?.message.session)
+    }
+    return around
   }
 
   /** Messages that are not there themselves, though parts of them are. */
@@ -307,27 +396,27 @@ export class Session {
   }
 
   /**
-   * The session as turns: a prompt, and the answers until the next one. Parts without their message are a last turn
-   * without an id.
+   * The session, or one of its subagents, as turns: a prompt, and the answers until the next one. Parts without their
+   * message are a last turn without an id.
    */
-  turns() {
+  turns(subagent) {
     const turns = []
-    for (const message of this.ordered()) {
+    for (const message of subagent === undefined ? this.ordered() : this.#shown.messagesOf(subagent)) {
       const isPrompt = message.info.role === 'user'
       if (isPrompt) turns.push({ id: message.id, prompt: message, answers: [] })
       else if (turns.length) turns.at(-1).answers.push(message)
       else turns.push({ id: message.id, prompt: undefined, answers: [message] })
     }
-    const stray = this.stray()
+    const stray = subagent === undefined ? this.stray() : []
     if (stray.length) turns.push({ id: undefined, prompt: undefined, answers: stray })
     return turns
   }
 
-  /** What the session cost so far: from its own total, or from its answers. */
+  /** What the session and its subagents cost so far: from its own total, or from the answers. */
   totals() {
     const { created: started, updated: ended } = times(this.info)
     const totals = { cost: 0, tokens: 0, started, ended }
-    for (const { info } of this.ordered()) {
+    for (const { info } of this.withSubagents()) {
       if (info.role !== 'assistant') continue
       totals.cost += number(info.cost) ?? 0
       totals.tokens += tokenCount(info.tokens)
@@ -337,6 +426,16 @@ export class Session {
     totals.cost = Math.max(totals.cost, number(this.info?.cost) ?? 0)
     return totals
   }
+}
+
+/** Whether with a message, when it is the last, nothing more is awaited. An answer without times ended when it came. */
+const isOver = (info) =>
+  info.role === 'assistant' && (!info.time || times(info).completed !== undefined || Boolean(info.error))
+
+/** A message's parts in reading order. */
+function sorted(message) {
+  message.sorted ??= partOrder([...message.parts.values()])
+  return message.sorted
 }
 
 /** The times of a session, a message or a part, in milliseconds since 1970, those that it has. */

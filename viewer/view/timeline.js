@@ -1,6 +1,6 @@
 // The session as one scroll: a section for each turn. A change touches the elements of its own turn alone.
 
-import { anchor, arrange, beginWithin, copyButton, el, finishWithin, guarded, inSlices } from '../dom.js'
+import { anchor, arrange, beginWithin, copyButton, el, finishWithin, foldsWithin, guarded, inSlices } from '../dom.js'
 import { cost, duration, exactTime, relativeTime, short, timeAgo } from '../format.js'
 import { promptText, times, tokenCount } from '../load/session.js'
 import { startOf } from '../pieces.js'
@@ -8,37 +8,44 @@ import { strings } from '../strings.js'
 import { json, moment, number, record, text } from '../values.js'
 import { errorBox, fileBody, frame, noteBox, output, paintLong } from './frame.js'
 import { errorText, partView } from './parts.js'
+import { SubagentView } from './subagent.js'
 import { isEdit, isLook } from './tools.js'
 
 // Characters of a prompt that are shown at first.
 const FIRST_PROMPT = 60_000
 
-export class Timeline {
+/** The turns of a session, or of one of its subagents, in an element. */
+class Turns {
   #turns = new Map()
 
-  /** `root` is the element that the turns stand in. */
-  constructor(root, session) {
-    this.root = root
-    this.session = session
+  /**
+   * `subagents` are the views of all subagents, by their sessions, and `opened` which of them stand open: also when a
+   * task comes that opens one that had none.
+   */
+  constructor(root, session, subagent, subagents = new Map(), opened = new Set()) {
+    Object.assign(this, { root, session, subagent, subagents, opened })
   }
 
   /** Brings the page up to date for the messages that changed; all of them when none are named. */
   update(changed) {
     const nodes = []
-    const turns = this.session.turns()
+    const turns = this.session.turns(this.subagent)
     for (const turn of turns) {
       let view = this.#turns.get(turn.id)
       const isNew = !view
       if (isNew) {
-        view = new TurnView(turn.id)
+        view = new TurnView(turn.id, this)
         this.#turns.set(turn.id, view)
       }
-      const ids = [turn.id, ...turn.answers.map(({ id }) => id)]
-      if (isNew || !changed || ids.join() !== view.messages || ids.some((id) => changed.has(id)))
+      const messages = [turn.prompt, ...turn.answers].filter(Boolean)
+      const ids = Array.from(this.session.withSubagents(messages), ({ id }) => id)
+      if (isNew || !changed || ids.join() !== view.messages || ids.some((id) => changed.has(id))) {
+        view.messages = ids.join()
         guarded(
-          () => view.update(turn, this.session),
-          () => view.updateRaw(turn, this.session),
+          () => view.update(turn, changed),
+          () => view.updateRaw(messages),
         )
+      }
       nodes.push(view.node)
     }
     const shown = new Set(turns.map(({ id }) => id))
@@ -48,12 +55,31 @@ export class Timeline {
 
   /** The parts that a search goes through, in order: `[{ node, text }]` */
   searchable() {
-    return this.session.turns().flatMap(({ id }) => this.#turns.get(id)?.searchable() ?? [])
+    return this.session.turns(this.subagent).flatMap(({ id }) => this.#turns.get(id)?.searchable() ?? [])
+  }
+
+  /** The view of a subagent. */
+  subagentView(subagent, part) {
+    const { session, subagents, opened } = this
+    const makeTurns = (root) => new Turns(root, session, subagent, subagents, opened)
+    const view = new SubagentView(session, subagent, part, opened.has(subagent), makeTurns)
+    view.details.addEventListener('toggle', () => opened[view.details.open ? 'add' : 'delete'](subagent))
+    subagents.set(subagent, view)
+    return view
+  }
+}
+
+export class Timeline extends Turns {
+  /** The element of a message or a part. In a subagent it is made first. */
+  find(id) {
+    const around = this.session.subagentsAround(id)
+    for (const subagent of around) this.subagents.get(subagent)?.make()
+    return document.getElementById(id) ?? this.subagents.get(around.at(-1))?.node
   }
 
   /** Makes everything that is folded, far away or left out for its length, to its end: for what is taken along. */
   async finish() {
-    await inSlices(this.root.querySelectorAll('details'), (details) => details.make?.())
+    await inSlices(foldsWithin(this.root), (details) => details.make?.())
     await finishWithin(this.root)
     await inSlices(this.root.querySelectorAll('button.more'), (more) => more.show())
     await finishWithin(this.root)
@@ -61,8 +87,11 @@ export class Timeline {
 
   /** The same at once, for print: what takes its time stands there as its plain text. Gives what folds it again. */
   unfold() {
-    const folded = [...this.root.querySelectorAll('details:not([open])')]
-    for (const details of this.root.querySelectorAll('details')) guarded(() => details.make?.())
+    const folded = []
+    for (const details of foldsWithin(this.root)) {
+      guarded(() => details.make?.())
+      if (!details.open) folded.push(details)
+    }
     for (const details of folded) details.open = true
     beginWithin(this.root)
     for (const more of this.root.querySelectorAll('button.more')) guarded(() => more.show(true))
@@ -74,14 +103,18 @@ export class Timeline {
 }
 
 class TurnView {
-  // The ids of its messages, as they were last shown.
+  // The ids of all messages in it, as they were last shown.
   messages = ''
   #parts = new Map()
   #groups = new Map()
 
-  /** One without an id holds parts whose messages are not there. */
-  constructor(id) {
-    this.id = id
+  #turns
+  #session
+
+  /** One of `turns`. One without an id holds parts whose messages are not there. */
+  constructor(id, turns) {
+    this.#turns = turns
+    this.#session = turns.session
     this.promptNode = el('div', { class: 'prompt' })
     this.answer = el('div', { class: 'answer' })
     this.foot = el('footer', { class: 'turn-foot' })
@@ -90,17 +123,17 @@ class TurnView {
   }
 
   /** When nothing else works: all that the turn holds, as it is. */
-  updateRaw({ prompt, answers }, session) {
-    const messages = [prompt, ...answers].filter(Boolean)
-    this.answer.replaceChildren(...messages.map((message) => output(json([message.info, ...session.partsOf(message)]))))
+  updateRaw(messages) {
+    const all = messages.map((message) => json([message.info, ...this.#session.partsOf(message)]))
+    this.answer.replaceChildren(...all.map((words) => output(words)))
   }
 
-  update({ prompt, answers }, session) {
-    this.messages = [this.id, ...answers.map(({ id }) => id)].join()
+  update({ prompt, answers }, changed) {
+    const session = this.#session
     this.promptNode.hidden = !prompt
     if (prompt)
       guarded(
-        () => this.#prompt(prompt, session),
+        () => this.#prompt(prompt),
         () => this.promptNode.replaceChildren(output(json(session.partsOf(prompt)))),
       )
     const seen = new Set()
@@ -115,7 +148,7 @@ class TurnView {
       message,
       parts: session.partsOf(message).map((part) => {
         const id = `${message.id}/${part.id}`
-        return { id, part, view: this.#view(id, part) }
+        return { id, part, view: this.#view(id, part, session.subagentOf(message, part), changed) }
       }),
     }))
     const edits = shown.some(({ parts }) => parts.some(({ view }) => view?.call && isEdit(view.call)))
@@ -125,11 +158,9 @@ class TurnView {
         if (part.type === 'patch' && edits) continue
         seen.add(id)
         if (!view) continue
-        // What runs in an answer that has come to its end does so no more.
-        view.node.toggleAttribute(
-          'data-over',
-          Boolean(message.info.error) || times(message.info).completed !== undefined,
-        )
+        // What runs in an answer that has come to its end does so no more, but for a subagent in the background.
+        const isOver = times(message.info).completed !== undefined && view.isOver !== false
+        view.node.toggleAttribute('data-over', Boolean(message.info.error) || isOver)
         if (view.call && isLook(view.call)) {
           run.push({ id, view })
           continue
@@ -144,6 +175,14 @@ class TurnView {
       }
     }
     flush()
+    for (const message of [prompt, ...answers].filter(Boolean)) {
+      for (const subagent of session.unlinkedAt(message)) {
+        const id = `subagent ${subagent}`
+        seen.add(id)
+        const view = this.#view(id, undefined, subagent, changed)
+        if (view) blocks.push(view.node)
+      }
+    }
     for (const id of this.#parts.keys()) if (!seen.has(id)) this.#parts.delete(id)
     arrange(this.answer, blocks)
     guarded(
@@ -152,22 +191,27 @@ class TurnView {
     )
   }
 
-  /** The element of a part; the one it had before, where it is the same part. */
-  #view(id, part) {
+  /** The view of a part, or of a subagent, whose task it may be; the one it had before, where it is the same. */
+  #view(id, part, subagent, changed) {
     const known = this.#parts.get(id)
-    if (known?.part === part) return known.view
-    if (known?.part.type === part.type && guarded(() => known.view?.update?.(part))) {
+    const isSame = known && known.view?.subagent === subagent && known.part?.type === part?.type
+    if (isSame && known.part === part && subagent === undefined) return known.view
+    if (isSame && guarded(() => known.view?.update?.(part, changed))) {
       known.part = part
       return known.view
     }
-    const view = partView(part)
-    if (view && known?.view) keepOpen(known.view.node, view.node)
+    const view = guarded(
+      () => (subagent === undefined ? partView(part) : this.#turns.subagentView(subagent, part)),
+      () => part && partView(part),
+    )
+    // A subagent that stood elsewhere may be open already.
+    if (view && known?.view && !view.details?.open) keepOpen(known.view.node, view.node)
     this.#parts.set(id, { part, view })
     return view
   }
 
-  #prompt(message, session) {
-    const parts = session.partsOf(message)
+  #prompt(message) {
+    const parts = this.#session.partsOf(message)
     const key = JSON.stringify([message.info.time, parts])
     if (this.promptKey === key) return
     this.promptKey = key
@@ -273,12 +317,8 @@ class TurnView {
 
   searchable() {
     const prompt = this.promptText ? [{ node: this.promptNode, text: this.promptText }] : []
-    return [
-      ...prompt,
-      ...[...this.#parts.values()]
-        .filter(({ view }) => view?.text)
-        .map(({ view }) => ({ node: view.node, text: view.text() })),
-    ]
+    const found = ({ view }) => view?.searchable?.() ?? (view?.text ? [{ node: view.node, text: view.text() }] : [])
+    return [...prompt, ...[...this.#parts.values()].flatMap(found)]
   }
 }
 

@@ -39,25 +39,11 @@ export function toolView(part) {
   const kind = isEdit(call) ? 'edit' : 'tool'
   const status = STATUSES.has(state.status) ? state.status : ''
   const patches = guarded(() => patchesOf(call, record(state.metadata))) ?? []
-  const summary = [
-    el('span', { class: `dot ${call.failed ? 'error' : status}`, title: text(state.status) }),
-    el('span', { class: 'tool-name', dir: 'auto' }, nameOf(call)),
-    el(
-      'span',
-      { class: 'tool-what', dir: 'auto' },
-      guarded(() => what(call)),
-    ),
-    el(
-      'span',
-      { class: 'tool-meta' },
-      guarded(() => meta(call, state, patches)),
-    ),
-  ]
   const plain = searchable(call, state)
   const { node, details } = folded(
     part,
     kind,
-    summary,
+    callLine(call, state, patches),
     () => body(call, state, patches),
     plain,
     kind === 'edit' || status === 'error' || undefined,
@@ -71,7 +57,27 @@ export function toolView(part) {
   return { node, call, text: () => plain }
 }
 
-function nameOf({ tool, server }) {
+/** A call's line: how it goes, what it was about, how it went. */
+export function callLine(call, state, patches = []) {
+  const status = STATUSES.has(state.status) ? state.status : ''
+  return [
+    el('span', { class: `dot ${call.failed ? 'error' : status}`, title: text(state.status) }),
+    el('span', { class: 'tool-name', dir: 'auto' }, nameOf(call)),
+    el(
+      'span',
+      { class: 'tool-what', dir: 'auto' },
+      guarded(() => what(call)),
+    ),
+    el(
+      'span',
+      { class: 'tool-meta' },
+      guarded(() => meta(call, state, patches)),
+    ),
+  ]
+}
+
+/** The name of a call's tool, for people. */
+export function nameOf({ tool, server }) {
   if (server !== undefined) return `${brief(server)} › ${brief(tool)}`
   return own(strings.tools, tool) ?? (brief(tool) || strings.tool)
 }
@@ -187,15 +193,7 @@ const BODIES = {
     )
     return [el('ul', { class: 'todos' }, entries)]
   },
-  task: (call) => [
-    call.prompt && markdown(call.prompt, 'task-prompt'),
-    call.output &&
-      markdown(
-        text(call.output)
-          .replace(/<\/?task[^>]*>/g, '')
-          .trim(),
-      ),
-  ],
+  task: (call) => [call.prompt && markdown(call.prompt, 'task-prompt'), call.output && markdown(taskOutput(call))],
   question: (call) => [
     ...call.questions.map(({ question, options, answers }) =>
       el(
@@ -222,6 +220,22 @@ const BODIES = {
       ...came(call),
     ]
   },
+}
+
+/** What a task gave, without what its client wraps it in. */
+const taskOutput = ({ output: given }) =>
+  text(given)
+    .replace(/<\/?task[^>]*>/g, '')
+    .trim()
+
+/**
+ * What a task says beside the steps of its subagent: its prompt, unless the subagent's own shows it (`isAsked`), and
+ * what came out, unless that is what the subagent said last.
+ */
+export function besideSteps(call, state, isAsked, lastWords) {
+  const isSaid = lastWords && taskOutput(call).includes(lastWords)
+  const left = { prompt: isAsked ? undefined : call.prompt, output: isSaid ? undefined : call.output }
+  return body({ ...call, ...left }, state, []).filter(Boolean)
 }
 
 /** What came out. */
@@ -276,7 +290,7 @@ function markdown(words, className = '') {
 }
 
 /** So much of a text as a line can show. */
-const brief = (words) => words.slice(0, 200)
+export const brief = (words) => words.slice(0, 200)
 
 /** The last parts of a path, which tell the most. */
 export function shortPath(path) {
