@@ -3,6 +3,7 @@
 
 pub mod bus;
 pub mod messages;
+pub mod opencode;
 pub mod transcripts;
 
 use serde_json::Value;

@@ -25,7 +25,7 @@ export class Relay {
     const relay = new Relay()
     relay.dir = await mkdtemp(join(tmpdir(), 'brutus-relay-'))
     relay.localDir = join(relay.dir, 'local')
-    const options = [
+    relay.args = [
       'relay',
       '--listen',
       '127.0.0.1:0',
@@ -37,11 +37,17 @@ export class Relay {
       '50ms',
       ...args,
     ]
-    // What agents of whoever runs the tests keep is nobody's business.
-    const env = { ...process.env, HOME: relay.dir, CLAUDE_CONFIG_DIR: join(relay.dir, '.claude') }
-    relay.process = await start(BINARY, options, { ready: /^listening on (\S+)$/m, name: 'relay', env })
-    relay.url = relay.process.match[1]
+    await relay.restart()
     return relay
+  }
+
+  /** A new process with the same state. */
+  async restart() {
+    // What agents of whoever runs the tests keep is nobody's business.
+    const places = { HOME: this.dir, CLAUDE_CONFIG_DIR: join(this.dir, '.claude'), XDG_DATA_HOME: '' }
+    const env = { ...process.env, ...places }
+    this.process = await start(BINARY, this.args, { ready: /^listening on (\S+)$/m, name: 'relay', env })
+    this.url = this.process.match[1]
   }
 
   /** How an agent starts the MCP server of this relay. */

@@ -60,6 +60,7 @@ impl TestRelay {
                 // What agents of whoever runs the stories keep is nobody's business.
                 .env("HOME", dir.path())
                 .env_remove("CLAUDE_CONFIG_DIR")
+                .env_remove("XDG_DATA_HOME")
                 .envs(env.iter().map(|(name, value)| (name, value)))
                 .args(["relay", "--listen", "127.0.0.1:0", "--api-url", &api_url, "--interval", "50ms"])
                 .args(["--max-backoff", "200ms", "--log", "debug", "--local-dir"])
