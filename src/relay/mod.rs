@@ -86,7 +86,7 @@ pub async fn start(sockets: Sockets, config: &config::Relay) -> Result<Running, 
     let server = config::origin(&config.api_url);
     tracing::info!(local_dir = %local_dir.display(), %server, enabled = config.enabled, "relaying");
     let places = if config.sources { Places::of_user() } else { Places::none() };
-    let sources = web::Data::new(Sources::start(places, manager.clone()));
+    let sources = web::Data::new(Sources::start(places, config.opencode_url.clone(), manager.clone()));
     let (data, token) = (web::Data::new(manager.clone()), web::Data::new(token));
     let mut server = HttpServer::new(move || {
         App::new()

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 
+use super::opencode::Step;
 use super::places::Found;
 use crate::import::transcripts::{About, Changes, Transcript};
 
@@ -17,13 +18,6 @@ pub(super) struct Follower {
     /// Which file it is, by its inode: another under the same name is read from its beginning.
     inode: u64,
     offset: u64,
-}
-
-/// What one look found.
-pub(super) struct Step {
-    pub(super) changes: Changes,
-    /// Whether there is more to read at once.
-    pub(super) more: bool,
 }
 
 impl Follower {

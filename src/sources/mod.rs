@@ -2,6 +2,7 @@
 //! followed while they are shared. Nothing is read before somebody lists or shares.
 
 mod follower;
+mod opencode;
 mod places;
 
 use std::collections::{HashMap, HashSet};
@@ -12,7 +13,8 @@ use actix::fut::wrap_future;
 use actix::prelude::*;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use self::follower::{Follower, Step};
+use self::follower::Follower;
+use self::opencode::{Follow, OpenCode, Step};
 pub use self::places::Places;
 use crate::client::{
     Activity, Agent, ClientError, Conversation, Converse, Create, Event, Happening, KnownSession, List,
@@ -27,6 +29,7 @@ const POLL: Duration = Duration::from_millis(500);
 /// Follows the transcripts of shared sessions.
 pub struct Sources {
     places: Arc<Places>,
+    opencode: Option<OpenCode>,
     manager: Addr<Manager>,
     following: HashMap<String, JoinHandle<()>>,
 }
@@ -52,13 +55,25 @@ pub struct ShareTranscript {
 pub struct Unfollow(pub String);
 
 impl Sources {
-    /// Those of some places. What of them is shared already is followed from now on.
-    pub fn start(places: Places, manager: Addr<Manager>) -> Addr<Self> {
-        Self { places: Arc::new(places), manager, following: HashMap::new() }.start()
+    /// Those of some places. What of them is shared already is followed from now on. `opencode_url` is where the user
+    /// says that `OpenCode` listens.
+    pub fn start(places: Places, opencode_url: Option<String>, manager: Addr<Manager>) -> Addr<Self> {
+        let opencode = (!places.is_empty()).then(|| OpenCode::of_user(opencode_url));
+        Self { places: Arc::new(places), opencode, manager, following: HashMap::new() }.start()
     }
 
-    fn follow(&mut self, session: &str, follower: Follower) {
-        let following = actix_web::rt::spawn(follow(session.to_owned(), follower, self.manager.clone()));
+    fn follow(&mut self, session: &str, follower: Box<dyn Follow>) {
+        let (opencode, manager) = (self.opencode.clone(), self.manager.clone());
+        let opencode = opencode.filter(|_| OpenCode::may_have(session));
+        let reading = follow(session.to_owned(), follower, manager.clone());
+        let session_id = session.to_owned();
+        let following = actix_web::rt::spawn(async move {
+            let Some(opencode) = opencode else { return reading.await };
+            tokio::select! {
+                () = reading => {}
+                () = opencode.stream(session_id, manager) => {}
+            }
+        });
         if let Some(earlier) = self.following.insert(session.to_owned(), following) {
             earlier.abort();
         }
@@ -69,27 +84,40 @@ impl Actor for Sources {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (places, manager) = (self.places.clone(), self.manager.clone());
+        let (places, manager, opencode) = (self.places.clone(), self.manager.clone(), self.opencode.clone());
         let shared = async move {
             let shares = manager.send(List).await.unwrap_or_default();
             let sessions =
                 shares.into_iter().filter(|share| share.state != "removing").map(|share| share.session_id);
-            let mut sessions: HashSet<_> = sessions.filter(|session| places.may_have(session)).collect();
+            let may_have = |session: &String| {
+                places.may_have(session) || opencode.is_some() && OpenCode::may_have(session)
+            };
+            let mut sessions: HashSet<_> = sessions.filter(may_have).collect();
             if sessions.is_empty() {
                 // Nothing is read before somebody shares.
                 return Vec::new();
             }
             // Looked for once for all of them; of two with one name the one that was written last is it.
             let find = move || {
+                let mut found: Vec<(_, Box<dyn Follow>)> = Vec::new();
+                sessions.retain(|session| {
+                    let follower = opencode.as_ref().and_then(|opencode| opencode.find(session));
+                    let is_elsewhere = follower.is_none();
+                    found.extend(follower.map(|follower| (session.clone(), follower)));
+                    is_elsewhere
+                });
                 let mut transcripts = places.transcripts();
                 transcripts.retain(|found| sessions.remove(&found.session()));
-                transcripts
+                for transcript in transcripts {
+                    found.push((transcript.session(), Box::new(Follower::new(transcript))));
+                }
+                found
             };
             spawn_blocking(find).await.unwrap_or_default()
         };
         ctx.spawn(wrap_future::<_, Self>(shared).map(|found, sources, _| {
-            for found in found {
-                sources.follow(&found.session(), Follower::new(found));
+            for (session, follower) in found {
+                sources.follow(&session, follower);
             }
         }));
     }
@@ -99,8 +127,9 @@ impl Handler<Discover> for Sources {
     type Result = ResponseFuture<Vec<KnownSession>>;
 
     fn handle(&mut self, _: Discover, _: &mut Self::Context) -> Self::Result {
-        let places = self.places.clone();
-        Box::pin(async move { spawn_blocking(move || places.list()).await.unwrap_or_default() })
+        let (places, opencode) = (self.places.clone(), self.opencode.clone());
+        let list = move || list(&places, opencode.as_ref());
+        Box::pin(async move { spawn_blocking(list).await.unwrap_or_default() })
     }
 }
 
@@ -110,11 +139,17 @@ impl Handler<ShareTranscript> for Sources {
     fn handle(&mut self, share: ShareTranscript, _: &mut Self::Context) -> Self::Result {
         let ShareTranscript { session_id, lifetime } = share;
         let (places, manager, session) = (self.places.clone(), self.manager.clone(), session_id.clone());
+        let opencode = self.opencode.clone();
         let shared = async move {
             let unknown = |known| ClientError::UnknownSession { known, is_too_large: false };
             let begun = spawn_blocking(move || {
-                let Some(found) = places.find(&session) else { return Ok(Err(places.list())) };
-                let mut follower = Follower::new(found);
+                let follower = opencode
+                    .as_ref()
+                    .and_then(|opencode| opencode.find(&session))
+                    .or_else(|| Some(Box::new(Follower::new(places.find(&session)?)) as Box<dyn Follow>));
+                let Some(mut follower) = follower else {
+                    return Ok(Err(list(&places, opencode.as_ref())));
+                };
                 let step = follower.step()?;
                 Ok::<_, std::io::Error>(Ok((follower, step)))
             });
@@ -125,7 +160,7 @@ impl Handler<ShareTranscript> for Sources {
             let (follower, Step { changes, .. }) = begun.map_err(unknown)?;
             let create = Create {
                 backlog: backlog(changes),
-                conversation: Some(Conversation { messages: None, told: told(&follower) }),
+                conversation: Some(Conversation { messages: None, told: follower.told() }),
                 empty: true,
                 lifetime,
                 ..Create::of(session_id.clone())
@@ -153,7 +188,7 @@ impl Handler<Unfollow> for Sources {
 }
 
 /// Reports what comes to a transcript, for as long as its session is shared.
-async fn follow(session: String, mut follower: Follower, manager: Addr<Manager>) {
+async fn follow(session: String, mut follower: Box<dyn Follow>, manager: Addr<Manager>) {
     loop {
         let looked = spawn_blocking(move || {
             let step = follower.step();
@@ -169,7 +204,7 @@ async fn follow(session: String, mut follower: Follower, manager: Addr<Manager>)
             .into_iter()
             .map(|change| Event { session_id: session.clone(), happening: Happening::Changed(change) })
             .collect();
-        if !events.is_empty() && !report(&session, events, told(&follower), &manager).await {
+        if !events.is_empty() && !report(&session, events, follower.told(), &manager).await {
             return;
         }
         if !step.more {
@@ -200,18 +235,36 @@ fn backlog(changes: Changes) -> Vec<Change> {
     removed.chain(changes.items.into_iter().map(|item| Change::Put(item.key, item.content))).collect()
 }
 
-fn told(follower: &Follower) -> Told {
-    let about = follower.about();
-    let state = match about.state {
-        State::Idle => Activity::Idle,
-        State::Busy => Activity::Busy,
-        State::Waiting => Activity::Waiting,
-    };
-    Told {
-        title: about.title.clone(),
-        directory: about.directory.clone(),
-        agent: Some(Agent { name: follower.agent_name().to_owned(), version: about.version.clone() }),
-        model: None,
-        status: Some(Status { state, label: None }),
+/// What can be shared, the newest first.
+fn list(places: &Places, opencode: Option<&OpenCode>) -> Vec<KnownSession> {
+    let mut known = places.list();
+    known.extend(opencode.map(OpenCode::list).unwrap_or_default());
+    known.sort_by_key(|session| std::cmp::Reverse(session.updated_at));
+    known
+}
+
+impl Follow for Follower {
+    fn step(&mut self) -> std::io::Result<Step> {
+        Follower::step(self)
+    }
+
+    fn told(&self) -> Told {
+        let about = self.about();
+        let state = match about.state {
+            State::Idle => Activity::Idle,
+            State::Busy => Activity::Busy,
+            State::Waiting => Activity::Waiting,
+        };
+        Told {
+            title: about.title.clone(),
+            directory: about.directory.clone(),
+            agent: Some(Agent { name: self.agent_name().to_owned(), version: about.version.clone() }),
+            model: None,
+            status: Some(Status { state, label: None }),
+        }
+    }
+
+    fn watched(&self) -> Vec<std::path::PathBuf> {
+        Vec::new()
     }
 }

@@ -66,6 +66,11 @@ impl Places {
         Self(Vec::new())
     }
 
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The transcripts, the one that was written last first.
     pub(super) fn transcripts(&self) -> Vec<Found> {
         let (mut found, mut left) = (Vec::new(), MAX_ENTRIES);
