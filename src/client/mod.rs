@@ -44,6 +44,7 @@ pub use messages::{
 pub use proxy::{Proxies, UnusableProxy};
 pub use queue::Progress;
 pub use secrets::{SecretsError, check_private, write_private};
+pub(crate) use streams::Streams;
 pub use trust::TrustError;
 
 use crate::sqlite::{StartupError, WriteError};

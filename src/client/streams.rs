@@ -21,7 +21,7 @@ const MAX_PARTS: usize = 256;
 const MAX_BYTES: usize = 16 << 20;
 
 /// The parts of all sessions that are being streamed.
-pub(super) struct Streams {
+pub(crate) struct Streams {
     parts: HashMap<(String, Key), Stream>,
     bytes: usize,
     touched: u64,
@@ -48,7 +48,7 @@ impl Streams {
     }
 
     /// Notes what a change does to the parts: a whole part is what is added to from now on, unless it is finished.
-    pub(super) fn note(&mut self, session: &str, change: &Change) {
+    pub(crate) fn note(&mut self, session: &str, change: &Change) {
         match change {
             Change::Put(key, content) if key.part_id().is_some() => {
                 self.drop_part(session, key);
@@ -67,7 +67,7 @@ impl Streams {
     }
 
     /// Adds to the text of a part; `added` is a JSON string. `false` when that part is not here.
-    pub(super) fn grow(&mut self, session: &str, part: &Key, added: &RawValue) -> bool {
+    pub(crate) fn grow(&mut self, session: &str, part: &Key, added: &RawValue) -> bool {
         // What stands between the quotes, escapes and all: half of a surrogate pair finds its other half.
         let Some(added) = added.get().strip_prefix('"').and_then(|added| added.strip_suffix('"')) else {
             return false;
@@ -83,7 +83,7 @@ impl Streams {
     }
 
     /// A part as it is now.
-    pub(super) fn whole(&self, session: &str, part: &Key) -> Option<Change> {
+    pub(crate) fn whole(&self, session: &str, part: &Key) -> Option<Change> {
         let Stream { head, tail, .. } = self.parts.get(&(session.to_owned(), part.clone()))?;
         let content = RawValue::from_string(format!("{head}{tail}")).ok()?;
         Some(Change::Put(part.clone(), Content::from(content)))

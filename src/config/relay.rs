@@ -67,7 +67,7 @@ pub struct Relay {
     )]
     pub enabled: bool,
 
-    /// Find sessions where agents keep their own transcripts (Claude Code), when somebody lists or shares them
+    /// Find sessions where agents keep them (docs/AGENTS.md), when somebody lists or shares them
     #[arg(
         long,
         env = "BRUTUS_SHARE_SOURCES",
@@ -76,6 +76,11 @@ pub struct Relay {
         action = clap::ArgAction::Set,
     )]
     pub sources: bool,
+
+    /// Where OpenCode's server listens, so that its texts are shared word by word [default: `http://127.0.0.1:4096`, if
+    /// it is OpenCode that listens there]
+    #[arg(long, env = "BRUTUS_SHARE_OPENCODE_URL", value_name = "URL", value_parser = base_url)]
+    pub opencode_url: Option<String>,
 
     /// How long updates of a session are gathered before they are sent
     #[arg(long, env = "BRUTUS_SHARE_INTERVAL", value_name = "TIME", default_value = "1s", value_parser = duration)]

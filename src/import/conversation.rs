@@ -713,8 +713,8 @@ impl Conversation {
     /// The keys of all messages and parts that have something to show.
     pub(super) fn keys(&self) -> HashSet<Key> {
         let shown = self.messages.iter().enumerate();
-        let shown =
-            shown.filter(|(_, message)| !message.parts.is_empty() || message.fields.read().contains_key("error"));
+        let shown = shown
+            .filter(|(_, message)| !message.parts.is_empty() || message.fields.read().contains_key("error"));
         let keys = shown.flat_map(|(slot, message)| {
             let parts = (1..=message.parts.len())
                 .map(move |number| Key::part(&self.id(slot), &self.part_id(slot, number)));

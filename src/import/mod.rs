@@ -5,6 +5,7 @@ pub mod acp;
 pub mod bus;
 mod conversation;
 pub mod messages;
+pub mod opencode;
 mod text;
 pub mod transcripts;
 

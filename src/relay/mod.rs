@@ -87,7 +87,8 @@ pub async fn start(sockets: Sockets, config: &config::Relay) -> Result<Running, 
     let whereabouts = whereabouts::write(&local_dir, sockets.url("http")?)?;
     let server = config::origin(&config.api_url);
     tracing::info!(local_dir = %local_dir.display(), %server, enabled = config.enabled, "relaying");
-    let places = if config.sources { Places::of_user() } else { Places::none() };
+    let opencode = config.opencode_url.clone();
+    let places = if config.sources { Places::of_user(opencode) } else { Places::none() };
     let sources = web::Data::new(Sources::start(places, manager.clone()));
     let (data, token) = (web::Data::new(manager.clone()), web::Data::new(token));
     let mut server = HttpServer::new(move || {

@@ -4,6 +4,7 @@
 mod database;
 mod file;
 mod follower;
+mod opencode;
 mod places;
 mod publication;
 mod titles;
@@ -18,7 +19,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use self::follower::{Follow, Follower, Step};
+use self::follower::{Follow, Step};
 pub use self::places::Places;
 pub use self::publication::{Publication, publication, session_of};
 use self::watch::{Watch, Watcher};
@@ -86,7 +87,12 @@ impl Sources {
     }
 
     /// Follows a session; what was read of it already comes first. Tells when that is stored.
-    fn follow(&mut self, session: String, follower: Follower, begun: Option<Step>) -> oneshot::Receiver<()> {
+    fn follow(
+        &mut self,
+        session: String,
+        follower: Box<dyn Follow>,
+        begun: Option<Step>,
+    ) -> oneshot::Receiver<()> {
         let (stored, is_stored) = oneshot::channel();
         let following = Following {
             session: session.clone(),
@@ -94,7 +100,16 @@ impl Sources {
             watch: self.watcher.watch(),
             unconfirmed: None,
         };
-        let following = actix_web::rt::spawn(following.run(Box::new(follower), begun, stored));
+        let (opencode, manager) = (self.places.opencode_of(&session).cloned(), self.manager.clone());
+        let (reading, streamed) = (following.run(follower, begun, stored), session.clone());
+        let following = actix_web::rt::spawn(async move {
+            let Some(opencode) = opencode else { return reading.await };
+            // Its server tells of texts while they are written.
+            tokio::select! {
+                () = reading => {}
+                () = opencode.stream(streamed, manager) => {}
+            }
+        });
         if let Some(earlier) = self.following.insert(session, following) {
             earlier.abort();
         }
@@ -117,19 +132,17 @@ impl Actor for Sources {
                 shares.into_iter().filter(|share| share.state != "removing").map(|share| share.session_id);
             let sessions: HashSet<_> = sessions.filter(|session| places.may_have(session)).collect();
             // Nothing is read before somebody shares.
-            let find = move || sessions.iter().filter_map(|session| follower(&places, session)).collect();
-            spawn_blocking(find).await.unwrap_or_default()
+            let follow = move |session: String| Some((places.follow(&session)?, session));
+            spawn_blocking(move || sessions.into_iter().filter_map(follow).collect())
+                .await
+                .unwrap_or_default()
         };
-        ctx.spawn(wrap_future::<_, Self>(shared).map(|followers: Vec<Follower>, sources, _| {
-            for follower in followers {
-                sources.follow(follower.session(), follower, None);
+        ctx.spawn(wrap_future::<_, Self>(shared).map(|found: Vec<(Box<dyn Follow>, _)>, sources, _| {
+            for (follower, session) in found {
+                sources.follow(session, follower, None);
             }
         }));
     }
-}
-
-fn follower(places: &Arc<Places>, session: &str) -> Option<Follower> {
-    Follower::new(places.clone(), places.find(session)?)
 }
 
 impl Handler<Discover> for Sources {
@@ -150,7 +163,7 @@ impl Handler<ShareTranscript> for Sources {
         let shared = async move {
             let unknown = |known| ClientError::UnknownSession { known, is_too_large: false };
             let begun = spawn_blocking(move || {
-                let Some(mut follower) = follower(&places, &session) else { return Ok(Err(places.list())) };
+                let Some(mut follower) = places.follow(&session) else { return Ok(Err(places.list())) };
                 let step = follower.step()?;
                 Ok::<_, std::io::Error>(Ok((follower, step)))
             });
@@ -190,10 +203,13 @@ impl Handler<Attend> for Sources {
             return;
         }
         let places = self.places.clone();
-        let found = async move { spawn_blocking(move || follower(&places, &session)).await.ok().flatten() };
-        ctx.spawn(wrap_future::<_, Self>(found).map(|follower, sources, _| {
-            if let Some(follower) = follower.filter(|follower| !sources.follows(&follower.session())) {
-                sources.follow(follower.session(), follower, None);
+        let found = async move {
+            let follow = move || places.follow(&session).map(|follower| (follower, session));
+            spawn_blocking(follow).await.ok().flatten()
+        };
+        ctx.spawn(wrap_future::<_, Self>(found).map(|found, sources, _| {
+            if let Some((follower, session)) = found.filter(|(_, session)| !sources.follows(session)) {
+                sources.follow(session, follower, None);
             }
         }));
     }

@@ -3,10 +3,13 @@
 use std::cmp::Reverse;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use super::file::{MAX_DOCUMENT, head, last_lines};
+use super::follower::{Follow, Follower};
+use super::opencode::OpenCode;
 use super::titles::Titles;
 use crate::client::{Activity, KnownSession};
 use crate::clock::{ms, now_ms};
@@ -28,8 +31,11 @@ const END: u64 = 64 << 10;
 const WORKS: i64 = 10_000;
 
 /// Where the agents of one user keep their transcripts.
-#[derive(Debug, Clone)]
-pub struct Places(Vec<Place>);
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    transcripts: Vec<Place>,
+    opencode: Option<OpenCode>,
+}
 
 /// Where one agent does.
 #[derive(Debug, Clone)]
@@ -53,8 +59,9 @@ pub(super) struct Found {
 }
 
 impl Places {
-    /// Those of a home directory, or where the environment says that they are.
-    pub fn of_user() -> Self {
+    /// Those of a home directory, or where the environment says that they are; and where its user says that `OpenCode`
+    /// listens.
+    pub fn of_user(opencode_url: Option<String>) -> Self {
         let user = etcetera::home_dir().unwrap_or_default();
         let home = |variable: &str, default: &str| {
             std::env::var_os(variable)
@@ -63,19 +70,20 @@ impl Places {
         };
         let codex = home("CODEX_HOME", ".codex");
         let place = |agent, home, folders| Place { agent, home, folders };
-        Self(vec![
+        let transcripts = vec![
             place(Agent::ClaudeCode, home("CLAUDE_CONFIG_DIR", ".claude"), &[Some("projects"), None]),
             place(Agent::Codex, codex.clone(), &[Some("sessions"), None, None, None]),
             place(Agent::Codex, codex, &[Some("archived_sessions")]),
             place(Agent::GeminiCli, user.join(".gemini"), &[Some("tmp"), None, Some("chats")]),
             place(Agent::QwenCode, user.join(".qwen"), &[Some("projects"), None, Some("chats")]),
             place(Agent::Pi, home("PI_CODING_AGENT_DIR", ".pi/agent"), &[Some("sessions"), None]),
-        ])
+        ];
+        Self { transcripts, opencode: Some(OpenCode::of_user(opencode_url)) }
     }
 
     /// No places.
     pub fn none() -> Self {
-        Self(Vec::new())
+        Self::default()
     }
 
     /// The transcripts, the one that was written last first.
@@ -85,7 +93,7 @@ impl Places {
 
     fn of_agents(&self, wanted: impl Fn(Agent) -> bool) -> Vec<Found> {
         let mut found = Vec::new();
-        for place in self.0.iter().filter(|place| wanted(place.agent)) {
+        for place in self.transcripts.iter().filter(|place| wanted(place.agent)) {
             let mut left = MAX_ENTRIES;
             place.walk(&place.home, place.folders, &mut left, &mut found);
         }
@@ -102,16 +110,34 @@ impl Places {
         })
     }
 
+    /// A session, to be followed.
+    pub(super) fn follow(self: &Arc<Self>, session: &str) -> Option<Box<dyn Follow>> {
+        if let Some(opencode) = self.opencode_of(session) {
+            return opencode.find(session);
+        }
+        Some(Box::new(Follower::new(self.clone(), self.find(session)?)?))
+    }
+
+    /// `OpenCode`, when a session may be one of its.
+    pub(super) fn opencode_of(&self, session: &str) -> Option<&OpenCode> {
+        self.opencode.as_ref().filter(|_| OpenCode::may_have(session))
+    }
+
     /// Whether a session may be one of these agents', by its id.
     pub(super) fn may_have(&self, session: &str) -> bool {
-        self.0.iter().any(|place| session.starts_with(place.agent.prefix()))
+        let is_of = |place: &Place| session.starts_with(place.agent.prefix());
+        self.transcripts.iter().any(is_of) || self.opencode_of(session).is_some()
     }
 
     /// What can be shared, the newest first.
     pub(super) fn list(&self) -> Vec<KnownSession> {
         let mut titles = Titles::default();
         let transcripts = self.transcripts().into_iter().take(MAX_LISTED);
-        transcripts.filter_map(|transcript| transcript.describe(&mut titles)).collect()
+        let mut known: Vec<_> =
+            transcripts.filter_map(|transcript| transcript.describe(&mut titles)).collect();
+        known.extend(self.opencode.iter().flat_map(OpenCode::list));
+        known.sort_by_key(|session| Reverse(session.updated_at));
+        known
     }
 }
 

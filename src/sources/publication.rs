@@ -37,7 +37,7 @@ pub fn publication(file: &Path) -> io::Result<Option<Publication>> {
     // What cannot be opened is said at once.
     let about = std::fs::File::open(file)?.metadata()?;
     if let Some(follower) =
-        Found::at(file).and_then(|found| Follower::new(Arc::new(Places::of_user()), found))
+        Found::at(file).and_then(|found| Follower::new(Arc::new(Places::of_user(None)), found))
     {
         return transcript(follower).map(Some);
     }

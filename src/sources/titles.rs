@@ -9,6 +9,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use serde::Deserialize;
 
+use super::database::Database;
 use crate::import::transcripts::Agent;
 
 /// Bytes of the list that are read.
@@ -65,9 +66,9 @@ fn stored(home: &Path) -> HashMap<String, String> {
         Some((version, entry.path()))
     });
     let Some((_, path)) = databases.max() else { return HashMap::new() };
-    let Ok(mut connection) = super::database::open(&path) else { return HashMap::new() };
     let query = format!("SELECT id, title FROM threads ORDER BY updated_at DESC LIMIT {MAX_TITLES}");
-    let threads: Vec<Thread> = diesel::sql_query(query).load(&mut connection).unwrap_or_default();
+    let threads = Database(path).read(|connection| Ok(diesel::sql_query(&query).load::<Thread>(connection)?));
+    let threads = threads.unwrap_or_default();
     let titled = threads.into_iter().filter(|thread| !thread.title.trim().is_empty());
     titled.map(|Thread { id, title }| (id, title)).collect()
 }

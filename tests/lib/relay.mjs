@@ -34,7 +34,8 @@ export class Relay {
 
   async #run(listen) {
     // What agents of whoever runs the tests keep is nobody's business.
-    const { CLAUDE_CONFIG_DIR, CODEX_HOME, PI_CODING_AGENT_DIR, ...env } = { ...process.env, HOME: this.dir }
+    const { CLAUDE_CONFIG_DIR, CODEX_HOME, PI_CODING_AGENT_DIR, XDG_DATA_HOME, ...rest } = process.env
+    const env = { ...rest, HOME: this.dir }
     const args = ['relay', '--listen', listen, ...this.args]
     this.process = await start(BINARY, args, { ready: /^listening on (http:\/\/(\S+))$/m, name: 'relay', env })
     ;[, this.url, this.address] = this.process.match

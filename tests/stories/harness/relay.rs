@@ -62,6 +62,7 @@ impl TestRelay {
                 .env_remove("CLAUDE_CONFIG_DIR")
                 .env_remove("CODEX_HOME")
                 .env_remove("PI_CODING_AGENT_DIR")
+                .env_remove("XDG_DATA_HOME")
                 .envs(env.iter().map(|(name, value)| (name, value)))
                 .args(["relay", "--listen", "127.0.0.1:0", "--api-url", &api_url, "--interval", "50ms"])
                 .args(["--max-backoff", "200ms", "--log", "debug", "--local-dir"])
