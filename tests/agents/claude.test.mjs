@@ -23,12 +23,14 @@ for (const name of ['claude', 'claudeOld']) {
     await story.agent.run(DELEGATE, story.own)
     await story.fail()
     await story.interrupt()
+    // The older one writes nothing down of a turn that is stopped so soon.
+    const stopped = name === 'claude' ? [[WAIT, 'MessageAbortedError']] : []
     await story.end(
       [MEND, 'It is mended.'],
       [LOOK, 'Two lines.'],
       [DELEGATE, ...words],
       [FAIL, 'APIError'],
-      [WAIT, 'MessageAbortedError'],
+      ...stopped,
     )
     const data = await story.data()
     const task = outline(data, story.session).tools.at(-1)
