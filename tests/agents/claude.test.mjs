@@ -23,13 +23,9 @@ for (const name of ['claude', 'claudeOld']) {
     await story.agent.run(DELEGATE, story.own)
     await story.fail()
     await story.interrupt()
-    await story.end(
-      [MEND, 'It is mended.'],
-      [LOOK, 'Two lines.'],
-      [DELEGATE, ...words],
-      [FAIL, 'APIError'],
-      [WAIT, 'MessageAbortedError'],
-    )
+    // The older one writes nothing down of a turn that is stopped so soon.
+    const stopped = name === 'claude' ? [[WAIT, 'MessageAbortedError']] : []
+    await story.end([MEND, 'It is mended.'], [LOOK, 'Two lines.'], [DELEGATE, ...words], [FAIL, 'APIError'], ...stopped)
     const data = await story.data()
     const task = outline(data, story.session).tools.at(-1)
     assert.equal(task.tool, 'task')

@@ -12,5 +12,5 @@ test('pi', (t) =>
     [MEND, 'It is mended.'],
     [LOOK, 'Two lines.'],
     [FAIL, 'APIError'],
-    [WAIT, 'Half an answer', 'MessageAbortedError'],
+    [WAIT, 'MessageAbortedError', 'Half an answer'],
   ))

@@ -125,8 +125,8 @@ export class Story {
     return json
   }
 
-  async data(id = this.id) {
-    return (await this.server.request('GET', `/api/share/${id}/data`)).json
+  async data() {
+    return (await this.server.request('GET', `/api/share/${this.id}/data`)).json
   }
 
   /** The first turn, in the middle of which the session is shared, and the relay is killed and comes back. */
@@ -257,10 +257,11 @@ export class Story {
   async isWhole() {
     const before = await this.data()
     assert.equal((await this.relay.request('DELETE', `/v1/sessions/${this.session}/share`)).status, 200)
-    const { id } = await this.share()
+    const { id, url } = await this.share()
+    Object.assign(this, { id, url })
     await this.relay.request('POST', `/v1/sessions/${this.session}/flush`)
     const stable = (data) => data.filter(({ type }) => type !== 'status')
-    assert.deepEqual(stable(await this.data(id)), stable(before))
+    assert.deepEqual(stable(await this.data()), stable(before))
   }
 }
 

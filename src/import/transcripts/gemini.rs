@@ -302,6 +302,7 @@ pub(super) fn finish(
     let said = plain(&said.collect::<Vec<_>>().join("\n"));
     let error = responses.filter_map(|response| response["error"].as_str()).collect::<Vec<_>>().join("\n");
     let mut outcome = match status {
+        Status::Success | Status::Error if display["type"] == "shell_result" => shell_result(display),
         Status::Success if tool == "bash" => ran(&said),
         Status::Success => Outcome::completed(&*said),
         Status::Cancelled => Outcome::failed("cancelled"),
@@ -351,6 +352,14 @@ fn ran(said: &str) -> Outcome {
     }
     let output = lines.join("\n");
     Outcome::completed(if output == "(empty)" { "" } else { &output }).with("exit", exit)
+}
+
+/// What a command gave, as Qwen Code notes it down beside what the model reads of it. One that failed is an error there.
+fn shell_result(display: &Value) -> Outcome {
+    let killed = display["signal"].as_i64().map(|signal| 128 + signal);
+    let exit = display["exitCode"].as_i64().or(killed).unwrap_or(1);
+    let outcome = Outcome::completed(display["output"].as_str().unwrap_or_default()).with("exit", exit);
+    if display["truncated"] == true { outcome.with("truncated", true) } else { outcome }
 }
 
 /// The texts of a content, which is one or a list of parts; thoughts are none.

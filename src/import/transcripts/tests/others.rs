@@ -35,6 +35,19 @@ fn qwen() {
             "prompt_id":"{turn}","error_message":"{text}","status_code":503,"model":"SECRET"}}}}"#
         )
     };
+    let runs = |id: &str, command: &str| {
+        format!(
+            r#""message":{{"role":"model","parts":[{{"functionCall":{{"id":"{id}","name":"run_shell_command",
+            "args":{{"command":"{command}"}}}}}}]}}"#
+        )
+    };
+    let ran = |id: &str, ended: &str| {
+        format!(
+            r#""message":{{"role":"user","parts":[{{"functionResponse":{{"id":"{id}","name":"run_shell_command",
+            "response":{{"error":"Command: for the model alone"}}}}}}]}},"toolCallResult":{{"callId":"{id}",
+            "status":"error","resultDisplay":{{"type":"shell_result",{ended},"output":"going"}}}}"#
+        )
+    };
     let lines = [
         line(1, 0, "user", &says("Run it")),
         line(
@@ -61,7 +74,11 @@ fn qwen() {
         line(9, 8, "assistant", r#""message":{"role":"model","parts":[{"text":"Now it works."}]}"#),
         line(10, 9, "user", &says("once more")),
         line(11, 10, "system", &failure("SECRET of a title", "it is no turn's")),
-        line(12, 11, "system", &failure("q########3", "it is gone")),
+        line(12, 11, "assistant", &runs("c2", "echo going; exit 3")),
+        line(13, 12, "tool_result", &ran("c2", r#""exitCode":3,"signal":null"#)),
+        line(14, 13, "assistant", &runs("c3", "kill -9 $$")),
+        line(15, 14, "tool_result", &ran("c3", r#""exitCode":null,"signal":9"#)),
+        line(16, 15, "system", &failure("q########3", "it is gone")),
     ];
     let lines = lines.map(|line| line.replace('\n', ""));
     let file = lines.join("\n") + "\n";
@@ -69,9 +86,13 @@ fn qwen() {
     check_pieces(Agent::QwenCode, &from, file.as_bytes());
     let (held, transcript) = read(Agent::QwenCode, &from, file.as_bytes());
     check(&held, "qw_q");
-    assert_eq!(held.summary("qw_q"), "3 + 3 | 5 1 0 0 | bash 1 | completed 1 | APIError 1");
+    assert_eq!(held.summary("qw_q"), "3 + 5 | 5 1 0 0 | bash 3 | completed 3 | APIError 1");
     assert_eq!(held.texts("qw_q"), ["Run it", "I run.", "taken", "Now it works.", "once more"]);
     assert!(held.0.values().any(|item| item.contains("it is gone")));
+    for (call, exit) in [("c2", 3), ("c3", 137)] {
+        let state = &held.call(call)["state"];
+        assert_eq!((&state["output"], &state["metadata"]["exit"]), (&"going".into(), &exit.into()));
+    }
     assert_eq!(held.call("c1")["state"]["metadata"]["exit"], 1);
     assert_eq!(transcript.about().directory.as_deref(), Some("/w"));
 }
