@@ -70,6 +70,7 @@ impl Address {
     }
 
     /// The same with a free port in place of its own.
+    #[must_use]
     pub fn with_any_port(&self) -> Self {
         match self {
             Self::Ip(address) => Self::Ip(SocketAddr::new(address.ip(), 0)),

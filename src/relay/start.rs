@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -112,7 +112,7 @@ fn spawn(dir: &Path) -> io::Result<oneshot::Receiver<()>> {
 }
 
 /// The log, to add to it: another relay may write there.
-fn log(path: &PathBuf) -> io::Result<File> {
+fn log(path: &Path) -> io::Result<File> {
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
     if log.metadata()?.len() > MAX_LOG {
         log.set_len(0)?;

@@ -205,8 +205,8 @@ fn mcp_servers(program: &Program) -> Value {
     json!({"mcpServers": {NAME: {"command": program.0, "args": ["mcp"]}}})
 }
 
-fn json_file(path: PathBuf, patch: Value) -> Target {
-    Target { path, content: Content::Json(patch) }
+fn json_file(path: PathBuf, wanted: Value) -> Target {
+    Target { path, content: Content::Json(wanted) }
 }
 
 /// A file of ours from its template.

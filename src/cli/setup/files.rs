@@ -10,6 +10,9 @@ use tempfile::NamedTempFile;
 /// Links that are followed one after the other.
 const MAX_LINKS: usize = 40;
 
+/// Copies of how a file was, beside it. More than one is there only when the journal that knew it is lost.
+const MAX_COPIES: usize = 1000;
+
 /// What stands in a file; `None` when there is none.
 pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::read(path) {
@@ -52,7 +55,7 @@ pub(super) fn back_up(path: &Path) -> io::Result<PathBuf> {
         }
         PathBuf::from(name)
     };
-    let free = (0..).map(name).find(|path| path.symlink_metadata().is_err());
+    let free = (0..MAX_COPIES).map(name).find(|path| path.symlink_metadata().is_err());
     let backup = free.ok_or(ErrorKind::AlreadyExists)?;
     fs::copy(&path, &backup)?;
     Ok(backup)

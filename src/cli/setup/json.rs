@@ -89,17 +89,27 @@ fn take_out_all(object: &CstObject, patch: &Value, before: &Value) {
         let Some(property) = find(object, name) else { continue };
         let earlier = before.get(name);
         let now = property.value().and_then(|now| now.to_serde_value()).unwrap_or_default();
-        if is_ours_by_name(name) || (!value.is_object() && &now == value && !is_list_of_objects(value)) {
-            put_back(property, earlier);
-            continue;
-        }
-        if let Some(inner) = property.object_value().filter(|_| value.is_object()) {
-            take_out_all(&inner, value, earlier.unwrap_or(&Value::Null));
-        } else if let Some(array) = property.array_value().filter(|_| is_list_of_objects(value)) {
-            remove_ours(&array, |_| true);
-            let earlier = earlier.and_then(Value::as_array).into_iter().flatten();
-            for value in earlier.filter(|value| is_ours(value)) {
-                array.append(input(value));
+        match value {
+            _ if is_ours_by_name(name) => {
+                put_back(property, earlier);
+                continue;
+            }
+            Value::Object(_) => {
+                if let Some(inner) = property.object_value() {
+                    take_out_all(&inner, value, earlier.unwrap_or(&Value::Null));
+                }
+            }
+            Value::Array(elements) if elements.iter().any(Value::is_object) => {
+                if let Some(array) = property.array_value() {
+                    take_out_elements(&array, earlier);
+                }
+            }
+            _ => {
+                // One that somebody has changed since is theirs.
+                if &now == value {
+                    put_back(property, earlier);
+                }
+                continue;
             }
         }
         let then = property.value().and_then(|then| then.to_serde_value()).unwrap_or_default();
@@ -110,15 +120,19 @@ fn take_out_all(object: &CstObject, patch: &Value, before: &Value) {
     }
 }
 
+fn take_out_elements(array: &CstArray, earlier: Option<&Value>) {
+    remove_ours(array, |_| true);
+    let earlier = earlier.and_then(Value::as_array).into_iter().flatten();
+    for value in earlier.filter(|value| is_ours(value)) {
+        array.append(input(value));
+    }
+}
+
 fn put_back(property: CstObjectProp, earlier: Option<&Value>) {
     match earlier {
         Some(earlier) => property.set_value(input(earlier)),
         None => property.remove(),
     }
-}
-
-fn is_list_of_objects(value: &Value) -> bool {
-    value.as_array().is_some_and(|elements| elements.iter().any(Value::is_object))
 }
 
 /// The property of a name: of several the last, which is the one that counts.

@@ -71,9 +71,9 @@ pub(super) fn run(command: &Setup) -> Result<(), Box<dyn Error>> {
     let journal = Journal::open(&default_dir("HOME")?.join("setup"), command.dry_run)?;
     let mut work = Work::new(journal, command.agent, command.dry_run);
     if command.undo {
-        undo(&mut work, &homes, program)?
+        undo(&mut work, &homes, program)?;
     } else {
-        set_up(&mut work, command, &homes, program)?
+        set_up(&mut work, command, &homes, program)?;
     }
     if work.has_failed() { Err(Incomplete.into()) } else { Ok(()) }
 }
@@ -98,7 +98,7 @@ fn undo(work: &mut Work, homes: &Homes, program: Program) -> Result<(), Box<dyn 
     let mut plan = Plan { program, server: String::new() };
     let known = work.records();
     for (path, record) in &known {
-        plan.server = record.server.clone();
+        plan.server.clone_from(&record.server);
         let mut targets = work.agent.targets(homes, &plan);
         targets.push(server_file(&plan.server, true)?);
         let target = targets.into_iter().find(|target| target.path == *path);

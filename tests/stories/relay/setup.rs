@@ -14,6 +14,20 @@ use crate::harness::{TestServer, program};
 const AGENTS: [&str; 7] = ["claude", "codex", "gemini", "qwen", "pi", "opencode", "brutus"];
 const SERVER: &str = "https://share.example";
 
+/// What may stand in the environment of whoever runs the stories, and leads out of a home directory.
+const ELSEWHERE: [&str; 10] = [
+    "BRUTUS_SHARE_API_URL",
+    "CLAUDE_CONFIG_DIR",
+    "CODEX_HOME",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "GEMINI_CLI_HOME",
+    "PI_CODING_AGENT_DIR",
+    "QWEN_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
+    "XDG_STATE_HOME",
+];
+
 /// A home directory, and in it the configuration of all agents.
 struct Home(TempDir);
 
@@ -48,15 +62,14 @@ impl Home {
     }
 
     fn setup(&self, args: &[&str]) -> (i32, String, String) {
-        let unset =
-            ["CLAUDE_CONFIG_DIR", "CODEX_HOME", "GEMINI_CLI_HOME", "QWEN_HOME", "PI_CODING_AGENT_DIR"];
-        let more = ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "BRUTUS_SHARE_API_URL"];
         let mut command = program();
-        unset.iter().chain(&more).for_each(|name| {
+        for name in ELSEWHERE {
             command.env_remove(name);
-        });
-        let output = command.arg("setup").args(args).env("HOME", self.0.path()).output().expect("runs");
-        let Output { status, stdout, stderr } = output;
+        }
+        // What the story put there goes before what the machine has.
+        let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").expect("a path"));
+        command.arg("setup").args(args).env("HOME", self.0.path()).env("PATH", path);
+        let Output { status, stdout, stderr } = command.output().expect("runs");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
         (status.code().expect("a code"), text(stdout), text(stderr))
     }
@@ -345,6 +358,37 @@ fn entries_of_a_journal_that_is_lost_are_found() {
     assert_eq!(home.read(".claude/settings.json"), SETTINGS);
     assert_eq!(home.read(".codex/config.toml"), format!("{CODEX}\n"));
     assert!(!home.path(".claude/commands/share.md").exists());
+}
+
+/// A `systemctl` that knows the relay's unit, and remembers whether it is enabled.
+#[test]
+fn where_systemd_knows_the_unit_it_is_enabled_until_the_last_agent_is_undone() {
+    let home = Home::new(&[]);
+    let state = home.path("enabled");
+    let script = format!(
+        "#!/bin/sh\necho \"$*\" >>'{}'\ncase \"$*\" in *show*) echo loaded;; *is-enabled*) test -e '{state}';; \
+         *enable\\ *) touch '{state}';; esac\ncase \"$*\" in *disable*) rm '{state}';; esac\n",
+        home.path("asked").display(),
+        state = state.display(),
+    );
+    home.write("bin/systemctl", &script);
+    fs::set_permissions(home.path("bin/systemctl"), fs::Permissions::from_mode(0o755)).expect("a mode");
+    assert!(home.done(&["gemini"]).contains("enabled    brutus-share-relay.socket"));
+    assert!(home.read("asked").contains("enable --quiet --now brutus-share-relay.socket"));
+    assert!(!home.done(&["qwen", "--server", SERVER]).contains("enabled "));
+    assert!(home.read("asked").contains("try-restart brutus-share-relay.service"), "it reads its new server");
+    home.done(&["gemini", "--undo"]);
+    assert!(state.exists());
+    home.done(&["qwen", "--undo", "--dry-run"]);
+    assert!(state.exists());
+    assert!(home.done(&["qwen", "--undo"]).contains("disabled   brutus-share-relay.socket"));
+    assert!(!state.exists());
+
+    // One that its user enabled stays.
+    home.write("enabled", "");
+    home.done(&["gemini"]);
+    home.done(&["gemini", "--undo"]);
+    assert!(state.exists());
 }
 
 #[test]
