@@ -81,9 +81,10 @@ pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
             for layers::Setting { name, value, source } in
                 layers::settings::<Cli>(&daemon.args(options.iter().cloned()))?
             {
-                match value {
-                    Some(value) => say!("{name} = {:?}  # {source}", masked(&value)),
-                    None => say!("# {name} is not set"),
+                if let Some(value) = value {
+                    say!("{name} = {:?}  # {source}", masked(&value));
+                } else {
+                    say!("# {name} is not set");
                 }
             }
         }

@@ -109,12 +109,11 @@ pub(super) fn share(share: &Share) -> Result<(), RelayCallError> {
     let Share { session, options, expires_in, from_now, start } = share;
     let expires_in = expires_in.map(seconds);
     let share = async |relay: &RelayClient| {
-        let (id, found) = match session {
-            Some(session) => (session_of(session)?, None),
-            None => {
-                let found = session_here(relay).await?;
-                (found.session_id.clone(), Some(found))
-            }
+        let (id, found) = if let Some(session) = session {
+            (session_of(session)?, None)
+        } else {
+            let found = session_here(relay).await?;
+            (found.session_id.clone(), Some(found))
         };
         let mut answer = relay.share(&id, expires_in, *from_now).await?;
         if let Some(found) = found {
@@ -150,7 +149,8 @@ async fn session_here(relay: &RelayClient) -> Result<KnownSession, RelayCallErro
     let directory = std::env::current_dir().unwrap_or_default();
     let sessions = relay.sessions().await?;
     newest(&sessions, &directory).cloned().ok_or_else(|| {
-        let known = sessions.iter().take(LISTED).map(|known| format!("\n{}", line(known))).collect();
+        let known: Vec<_> = sessions.iter().take(LISTED).map(line).collect();
+        let known = known.join("\n");
         RelayCallError::NoSessionHere { directory, known }
     })
 }
@@ -195,7 +195,7 @@ pub(super) fn publish(command: &Publish) -> Result<(), RelayCallError> {
         relay.publish(session, bodies, expires_in).await
     };
     ask_or_start(options, start, publish, |answer| {
-        say!("{}", plain(answer["url"].as_str().unwrap_or_default()))
+        say!("{}", plain(answer["url"].as_str().unwrap_or_default()));
     })?;
     Ok(())
 }

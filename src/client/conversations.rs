@@ -342,12 +342,12 @@ impl Given {
             if known.is_some_and(|known| known.settled && !settled) && !whole {
                 continue;
             }
-            let noted = Noted { settled, hash: Some(hash(&content)) };
-            let is_there = known.is_some_and(|known| known.hash == noted.hash);
+            let now = Noted { settled, hash: Some(hash(&content)) };
+            let is_there = known.is_some_and(|known| known.hash == now.hash);
             if known.is_none_or(|known| known.settled != settled) || !is_there {
-                notes.push((key.clone(), Some(noted)));
+                notes.push((key.clone(), Some(now)));
             }
-            given.insert(key.clone(), GivenItem { settled, is_message: true, hash: noted.hash });
+            given.insert(key.clone(), GivenItem { settled, is_message: true, hash: now.hash });
             if again || !is_there {
                 changes.push(Change::Put(key, content));
             }
@@ -388,12 +388,12 @@ impl Given {
             changes.extend(gone.into_iter().map(Change::Remove));
         }
         for Item { key, content, settled } in items {
-            let noted = Noted { settled, hash: Some(hash(&content)) };
-            if given.get(&key).is_some_and(|known| known.hash == noted.hash) {
+            let now = Noted { settled, hash: Some(hash(&content)) };
+            if given.get(&key).is_some_and(|known| known.hash == now.hash) {
                 continue;
             }
-            notes.push((key.clone(), Some(noted)));
-            given.insert(key.clone(), GivenItem { settled, is_message: true, hash: noted.hash });
+            notes.push((key.clone(), Some(now)));
+            given.insert(key.clone(), GivenItem { settled, is_message: true, hash: now.hash });
             changes.push(Change::Put(key, content));
         }
         (changes, notes)

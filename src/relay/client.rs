@@ -69,9 +69,9 @@ pub(crate) enum RelayCallError {
     UnderWay,
     /// No session of the directory is known.
     #[error(
-        "no session of an agent is known in {}: name one that is{}",
+        "no session of an agent is known in {}: {}{known}",
         directory.display(),
-        if known.is_empty() { " (none is)" } else { known }
+        if known.is_empty() { "none is known anywhere" } else { "name one of these:\n" }
     )]
     NoSessionHere { directory: PathBuf, known: String },
     /// A file is no transcript of a known agent.

@@ -240,22 +240,21 @@ impl Following {
         let (mut begun, mut stored) = (begun, Some(stored));
         let mut last = Instant::now();
         loop {
-            let Step { changes, more, anew } = match begun.take() {
-                Some(step) => step,
-                None => {
-                    let looked = spawn_blocking(move || {
-                        let step = follower.step();
-                        let watched = follower.watched();
-                        (follower, step, watched)
-                    });
-                    let Ok((looked, step, watched)) = looked.await else { return };
-                    follower = looked;
-                    self.watch.set(watched);
-                    step.unwrap_or_else(|error| {
-                        tracing::warn!(%error, "a transcript cannot be read now");
-                        Step::default()
-                    })
-                }
+            let Step { changes, more, anew } = if let Some(step) = begun.take() {
+                step
+            } else {
+                let looked = spawn_blocking(move || {
+                    let step = follower.step();
+                    let watched = follower.watched();
+                    (follower, step, watched)
+                });
+                let Ok((looked, step, watched)) = looked.await else { return };
+                follower = looked;
+                self.watch.set(watched);
+                step.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "a transcript cannot be read now");
+                    Step::default()
+                })
             };
             if anew {
                 self.unconfirmed = Some(HashSet::new());

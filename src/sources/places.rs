@@ -1,6 +1,7 @@
 //! Where agents keep their transcripts, and which there are. Blocking: only called where that holds nobody up.
 
 use std::cmp::Reverse;
+use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -279,5 +280,8 @@ impl Found {
 const MAX_OUTSIDE: u64 = 1 << 20;
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }

@@ -71,7 +71,9 @@ impl Agent {
         let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         match self {
             Self::GeminiCli => {
-                name.starts_with("session-") && (name.ends_with(".jsonl") || name.ends_with(".json"))
+                let is_transcript = |extension| matches!(extension, "jsonl" | "json");
+                name.starts_with("session-")
+                    && file.extension().and_then(|extension| extension.to_str()).is_some_and(is_transcript)
             }
             _ => self.session_of(file).is_some(),
         }
