@@ -255,6 +255,8 @@ export class Story {
 
   /** What was followed in pieces is what the transcript gives when it is read at once. */
   async isWhole() {
+    const { json: sessions } = await this.relay.request('GET', '/v1/sessions')
+    assert.equal(sessions.length, 1, JSON.stringify(sessions))
     const before = await this.data()
     assert.equal((await this.relay.request('DELETE', `/v1/sessions/${this.session}/share`)).status, 200)
     const { id, url } = await this.share()
