@@ -175,9 +175,9 @@ impl Tap {
     }
 
     pub(super) fn line(&self, side: Side, line: Vec<u8>) {
-        let size = line.len();
-        if self.queued.fetch_add(size, Ordering::Relaxed) + size > MAX_QUEUED {
-            self.queued.fetch_sub(size, Ordering::Relaxed);
+        let bytes = line.len();
+        if self.queued.fetch_add(bytes, Ordering::Relaxed) + bytes > MAX_QUEUED {
+            self.queued.fetch_sub(bytes, Ordering::Relaxed);
             return;
         }
         let _ = self.queue.send(Seen::Line(side, line));
