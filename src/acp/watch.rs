@@ -221,8 +221,8 @@ impl Teller {
         share: &str,
         told: &mut Told,
     ) -> Result<(), RelayCallError> {
-        // What a relay did not accept it lacks: it gets all of it, once.
-        for _ in 0..2 {
+        // What a relay did not accept it lacks, when the session is still shared: it gets all of it, once.
+        for _ in 0..3 {
             let (update, probe) = {
                 let mut acp = self.watch.acp.borrow_mut();
                 let Some(session) = acp.session(id) else { return Ok(()) };
@@ -242,7 +242,7 @@ impl Teller {
             let was_shared = std::mem::replace(&mut told.is_shared, accepted > Some(0));
             let has_all = accepted.is_some_and(|accepted| accepted >= events.len() as u64);
             told.is_in_doubt = !was_shared || !has_all;
-            if !told.is_shared || !told.is_in_doubt {
+            if !told.is_in_doubt || !was_shared && !told.is_shared {
                 return Ok(());
             }
         }

@@ -25,13 +25,13 @@ test('a session of `opencode acp` is shared live', async (t) => {
     async () => halfWay,
   )
   const opencode = await OpenCode.create({ modelUrl: model.url, shareUrl: server.url })
+  const options = { cwd: opencode.project, env: opencode.env }
+  const editor = await Client.start(relay, opencode.acpCommand, options)
   t.after(async () => {
+    await editor.close()
     await opencode.close()
     model.close()
   })
-  const options = { cwd: opencode.project, env: opencode.env }
-  const editor = await Client.start(relay, opencode.acpCommand, options)
-  t.after(() => editor.close())
   const session = await editor.begin(opencode.project)
   const { url } = await editor.share(session)
   const viewer = await Viewer.connect(server.url, url.split('/').at(-1))

@@ -107,6 +107,7 @@ export class OpenCode {
 
   async close() {
     await this.process?.stop('SIGKILL')
-    await rm(this.dir, { recursive: true, force: true })
+    // What it has started may still write there.
+    await rm(this.dir, { recursive: true, force: true, maxRetries: 20 })
   }
 }

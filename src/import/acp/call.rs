@@ -240,16 +240,16 @@ fn patch(block: &Value) -> Option<Value> {
     let Some(old) = block["oldText"].as_str() else {
         return Some(json!({"path": path, "patch": whole_diff(path, new, true)}));
     };
-    let mut diffed = diff_head(path);
+    let mut unified = diff_head(path);
     if old.lines().count() + new.lines().count() <= MAX_LINES {
         let input = InternedInput::new(old, new);
         // Its time is linear in practice; that of the others is quadratic where every second line is the same.
         let mut diff = Diff::compute(Algorithm::Myers, &input);
         diff.postprocess_lines(&input);
         let printer = BasicLineDiffPrinter(&input.interner);
-        diffed += &diff.unified_diff(&printer, UnifiedDiffConfig::default(), &input).to_string();
+        unified += &diff.unified_diff(&printer, UnifiedDiffConfig::default(), &input).to_string();
     }
-    Some(json!({"path": path, "patch": diffed}))
+    Some(json!({"path": path, "patch": unified}))
 }
 
 /// A text without the fence in which all of it stands, as agents put it for the client's Markdown.
