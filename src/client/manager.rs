@@ -64,6 +64,8 @@ struct Creating {
     waiters: Vec<oneshot::Sender<Result<Shared, ClientError>>>,
     /// Whether it is wanted no more: then it goes as soon as it is there, and nothing is sent to it.
     unwanted: Option<Unwanted>,
+    /// Whether what it is to show is read where the session's agent keeps it.
+    is_read: bool,
 }
 
 /// Why a share that is being created is wanted no more.
@@ -125,12 +127,12 @@ impl Manager {
     }
 
     fn created(&mut self, session: &str, result: Result<Created, ClientError>, ctx: &mut Context<Self>) {
-        let Creating { waiters, unwanted } = self.creating.remove(session).unwrap_or_default();
-        let result = result.and_then(|created| self.keep(session, created, unwanted));
-        if result.is_err() || unwanted.is_some() {
+        let creating = self.creating.remove(session).unwrap_or_default();
+        let result = result.and_then(|created| self.keep(session, created, &creating));
+        if result.is_err() || creating.unwanted.is_some() {
             self.detach(session);
         }
-        for waiter in waiters {
+        for waiter in creating.waiters {
             let _ = waiter.send(result.clone());
         }
         self.remove_leftovers(ctx);
@@ -141,7 +143,7 @@ impl Manager {
         &mut self,
         session: &str,
         created: Created,
-        unwanted: Option<Unwanted>,
+        &Creating { unwanted, is_read, .. }: &Creating,
     ) -> Result<Shared, ClientError> {
         let usable = is_link(&created.url);
         let share = Share {
@@ -153,6 +155,7 @@ impl Manager {
             created_at: now_ms(),
             expires_at: created.expires_at,
             state: if usable && unwanted.is_none() { State::Active } else { State::Removing },
+            is_read,
         };
         if let Err(error) = self.secrets.put(share.clone()) {
             tracing::error!(%error, "cannot store a share's secret: the share is deleted again");
@@ -268,6 +271,7 @@ impl Manager {
                 },
                 last_error: progress.last_error,
                 set_aside: progress.set_aside,
+                is_read: share.is_read,
             }
         });
         listed.collect()
@@ -339,7 +343,7 @@ impl Handler<Create> for Manager {
     type Result = ResponseActFuture<Self, Result<Shared, ClientError>>;
 
     fn handle(&mut self, create: Create, ctx: &mut Self::Context) -> Self::Result {
-        let Create { session_id, backlog, conversation, empty, lifetime } = create;
+        let Create { session_id, backlog, conversation, empty, lifetime, is_read } = create;
         if !self.config.enabled {
             return Box::pin(ready(Err(ClientError::Disabled)));
         }
@@ -379,7 +383,9 @@ impl Handler<Create> for Manager {
             }));
         }
         let (waiter, created) = oneshot::channel();
-        self.creating.entry(session_id.clone()).or_default().waiters.push(waiter);
+        let creating = self.creating.entry(session_id.clone()).or_default();
+        creating.waiters.push(waiter);
+        creating.is_read |= is_read;
         let created = async { created.await.unwrap_or(Err(ClientError::Unavailable)) };
         if !new {
             return Box::pin(wrap_future(async {

@@ -28,12 +28,21 @@ pub struct Create {
     /// How long a new share shall live at most, in whole seconds; the server may make it shorter. `None` leaves it to
     /// the server.
     pub lifetime: Option<Duration>,
+    /// Whether what a new share shows is read where the session's agent keeps it, by later lives too.
+    pub is_read: bool,
 }
 
 impl Create {
     /// Shares a session with what is known of it.
     pub fn of(session_id: String) -> Self {
-        Self { session_id, backlog: Vec::new(), conversation: None, empty: false, lifetime: None }
+        Self {
+            session_id,
+            backlog: Vec::new(),
+            conversation: None,
+            empty: false,
+            lifetime: None,
+            is_read: false,
+        }
     }
 }
 
@@ -184,6 +193,9 @@ pub struct Listed {
     pub last_error: Option<String>,
     /// Items that the server will not take, and that were given up.
     pub set_aside: u64,
+    /// Whether what it shows is read where the session's agent keeps it.
+    #[serde(skip)]
+    pub is_read: bool,
 }
 
 /// Sends what waits, as far as the time allows, and closes the spool.

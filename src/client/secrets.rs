@@ -42,6 +42,9 @@ pub(super) struct Share {
     pub(super) expires_at: Option<i64>,
     #[serde(default)]
     pub(super) state: State,
+    /// Whether what it shows is read where the session's agent keeps it.
+    #[serde(default)]
+    pub(super) is_read: bool,
 }
 
 impl fmt::Debug for Share {

@@ -127,10 +127,7 @@ impl Actor for Sources {
     fn started(&mut self, ctx: &mut Self::Context) {
         let (places, manager) = (self.places.clone(), self.manager.clone());
         let shared = async move {
-            let shares = manager.send(List).await.unwrap_or_default();
-            let sessions =
-                shares.into_iter().filter(|share| share.state != "removing").map(|share| share.session_id);
-            let sessions: HashSet<_> = sessions.filter(|session| places.may_have(session)).collect();
+            let sessions = read(&places, &manager).await;
             // Nothing is read before somebody shares.
             let follow = move |session: String| Some((places.follow(&session)?, session));
             spawn_blocking(move || sessions.into_iter().filter_map(follow).collect())
@@ -143,6 +140,15 @@ impl Actor for Sources {
             }
         }));
     }
+}
+
+/// The shared sessions that are read here. Of those that an agent may also tell of itself, `OpenCode`'s, that are only
+/// those that were shared out of its database: two who tell of one session would take turns.
+async fn read(places: &Places, manager: &Addr<Manager>) -> HashSet<String> {
+    let shares = manager.send(List).await.unwrap_or_default().into_iter();
+    let shares = shares.filter(|share| share.state != "removing" && places.may_have(&share.session_id));
+    let shares = shares.filter(|share| share.is_read || places.opencode_of(&share.session_id).is_none());
+    shares.map(|share| share.session_id).collect()
 }
 
 impl Handler<Discover> for Sources {
@@ -176,6 +182,7 @@ impl Handler<ShareTranscript> for Sources {
                 conversation: Some(Conversation { messages: None, told: follower.told() }),
                 empty: true,
                 lifetime,
+                is_read: true,
                 ..Create::of(session_id.clone())
             };
             let shared = manager.send(create).await.map_err(|_| ClientError::Unavailable)??;
@@ -202,8 +209,11 @@ impl Handler<Attend> for Sources {
         if self.follows(&session) || !self.places.may_have(&session) {
             return;
         }
-        let places = self.places.clone();
+        let (places, manager) = (self.places.clone(), self.manager.clone());
         let found = async move {
+            if !read(&places, &manager).await.contains(&session) {
+                return None;
+            }
             let follow = move || places.follow(&session).map(|follower| (follower, session));
             spawn_blocking(follow).await.ok().flatten()
         };
