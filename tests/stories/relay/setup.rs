@@ -367,7 +367,7 @@ fn where_systemd_knows_the_unit_it_is_enabled_until_the_last_agent_is_undone() {
     let state = home.path("enabled");
     let script = format!(
         "#!/bin/sh\necho \"$*\" >>'{}'\ncase \"$*\" in *show*) echo loaded;; *is-enabled*) test -e '{state}';; \
-         *enable\\ *) touch '{state}';; esac\ncase \"$*\" in *disable*) rm '{state}';; esac\n",
+         *disable*) rm '{state}';; *enable*) touch '{state}';; esac\n",
         home.path("asked").display(),
         state = state.display(),
     );
