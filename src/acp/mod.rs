@@ -17,19 +17,15 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::sync::oneshot;
 
-use self::pipe::{Pass, Progress, Tap, ToClient};
+use self::pipe::{Pass, Tap, ToClient, UntilExit};
 use crate::import::acp::Side;
 use crate::relay::client::RelayOptions;
 
 /// What is told to the relay when the agent has ended gets this long.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// How long nothing comes from an agent that has ended until all that it wrote has come: who it started may hold its
-/// output open.
-const SILENCE: Duration = Duration::from_millis(100);
 
 /// Signals that end an agent are passed on to it.
 const PASSED_ON: [(SignalKind, Signal); 3] = [
@@ -44,6 +40,15 @@ const PASSED_ON: [(SignalKind, Signal); 3] = [
 /// # Errors
 /// When the agent cannot be started.
 pub(crate) fn run(command: &[OsString], relay: &RelayOptions) -> io::Result<u8> {
+    actix_web::rt::System::new().block_on(stand_between(command, relay))
+}
+
+async fn stand_between(command: &[OsString], relay: &RelayOptions) -> io::Result<u8> {
+    // From the agent's first moment on.
+    let mut signals = Vec::new();
+    for (kind, passed_on) in PASSED_ON {
+        signals.push((signal(kind)?, passed_on));
+    }
     let (program, args) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let started =
         std::process::Command::new(program).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
@@ -76,37 +81,38 @@ pub(crate) fn run(command: &[OsString], relay: &RelayOptions) -> io::Result<u8> 
             },
         );
     });
-    let progress = Progress::default();
-    let (own, watched) = (tap.clone(), progress.clone());
-    let from_agent = watched.of(from_agent);
-    let answering = std::thread::spawn(move || {
+    let (exited, exit) = oneshot::channel();
+    let (passed, all_passed) = oneshot::channel();
+    let (own, from_agent) = (tap.clone(), UntilExit::new(from_agent, exit)?);
+    std::thread::spawn(move || {
         let said = |line: &[u8]| command::with_commands(line).map_or(Pass::AsIs, Pass::Instead);
         pipe::pass(from_agent, |bytes| client.pass(bytes), said, |line| own.line(Side::Agent, line));
+        let _ = passed.send(());
     });
-    actix_web::rt::System::new().block_on(async {
-        let watching = actix_web::rt::spawn(watch::watch(seen, to_client, relay.clone()));
-        let status = ended(agent).await?;
-        while !answering.is_finished() && !progress.rests(SILENCE).await {}
-        tap.end();
-        let _ = tokio::time::timeout(LAST_WORDS, watching).await;
-        Ok(code(status))
-    })
+    let watching = actix_web::rt::spawn(watch::watch(seen, to_client, relay.clone()));
+    let status = ended(agent, signals).await?;
+    let _ = exited.send(());
+    // A client that is slow gets all that the agent said.
+    let _ = all_passed.await;
+    tap.end();
+    let _ = tokio::time::timeout(LAST_WORDS, watching).await;
+    Ok(code(status))
 }
 
 /// Waits for the end of the agent, and passes signals on to it.
-async fn ended(mut agent: Child) -> io::Result<ExitStatus> {
+async fn ended(mut agent: Child, signals: Vec<(Signals, Signal)>) -> io::Result<ExitStatus> {
     let pid = Pid::from_child(&agent);
-    let (sender, mut ended) = oneshot::channel();
+    let (sender, ended) = oneshot::channel();
     std::thread::spawn(move || sender.send(agent.wait()));
-    let passing = PASSED_ON.map(|(kind, passed_on)| {
+    let passing = signals.into_iter().map(|(mut signals, passed_on)| {
         actix_web::rt::spawn(async move {
-            let Ok(mut signals) = signal(kind) else { return };
             while signals.recv().await.is_some() {
                 let _ = kill_process(pid, passed_on);
             }
         })
     });
-    let status = (&mut ended).await;
+    let passing: Vec<_> = passing.collect();
+    let status = ended.await;
     for passing in passing {
         passing.abort();
     }

@@ -4,11 +4,15 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::os::fd::OwnedFd;
+use std::process::ChildStdout;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
+use tokio::net::unix::pipe::Receiver;
+use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 
 use super::command::Command;
 use crate::import::acp::Side;
@@ -202,38 +206,45 @@ impl Watched {
     }
 }
 
-/// Whether somebody waits for what comes, and how often something came.
-#[derive(Clone, Default)]
-pub(super) struct Progress(Arc<(AtomicBool, AtomicU64)>);
-
-/// A reader that says how it goes on.
-pub(super) struct Reader<R> {
-    from: R,
-    progress: Progress,
+/// What an agent writes, which ends with the agent: who it has started may hold its output open.
+pub(super) struct UntilExit {
+    runtime: Runtime,
+    pipe: Receiver,
+    /// The same pipe. It says at once whether something is there, which after the end of the agent is the last.
+    rest: File,
+    exit: oneshot::Receiver<()>,
+    has_exited: bool,
 }
 
-impl Progress {
-    pub(super) fn of<R: Read>(self, from: R) -> Reader<R> {
-        Reader { from, progress: self }
-    }
-
-    /// Waits for a while, and says whether nothing came in it.
-    pub(super) async fn rests(&self, silence: Duration) -> bool {
-        let (is_waiting, count) = &*self.0;
-        let before = count.load(Ordering::SeqCst);
-        tokio::time::sleep(silence).await;
-        is_waiting.load(Ordering::SeqCst) && count.load(Ordering::SeqCst) == before
+impl UntilExit {
+    pub(super) fn new(pipe: ChildStdout, exit: oneshot::Receiver<()>) -> io::Result<Self> {
+        let pipe = OwnedFd::from(pipe);
+        let rest = File::from(pipe.try_clone()?);
+        let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
+        let entered = runtime.enter();
+        let pipe = Receiver::from_owned_fd(pipe)?;
+        drop(entered);
+        Ok(Self { runtime, pipe, rest, exit, has_exited: false })
     }
 }
 
-impl<R: Read> Read for Reader<R> {
+impl Read for UntilExit {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let (is_waiting, count) = &*self.progress.0;
-        is_waiting.store(true, Ordering::SeqCst);
-        let read = self.from.read(buffer);
-        count.fetch_add(1, Ordering::SeqCst);
-        is_waiting.store(false, Ordering::SeqCst);
-        read
+        let Self { runtime, pipe, rest, exit, has_exited } = self;
+        let is_empty = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        runtime.block_on(async {
+            while !*has_exited {
+                match pipe.try_read(buffer) {
+                    Err(error) if is_empty(&error) => {}
+                    read => return read,
+                }
+                tokio::select! {
+                    ready = pipe.readable() => ready?,
+                    _ = &mut *exit => *has_exited = true,
+                }
+            }
+            rest.read(buffer).or_else(|error| if is_empty(&error) { Ok(0) } else { Err(error) })
+        })
     }
 }
 
@@ -270,7 +281,7 @@ mod tests {
     fn a_long_line_passes_before_it_is_whole() {
         let mut lines = Lines::default();
         let mut decide = |_: &[u8]| -> Pass { panic!("a long line is not held") };
-        let (out, _) = lines.feed(&[b'x'; MAX_HELD + 1], &mut decide);
+        let (out, _) = lines.feed(&vec![b'x'; MAX_HELD + 1], &mut decide);
         assert_eq!(out.len(), MAX_HELD + 1);
         let (out, whole) = lines.feed(b"yz\n", &mut decide);
         assert_eq!(out, b"yz\n");

@@ -343,7 +343,8 @@ pub struct Listing {
 #[derive(Debug)]
 pub struct Session {
     about: About,
-    has_own_title: bool,
+    /// What its agent calls it.
+    own_title: Option<String>,
     conversation: Conversation,
     /// The text that is being written.
     open: Option<Open>,
@@ -390,7 +391,7 @@ impl Session {
         let conversation = new_conversation(&about.session);
         Self {
             about,
-            has_own_title: false,
+            own_title: None,
             conversation,
             open: None,
             replaying: None,
@@ -423,7 +424,7 @@ impl Session {
 
     /// The title, when its agent gave it one.
     pub fn own_title(&self) -> Option<&str> {
-        self.about.title.as_deref().filter(|_| self.has_own_title)
+        self.own_title.as_deref()
     }
 
     /// What its agent does.
@@ -566,8 +567,8 @@ impl Session {
             "plan_update" => self.plan(&update["plan"]["entries"], now),
             "session_info_update" => {
                 if let Some(title) = update["title"].as_str().and_then(title_of) {
+                    self.own_title = Some(title.clone());
                     self.about.title = Some(title);
-                    self.has_own_title = true;
                 }
             }
             "usage_update" => {

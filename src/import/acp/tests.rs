@@ -237,7 +237,8 @@ fn calls_are_read_by_their_meaning() {
 fn a_change_of_a_file_is_a_diff_and_not_the_file() {
     let mut play = Play::new();
     play.prompt(2, "Edit");
-    let old: String = (0..100).map(|line| format!("line {line}\n")).collect();
+    let lines: Vec<_> = (0..100).map(|line| format!("line {line}\n")).collect();
+    let old = lines.concat();
     let new = old.replace("line 50\n", "line fifty\n");
     let diff = json!({"type": "diff", "path": "/p/a.txt", "oldText": old, "newText": new});
     let created = json!({"type": "diff", "path": "/p/b.txt", "newText": "new\n"});
