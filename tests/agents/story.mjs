@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 
 import { PATIENCE, run } from '../lib/process.mjs'
 import { Reader } from '../lib/reader.mjs'
@@ -253,11 +254,22 @@ export class Story {
     }
   }
 
+  /** What is at the link when nothing has changed for longer than a follower waits before it looks into a file again. */
+  async resting() {
+    let data = await this.data()
+    for (;;) {
+      await sleep(1500)
+      const newer = await this.data()
+      if (isDeepStrictEqual(newer, data)) return data
+      data = newer
+    }
+  }
+
   /** What was followed in pieces is what the transcript gives when it is read at once. */
   async isWhole() {
     const { json: sessions } = await this.relay.request('GET', '/v1/sessions')
     assert.equal(sessions.length, 1, JSON.stringify(sessions))
-    const before = await this.data()
+    const before = await this.resting()
     assert.equal((await this.relay.request('DELETE', `/v1/sessions/${this.session}/share`)).status, 200)
     const { id, url } = await this.share()
     Object.assign(this, { id, url })
