@@ -251,8 +251,8 @@ impl Teller {
         Ok(())
     }
 
-    /// Gives the messages that are over, so that others can share the session; `anyway` although there are none, for what
-    /// is said beside them.
+    /// Gives the messages that are over, so that others can share the session; `anyway` although there are none, for
+    /// what is said beside them.
     async fn list(
         &self,
         relay: &RelayClient,

@@ -10,9 +10,9 @@ use crate::relay::client::RelayOptions;
 /// An agent, and the relay that is told what is said.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "In the client's settings this command stands in the place of the agent's own. `/share` and `/unshare` \
-                  typed there share the session; `brutus-share share` does too. Every byte passes as it is, whether a \
-                  relay runs or not. Ends with the agent's exit code."
+    after_help = "In the client's settings this command stands in the place of the agent's own. `/share` and \
+                  `/unshare` typed there share the session; `brutus-share share` does too. Every byte passes as it \
+                  is, whether a relay runs or not. Ends with the agent's exit code."
 )]
 pub(super) struct Acp {
     #[command(flatten)]

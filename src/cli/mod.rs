@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Here: what there is, and how the layers of configuration are put together.
 
-/// Prints a line for a person or a script. Whoever reads no further (`brutus-share sessions | head`) does not need the rest.
+/// Prints a line for a person or a script. Whoever reads no further (`brutus-share sessions | head`) does not need the
+/// rest.
 macro_rules! say {
     ($($text:tt)*) => {{
         use std::io::Write as _;

@@ -1,5 +1,5 @@
-//! `brutus-share share`, `sessions`, `publish`, `list`, `unshare` and `status`: the relay for a person at a terminal, or
-//! a script.
+//! `brutus-share share`, `sessions`, `publish`, `list`, `unshare` and `status`: the relay for a person at a terminal,
+//! or a script.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -88,8 +88,8 @@ pub(super) struct Sessions {
 /// A file to publish.
 #[derive(Debug, Args)]
 pub(super) struct Publish {
-    /// A transcript as Claude Code, Codex, Gemini CLI, Qwen Code or pi write it, what `opencode export` gives, or a list
-    /// of messages as JSON
+    /// A transcript as Claude Code, Codex, Gemini CLI, Qwen Code or pi write it, what `opencode export` gives, or a
+    /// list of messages as JSON
     #[arg(value_name = "FILE")]
     file: PathBuf,
 

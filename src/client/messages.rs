@@ -106,8 +106,8 @@ pub struct Continue {
     pub converse: Converse,
 }
 
-/// Takes what was read of a shared session where its agent keeps it. Answered when that is on the disk, with whether the
-/// session is shared still.
+/// Takes what was read of a shared session where its agent keeps it. Answered when that is on the disk, with whether
+/// the session is shared still.
 #[derive(Message, Clone)]
 #[rtype(result = "Result<bool, ClientError>")]
 pub struct Read {

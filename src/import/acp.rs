@@ -2,8 +2,8 @@
 //! stands between the two feeds the lines as they pass, and takes what changed.
 //!
 //! What passes is far more than a conversation: environments, keys of MCP servers, files, answers to permissions. So
-//! what is read is named here, field by field; updates of other kinds are counted at most, and never shown. Ids are made
-//! of the agent's own id of the session and of places in it, so the same lines give the same items.
+//! what is read is named here, field by field; updates of other kinds are counted at most, and never shown. Ids are
+//! made of the agent's own id of the session and of places in it, so the same lines give the same items.
 
 mod call;
 
@@ -46,8 +46,8 @@ const MAX_REQUEST_ID: usize = 256;
 /// Terminals of a session that are remembered.
 const MAX_TERMINALS: usize = 64;
 
-/// Bytes of a call that runs up to which all of it is given whenever something of it changes. A larger one is given again
-/// when as much was said since: the cost stays in proportion.
+/// Bytes of a call that runs up to which all of it is given whenever something of it changes. A larger one is given
+/// again when as much was said since: the cost stays in proportion.
 const SMALL_CALL: usize = 16 << 10;
 
 /// Updates that are known and say nothing for a reader.

@@ -1,5 +1,5 @@
-//! The SQLite database of another program, read while that writes it: one short read transaction a look, and nothing that
-//! it would notice. A connection that stayed open would keep it from tidying its log up when it ends.
+//! The SQLite database of another program, read while that writes it: one short read transaction a look, and nothing
+//! that it would notice. A connection that stayed open would keep it from tidying its log up when it ends.
 
 use std::fs;
 use std::io;

@@ -17,8 +17,8 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Watches these files, and no others any more. Has to be said again now and then: the watch of a file ends with it,
-    /// though there may be another of its name.
+    /// Watches these files, and no others any more. Has to be said again now and then: the watch of a file ends with
+    /// it, though there may be another of its name.
     pub(super) fn set(&mut self, paths: Vec<PathBuf>) {
         self.watcher.change(&self.changed, &self.paths, &paths);
         self.paths = paths;

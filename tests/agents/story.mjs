@@ -254,7 +254,7 @@ export class Story {
     }
   }
 
-  /** What is at the link when nothing has changed for longer than a follower waits before it looks into a file again. */
+  /** What is at the link when nothing has changed for longer than a follower waits before it looks again. */
   async resting() {
     let data = await this.data()
     for (;;) {
@@ -279,7 +279,10 @@ export class Story {
   }
 }
 
-/** The turns of a session, each a prompt and its answers and the names of errors, its calls, and its errors; those of subagents aside. */
+/**
+ * The turns of a session, each a prompt and its answers and the names of errors, its calls, and its errors; those of
+ * subagents aside.
+ */
 export function outline(data, session) {
   const turns = []
   const tools = []

@@ -270,7 +270,8 @@ fn a_terminal_shows_its_output_and_not_its_environment() {
         "content": [{"type": "terminal", "terminalId": "term1"}]}),
     );
     for (output, status) in [("one\n", Value::Null), ("one\ntwo\n", json!({"exitCode": 2}))] {
-        play.agent(&json!({"id": 9, "method": "terminal/output", "params": {"sessionId": "s1", "terminalId": "term1"}}));
+        let params = json!({"sessionId": "s1", "terminalId": "term1"});
+        play.agent(&json!({"id": 9, "method": "terminal/output", "params": params}));
         play.client(
             &json!({"id": 9, "result": {"output": output, "truncated": false, "exitStatus": status}}),
         );

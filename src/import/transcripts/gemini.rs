@@ -354,7 +354,8 @@ fn ran(said: &str) -> Outcome {
     Outcome::completed(if output == "(empty)" { "" } else { &output }).with("exit", exit)
 }
 
-/// What a command gave, as Qwen Code notes it down beside what the model reads of it. One that failed is an error there.
+/// What a command gave, as Qwen Code notes it down beside what the model reads of it. One that failed is an error
+/// there.
 fn shell_result(display: &Value) -> Outcome {
     let killed = display["signal"].as_i64().map(|signal| 128 + signal);
     let exit = display["exitCode"].as_i64().or(killed).unwrap_or(1);

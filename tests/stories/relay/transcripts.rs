@@ -37,8 +37,14 @@ const CODEX: Recorded = Recorded {
     agent: Agent::Codex,
     name: "Codex",
     id: "01a210bf-2839-7cb2-bf0b-23119a62ebba",
-    fixture: "codex-0.169.0/sessions/2026/11/25/rollout-2026-11-25T03-28-12-01a210bf-2839-7cb2-bf0b-23119a62ebba.jsonl",
-    place: ".codex/sessions/2026/11/25/rollout-2026-11-25T03-28-12-01a210bf-2839-7cb2-bf0b-23119a62ebba.jsonl",
+    fixture: concat!(
+        "codex-0.169.0/sessions/2026/11/25/",
+        "rollout-2026-11-25T03-28-12-01a210bf-2839-7cb2-bf0b-23119a62ebba.jsonl"
+    ),
+    place: concat!(
+        ".codex/sessions/2026/11/25/",
+        "rollout-2026-11-25T03-28-12-01a210bf-2839-7cb2-bf0b-23119a62ebba.jsonl"
+    ),
     title: "Write the fizz program",
 };
 
@@ -49,8 +55,14 @@ const RECORDED: [Recorded; 6] = [
         agent: Agent::Codex,
         name: "Codex",
         id: "cf25b447-2917-486e-8c10-bf1ac5818179",
-        fixture: "codex-0.20.0/sessions/2026/11/25/rollout-2026-11-25T03-27-55-cf25b447-2917-486e-8c10-bf1ac5818179.jsonl",
-        place: ".codex/sessions/2026/11/25/rollout-2026-11-25T03-27-55-cf25b447-2917-486e-8c10-bf1ac5818179.jsonl",
+        fixture: concat!(
+            "codex-0.20.0/sessions/2026/11/25/",
+            "rollout-2026-11-25T03-27-55-cf25b447-2917-486e-8c10-bf1ac5818179.jsonl"
+        ),
+        place: concat!(
+            ".codex/sessions/2026/11/25/",
+            "rollout-2026-11-25T03-27-55-cf25b447-2917-486e-8c10-bf1ac5818179.jsonl"
+        ),
         title: "Write the fizz program",
     },
     Recorded {
@@ -66,7 +78,10 @@ const RECORDED: [Recorded; 6] = [
         name: "pi",
         id: "01a210c1-a653-7529-a413-990df420d324",
         fixture: "pi-0.73.1/2026-11-25T03-30-56-212Z_01a210c1-a653-7529-a413-990df420d324.jsonl",
-        place: ".pi/agent/sessions/--home-dev-fizz--/2026-11-25T03-30-56-212Z_01a210c1-a653-7529-a413-990df420d324.jsonl",
+        place: concat!(
+            ".pi/agent/sessions/--home-dev-fizz--/",
+            "2026-11-25T03-30-56-212Z_01a210c1-a653-7529-a413-990df420d324.jsonl"
+        ),
         title: "Write the fizz program",
     },
     Recorded {
@@ -286,11 +301,16 @@ async fn what_is_read_again_is_not_sent_again() {
     // It is unpacked again, in the place where it was, and goes on.
     fs::write(&file, &bytes).expect("written");
     fs::remove_file(archived.with_extension("jsonl.zst")).expect("removed");
-    let more = br#"{"timestamp":"2026-11-25T04:00:00.000Z","type":"response_item","payload":{"type":"message","role":"user","content":[{"type":"input_text","text":"One more"}]}}"#;
-    append(&file, &[&more[..], b"\n"].concat());
+    let more = json!({
+        "timestamp": "2026-11-25T04:00:00.000Z",
+        "type": "response_item",
+        "payload": {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "One more"}]},
+    });
+    let more = format!("{more}\n").into_bytes();
+    append(&file, &more);
     relay.kill();
     relay.restart();
-    until_held(&server, &id, &CODEX.items(&[&bytes[..], more, b"\n"].concat())).await;
+    until_held(&server, &id, &CODEX.items(&[bytes, more].concat())).await;
 }
 
 #[actix_web::test]
@@ -320,8 +340,15 @@ async fn a_file_that_is_moved_replaced_or_emptied_while_it_is_followed() {
     fs::create_dir_all(renamed.parent().expect("a folder")).expect("a folder");
     fs::rename(&file, &renamed).expect("renamed");
     fs::write(&renamed, &bytes).expect("written");
-    let more = br#"{"type":"user","uuid":"last","parentUuid":null,"sessionId":"x","timestamp":"2026-11-26T00:00:00.000Z","message":{"role":"user","content":"One more"}}"#;
-    append(&renamed, &[&more[..], b"\n"].concat());
+    let more = json!({
+        "type": "user",
+        "uuid": "last",
+        "parentUuid": null,
+        "sessionId": "x",
+        "timestamp": "2026-11-26T00:00:00.000Z",
+        "message": {"role": "user", "content": "One more"},
+    });
+    append(&renamed, format!("{more}\n").as_bytes());
     until("the last prompt", async || {
         let held = held(&server, &id).await;
         held.len() > whole.len() && whole.iter().all(|(key, item)| held.get(key) == Some(item))
@@ -384,8 +411,14 @@ async fn a_fork_begins_with_what_stands_in_its_parents_file() {
     let relay = TestRelay::start(&server.url, &[]);
     let fork = Recorded {
         id: "01a210c0-2c0d-7512-b946-7b47cf954c8d",
-        fixture: "codex-0.169.0/sessions/2026/11/25/rollout-2026-11-25T03-29-19-01a210c0-2c0d-7512-b946-7b47cf954c8d.jsonl",
-        place: ".codex/sessions/2026/11/25/rollout-2026-11-25T03-29-19-01a210c0-2c0d-7512-b946-7b47cf954c8d.jsonl",
+        fixture: concat!(
+            "codex-0.169.0/sessions/2026/11/25/",
+            "rollout-2026-11-25T03-29-19-01a210c0-2c0d-7512-b946-7b47cf954c8d.jsonl"
+        ),
+        place: concat!(
+            ".codex/sessions/2026/11/25/",
+            "rollout-2026-11-25T03-29-19-01a210c0-2c0d-7512-b946-7b47cf954c8d.jsonl"
+        ),
         ..CODEX
     };
     append(&CODEX.file(&relay), &CODEX.bytes());

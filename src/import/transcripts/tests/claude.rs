@@ -141,8 +141,8 @@ fn interrupts() {
 fn an_interrupt_before_anything_was_said() {
     let line = |id: u8, parent: &str, content: &str| {
         format!(
-            r#"{{"type":"user","uuid":"u{id}","parentUuid":{parent},"sessionId":"s","timestamp":"2026-03-01T10:00:0{id}Z",
-            "message":{{"role":"user","content":{content}}}}}"#
+            r#"{{"type":"user","uuid":"u{id}","parentUuid":{parent},"sessionId":"s",
+            "timestamp":"2026-03-01T10:00:0{id}Z","message":{{"role":"user","content":{content}}}}}"#
         )
         .replace('\n', "")
     };
