@@ -102,13 +102,18 @@ impl Places {
         found
     }
 
-    /// The transcript of a session; of several that of which was written last.
+    /// The transcript of a session; of several the one that was written last in which something was said: Gemini CLI
+    /// begins a file for a session that goes on in an older one.
     pub(super) fn find(&self, session: &str) -> Option<Found> {
         let of_agent = |agent: Agent| session.starts_with(agent.prefix());
-        self.of_agents(of_agent).into_iter().find(|transcript| {
+        let mut found: Vec<_> = self.of_agents(of_agent);
+        found.retain(|transcript| {
             let id = session.strip_prefix(transcript.agent.prefix()).unwrap_or_default();
             transcript.may_be(id) && transcript.id().as_deref() == Some(id)
-        })
+        });
+        let speaks = |transcript: &Found| transcript.describe(&mut Titles::default()).is_some();
+        let spoken = if found.len() > 1 { found.iter().position(speaks) } else { None };
+        found.into_iter().nth(spoken.unwrap_or(0))
     }
 
     /// A session, to be followed.
@@ -284,4 +289,35 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(hex, "{byte:02x}");
         hex
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    const CONVERSATION: &str = include_str!(
+        "../../tests/fixtures/transcripts/gemini-0.61.0/.gemini/tmp/fizz/chats/session-2026-11-25T03-29-18fb0021.jsonl"
+    );
+
+    #[test]
+    fn a_session_goes_on_in_the_file_in_which_something_was_said() {
+        let home = tempfile::tempdir().unwrap();
+        let chats = home.path().join("tmp/fizz/chats");
+        fs::create_dir_all(&chats).unwrap();
+        let files = ["session-2026-11-25T03-29-18fb0021.jsonl", "session-2026-11-25T03-35-18fb0021.jsonl"];
+        let head = CONVERSATION.split_inclusive('\n').take(2).collect::<String>();
+        for (file, (text, age)) in files.iter().zip([(CONVERSATION, 60), (&*head, 0)]) {
+            fs::write(chats.join(file), text).unwrap();
+            let written = SystemTime::now() - Duration::from_secs(age);
+            fs::File::options().append(true).open(chats.join(file)).unwrap().set_modified(written).unwrap();
+        }
+        let folders = &[Some("tmp"), None, Some("chats")];
+        let place = Place { agent: Agent::GeminiCli, home: home.path().to_owned(), folders };
+        let places = Places { transcripts: vec![place], opencode: None };
+        let found = places.find("gm_18fb0021-40ee-4392-9ffd-8c621a783bb7").unwrap();
+        assert_eq!(found.path, chats.join(files[0]));
+        assert_eq!(places.list().len(), 1);
+    }
 }
