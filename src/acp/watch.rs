@@ -165,8 +165,8 @@ impl Teller {
         }
     }
 
-    /// The relay, as it stands now: it may have been started after us, or anew. One that does not run would be started
-    /// here.
+    /// The relay, as it stands now: it may have been started after us, or anew. One that does not run is started by
+    /// `/share` alone.
     fn relay(&mut self) -> Result<RelayClient, RelayCallError> {
         if let Some(relay) = &self.relay {
             return Ok(relay.clone());
@@ -322,7 +322,8 @@ impl Teller {
     }
 
     async fn share(&mut self, id: &str, told: &mut Told) -> Result<String, RelayCallError> {
-        let relay = self.relay()?;
+        let relay = RelayClient::connect_or_start(&self.options, true).await?;
+        self.relay = Some(relay.clone());
         let (share, items) = {
             let mut acp = self.watch.acp.borrow_mut();
             let session = acp.any_session(id, now_ms());

@@ -50,7 +50,7 @@ pub(super) fn run(Hook { agent: Agent::Claude, relay }: &Hook) {
     actix_web::rt::System::new().block_on(async {
         let tell = async {
             let relay = RelayClient::connect_or_start(relay, false).await?;
-            relay.report_status(&session, &status).await
+            relay.tell(&session, &status).await
         };
         // Without a relay nobody wants to know.
         let _ = tokio::time::timeout(PATIENCE, tell).await;

@@ -158,11 +158,6 @@ impl RelayClient {
         self.list().await.is_ok()
     }
 
-    /// Says how it is with a session, as a hook of its agent does.
-    pub(crate) async fn report_status(&self, session: &str, status: &Value) -> Result<Value, RelayCallError> {
-        self.ask_with(Method::POST, &format!("/v1/sessions/{}/status", escape(session)), Some(status)).await
-    }
-
     /// Shares a session, for some seconds or as long as the server likes; gives its URL. One of which the relay knows
     /// nothing is shared only `from_now` on.
     pub(crate) async fn share(
