@@ -23,7 +23,7 @@
 //! | [`client`] | the sharing client: queue, spool, secrets |
 //! | [`sources`] | where agents keep their sessions, read and followed |
 //! | [`relay`] | the client's local HTTP door |
-//! | [`acp`] | between an agent and its client, so that the relay hears what is said |
+//! | `acp` | between an agent and its client, so that the relay hears what is said |
 //! | [`daemon`] | what both daemons have in common: where they listen, how they end |
 //! | [`config`], [`error`], [`metrics`] | options, refusals, counters |
 //! | [`memory`], [`text`], [`cli`] | the budget of memory, text of strangers, commands |

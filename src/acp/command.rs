@@ -163,11 +163,7 @@ mod tests {
     fn an_answer_has_the_id_of_its_request_to_the_letter() {
         for id in ["7", "-1.50e3", "\"a\\u0062\"", "18446744073709551616"] {
             let line = format!(
-                concat!(
-                    r#"{{"id": {id} ,"method":"session/prompt","#,
-                    r#""params":{{"sessionId":"s","prompt":[{{"type":"text","text":"\/share"}}]}}}}"#
-                ),
-                id = id
+                r#"{{"id":{id},"method":"session/prompt","params":{{"prompt":[{{"text":"\/share"}}],"sessionId":""}}}}"#
             );
             let command = asked(line.as_bytes()).expect("a command");
             let lines = String::from_utf8(answer(&command, "done")).expect("text");
@@ -180,8 +176,7 @@ mod tests {
     fn our_commands_stand_beside_the_agents_and_all_else_stays() {
         let line = concat!(
             r#"{ "jsonrpc":"2.0","method":"session/update","params":{"sessionId":"s","x":1.0e2,"update":{"#,
-            r#""availableCommands": [ {"name":"web", "description":"w"},"#,
-            r#"{"name":"share","description":"the agent's"}] ,"#,
+            r#""availableCommands": [ {"name":"web", "description":"w"},{"name":"share","x":"the agent's"}] ,"#,
             r#""sessionUpdate":"available_commands_update"}}}"#,
             "\n"
         );

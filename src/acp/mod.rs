@@ -10,7 +10,7 @@ mod watch;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus, Stdio};
@@ -72,21 +72,17 @@ async fn stand_between(command: &[OsString], relay: &RelayOptions) -> io::Result
             None => Pass::AsIs,
         };
         // The agent's input ends with the client's.
-        pipe::pass(
-            from_client,
-            |bytes| io::Write::write_all(&mut to_agent, bytes),
-            asked,
-            |line| {
-                own.line(Side::Client, line);
-            },
-        );
+        pipe::pass(from_client, asked, |bytes, lines| {
+            own.lines(Side::Client, lines);
+            to_agent.write_all(bytes)
+        });
     });
     let (exited, exit) = oneshot::channel();
     let (passed, all_passed) = oneshot::channel();
     let (own, from_agent) = (tap.clone(), UntilExit::new(from_agent, exit)?);
     std::thread::spawn(move || {
         let said = |line: &[u8]| command::with_commands(line).map_or(Pass::AsIs, Pass::Instead);
-        pipe::pass(from_agent, |bytes| client.pass(bytes), said, |line| own.line(Side::Agent, line));
+        pipe::pass(from_agent, said, |bytes, lines| client.pass(bytes, || own.lines(Side::Agent, lines)));
         let _ = passed.send(());
     });
     let watching = actix_web::rt::spawn(watch::watch(seen, to_client, relay.clone()));

@@ -36,12 +36,12 @@ pub(super) enum Pass {
     Withheld,
 }
 
-/// Passes on what comes until one of the ends is closed.
+/// Passes on what comes until one of the ends is closed. `write` gets what is to be written, and copies of the lines
+/// that are whole with it: who looks at these has them before anybody can answer them.
 pub(super) fn pass(
     mut from: impl Read,
-    mut write: impl FnMut(&[u8]) -> io::Result<()>,
     mut decide: impl FnMut(&[u8]) -> Pass,
-    mut copy: impl FnMut(Vec<u8>),
+    mut write: impl FnMut(&[u8], Vec<Vec<u8>>) -> io::Result<()>,
 ) {
     let mut lines = Lines::default();
     let mut piece = vec![0; PIECE];
@@ -53,12 +53,11 @@ pub(super) fn pass(
             Err(_) => break,
         };
         let (out, whole) = lines.feed(&piece[..count], &mut decide);
-        if write(&out).is_err() {
+        if write(&out, whole).is_err() {
             return;
         }
-        whole.into_iter().for_each(&mut copy);
     }
-    let _ = write(&lines.held);
+    let _ = write(&lines.held, Vec::new());
 }
 
 /// The line that is coming.
@@ -125,9 +124,10 @@ impl ToClient {
         Self(Arc::new(Mutex::new(Out { file, in_line: false, waiting: Vec::new() })))
     }
 
-    /// Passes on what the agent says.
-    pub(super) fn pass(&self, bytes: &[u8]) -> io::Result<()> {
+    /// Passes on what the agent says, `before` which it is noted: what is said of it comes behind it.
+    pub(super) fn pass(&self, bytes: &[u8], before: impl FnOnce()) -> io::Result<()> {
         let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        before();
         out.file.write_all(bytes)?;
         let Some(last) = bytes.last() else { return Ok(()) };
         out.in_line = *last != b'\n';
@@ -178,7 +178,13 @@ impl Tap {
         (Self { queue: sender, queued: Arc::clone(&queued) }, Watched { queue, queued })
     }
 
-    pub(super) fn line(&self, side: Side, line: Vec<u8>) {
+    pub(super) fn lines(&self, side: Side, lines: Vec<Vec<u8>>) {
+        for line in lines {
+            self.line(side, line);
+        }
+    }
+
+    fn line(&self, side: Side, line: Vec<u8>) {
         let bytes = line.len();
         if self.queued.fetch_add(bytes, Ordering::Relaxed) + bytes > MAX_QUEUED {
             self.queued.fetch_sub(bytes, Ordering::Relaxed);
@@ -269,11 +275,11 @@ mod tests {
         pieces.reverse();
         pieces.retain(|piece| !piece.is_empty());
         let (mut out, mut copies) = (Vec::new(), Vec::new());
-        let write = |bytes: &[u8]| {
+        pass(Pieces(pieces), decide, |bytes, lines| {
             out.extend_from_slice(bytes);
+            copies.extend(lines);
             Ok(())
-        };
-        pass(Pieces(pieces), write, decide, |line| copies.push(line));
+        });
         (out, copies)
     }
 
@@ -292,9 +298,9 @@ mod tests {
     fn what_we_say_stands_between_lines() {
         let mut file = tempfile::tempfile().unwrap();
         let client = ToClient::new(file.try_clone().unwrap());
-        client.pass(b"half a").unwrap();
+        client.pass(b"half a", || {}).unwrap();
         client.say(b"ours\n").unwrap();
-        client.pass(b" line\n").unwrap();
+        client.pass(b" line\n", || {}).unwrap();
         client.say(b"and ours\n").unwrap();
         let mut text = String::new();
         io::Seek::rewind(&mut file).unwrap();

@@ -453,9 +453,13 @@ impl Session {
             self.given = about;
         }
         self.conversation.take(&mut changes);
-        let Changes { items, mut removed } = changes;
-        removed.append(&mut self.removed);
-        Update { grown, items, removed }
+        let mut removed = changes.removed;
+        if !self.removed.is_empty() {
+            // What was said again meanwhile is there.
+            let now = self.conversation.keys();
+            removed.extend(self.removed.drain(..).filter(|key| !now.contains(key)));
+        }
+        Update { grown, items: changes.items, removed }
     }
 
     /// Gives all of it, whatever was given before.
@@ -533,6 +537,7 @@ impl Session {
 
     fn prompt(&mut self, blocks: &Value, now: i64) {
         self.close(now);
+        self.replaying = None;
         self.turns += 1;
         self.prompts += 1;
         self.has_answered = false;
@@ -756,6 +761,7 @@ impl Session {
             self.before = Some(Box::new(before));
         }
         self.open = None;
+        self.replaying = None;
         self.calls.clear();
         self.changed.clear();
         self.prompts = 0;
