@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::harness::TestServer;
 
 /// What a room must never name.
-const FORBIDDEN: [(&str, &[&str]); 15] = [
+const FORBIDDEN: [(&str, &[&str]); 16] = [
     (
         "protocol",
         &[
@@ -79,6 +79,27 @@ const FORBIDDEN: [(&str, &[&str]); 15] = [
             "crate::error",
             "crate::config",
             "actix",
+            "diesel",
+        ],
+    ),
+    (
+        "redact",
+        &[
+            "crate::protocol",
+            "crate::store",
+            "crate::share",
+            "crate::http",
+            "crate::serve",
+            "crate::client",
+            "crate::relay",
+            "crate::render",
+            "crate::error",
+            "crate::config",
+            "crate::metrics",
+            "actix",
+            "actix_web",
+            "clap",
+            "prometheus_client",
             "diesel",
         ],
     ),
