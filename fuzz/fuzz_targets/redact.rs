@@ -29,9 +29,6 @@ fuzz_target!(|input: (u8, &str, &str)| {
     let redacted = once.content.get();
     assert!(!redacted.contains(&VALUE[..12]) && !redacted.contains(&VALUE[12..]), "{redacted}");
     if growing == Growing::Done {
-        if once.findings.is_empty() && !item.get().contains("home") && !item.get().contains("reasoning") {
-            assert!(Arc::ptr_eq(&once.content, &item) || item.get().contains('u'), "{redacted}");
-        }
         let twice = REDACTOR.item(&once.content, &context, &mut |_: &str, _: &str| 1).expect("JSON still");
         assert_eq!(redacted, twice.content.get());
     }
@@ -40,7 +37,8 @@ fuzz_target!(|input: (u8, &str, &str)| {
 /// An item of a known shape around two texts, one of them raw: also with escapes that no encoder writes.
 fn shaped(shape: u8, text: &str, raw: &str) -> Option<Content> {
     let json = Value::from(text);
-    let planted = Value::from(format!("{text} {VALUE} {text}"));
+    let planted = Value::from(format!("a {text} {VALUE} {text}"));
+    let name = Value::from(format!("a {text}"));
     let item = match shape % 16 {
         0 => raw.to_owned(),
         1 => format!(r#"{{"type":"text","text":{planted},"time":{{"start":1}}}}"#),
@@ -50,7 +48,7 @@ fn shaped(shape: u8, text: &str, raw: &str) -> Option<Content> {
         ),
         4 => format!(r#"{{"type":"tool","state":{{"input":{{"filePath":".env"}},"output":{planted}}}}}"#),
         5 => format!(r#"{{"type":"tool","state":{{"status":"pending","input":{{"raw":{json}}}}}}}"#),
-        6 => format!(r#"{{{json}:{planted},{json}:"{raw}"}}"#),
+        6 => format!(r#"{{{name}:{planted},{name}:"{raw}"}}"#),
         7 => format!(r#"{{"url":"data:text/plain;base64,{raw}","n":{json}}}"#),
         8 => format!(r#"{{"text":{}}}"#, Value::from(json.to_string())),
         9 => format!(r#"{{"text":{}}}"#, Value::from(planted.to_string())),

@@ -218,10 +218,9 @@ fn stands_for_a_value(value: &[u8]) -> bool {
 fn is_code(value: &[u8]) -> bool {
     const SIGNS: [&[u8]; 10] =
         [b"(", b"::", b"->", b"process.env", b"environ", b"self.", b"this.", b"://", b"=>", b"[\""];
-    let is_path =
-        value.starts_with(b"/") && value.iter().filter(|byte| **byte == b'/').count() > 1 && words(value)
-            || value.starts_with(b"./")
-            || value.starts_with(b"~/");
+    let is_path = value.starts_with(b"/") && value[1..].contains(&b'/') && words(value)
+        || value.starts_with(b"./")
+        || value.starts_with(b"~/");
     SIGNS.iter().any(|sign| contains(value, sign)) || is_path || is_name(value)
 }
 

@@ -52,7 +52,7 @@ fn is_name(byte: u8) -> bool {
 fn begins_path(before: &[u8]) -> bool {
     match before {
         [rest @ .., b'a' | b'b'] if rest.is_empty() || rest.ends_with(b" ") || rest.ends_with(b"\n") => true,
-        [.., b'.'] | [.., b'~'] => false,
+        [.., b'.' | b'~'] => false,
         [.., byte] if is_name(*byte) => super::scan::ends_escape(before, before.len()),
         _ => true,
     }

@@ -113,7 +113,7 @@ impl Redactor {
             match redacted {
                 Some(text) => edits.push((token.start, token.end, text.into())),
                 None if shown.len() < raw.len() => {
-                    edits.push((token.start + shown.len(), token.end, "".into()))
+                    edits.push((token.start + shown.len(), token.end, "".into()));
                 }
                 None => {}
             }
@@ -139,10 +139,6 @@ enum Attachment {
 
 fn attachment(raw: &str) -> Option<Attachment> {
     const HEAD: usize = 256;
-    raw.get(..5).filter(|scheme| scheme.eq_ignore_ascii_case("data:"))?;
-    let comma = raw.bytes().take(HEAD).position(|byte| byte == b',')?;
-    let head = unescaped(&raw[..=comma]).to_ascii_lowercase();
-    let mime = head[5..].split([';', ',']).next().unwrap_or_default();
     const TEXTS: [&str; 10] = [
         "json",
         "xml",
@@ -155,6 +151,10 @@ fn attachment(raw: &str) -> Option<Attachment> {
         "x-www-form-urlencoded",
         "env",
     ];
+    raw.get(..5).filter(|scheme| scheme.eq_ignore_ascii_case("data:"))?;
+    let comma = raw.bytes().take(HEAD).position(|byte| byte == b',')?;
+    let head = unescaped(&raw[..=comma]).to_ascii_lowercase();
+    let mime = head[5..].split([';', ',']).next().unwrap_or_default();
     let is_text =
         mime.is_empty() || mime.starts_with("text/") || TEXTS.iter().any(|kind| mime.ends_with(kind));
     if !is_text && mime.contains('/') {

@@ -248,9 +248,9 @@ mod tests {
             units in proptest::collection::vec(0xd7f0_u16..0xe010, 0..8),
             text: String,
         ) {
-            let escapes: String = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();
+            let escapes: Vec<_> = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();
             let json = serde_json::Value::from(text.as_str()).to_string();
-            let raw = format!("{escapes}{}", &json[1..json.len() - 1]);
+            let raw = format!("{}{}", escapes.concat(), &json[1..json.len() - 1]);
             proptest::prop_assert_eq!(unescaped(&raw), String::from_utf16_lossy(&units) + &text);
         }
 

@@ -282,7 +282,7 @@ fn writings_of(value: &str) -> Vec<String> {
     for byte in value.bytes() {
         match byte {
             b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'_' | b'.' | b'~' => {
-                percent.push(char::from(byte))
+                percent.push(char::from(byte));
             }
             _ => write!(percent, "%{byte:02X}").unwrap_or_default(),
         }

@@ -149,10 +149,7 @@ pub struct Redactor {
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redactor")
-            .field("level", &self.level)
-            .field("rules", &self.rules.rules.len())
-            .finish()
+        f.debug_struct("Redactor").field("level", &self.level).finish_non_exhaustive()
     }
 }
 
@@ -182,22 +179,22 @@ impl Redactor {
     /// An item without its secrets.
     pub fn item(
         &self,
-        content: &Content,
+        item: &Content,
         context: &Context,
         namer: &mut dyn Namer,
     ) -> Result<Redacted, Refused> {
-        let (text, Findings { found, held, .. }) = self.within(content.get(), context, namer)?;
-        let content = match text {
+        let (text, Findings { found, held, .. }) = self.within(item.get(), context, namer)?;
+        let kept = match text {
             Some(text) => RawValue::from_string(text).map(Arc::from).map_err(|_| Refused::NotJson)?,
-            None => content.clone(),
+            None => item.clone(),
         };
-        Ok(Redacted { content, findings: listed(found), held })
+        Ok(Redacted { content: kept, findings: listed(found), held })
     }
 
     /// JSON that nobody has read yet, such as a line of a transcript, without its secrets.
     pub fn json(&self, json: &str, context: &Context, namer: &mut dyn Namer) -> Result<Redacted, Refused> {
-        let content = serde_json::from_str::<Box<RawValue>>(json).map_err(|_| Refused::NotJson)?;
-        self.item(&Arc::from(content), context, namer)
+        let item = serde_json::from_str::<Box<RawValue>>(json).map_err(|_| Refused::NotJson)?;
+        self.item(&Arc::from(item), context, namer)
     }
 
     /// A text that is no JSON, such as a title, without its secrets.

@@ -76,7 +76,7 @@ pub(super) struct Rule {
 }
 
 pub(super) struct Rules {
-    pub(super) rules: Vec<Rule>,
+    pub(super) table: Vec<Rule>,
     keywords: AhoCorasick,
     /// By keyword: the rules that have it
     by_keyword: Vec<Vec<usize>>,
@@ -148,7 +148,7 @@ impl Rules {
             .match_kind(MatchKind::Standard)
             .build(&words)
             .map_err(|error| RuleError::new("keywords", error.to_string()))?;
-        Ok(Self { rules, keywords, by_keyword, words })
+        Ok(Self { table: rules, keywords, by_keyword, words })
     }
 
     /// Each keyword in a text: where it begins and ends, and the rules that have it.

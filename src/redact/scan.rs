@@ -125,11 +125,11 @@ impl Rules {
             }
         }
         // What a rule looked at already: no byte is matched by it twice.
-        let mut done = vec![0; self.rules.len()];
+        let mut done = vec![0; self.table.len()];
         let mut near: Vec<(usize, usize, usize)> = Vec::new();
         for (start, end, rules) in self.hits(text) {
             for nth in rules {
-                let rule = &self.rules[*nth];
+                let rule = &self.table[*nth];
                 if start < done[*nth] {
                     continue;
                 }
@@ -160,7 +160,7 @@ impl Rules {
             }
         }
         for (nth, start, end) in near {
-            let rule = &self.rules[nth];
+            let rule = &self.table[nth];
             let rank = if rule.shape { SHAPE } else { CONTEXT } + nth;
             for captures in rule.regex.captures_iter(&text[start..end]) {
                 let Some(group) = captures.get(rule.group) else { continue };

@@ -29,11 +29,6 @@ pub(super) const COMMANDS: [&str; 5] = ["command", "cmd", "script", "commandLine
 
 /// What a file holds, by its name.
 pub(super) fn of_path(path: &str) -> Option<Source> {
-    let path = path.trim_matches(|c: char| matches!(c, '"' | '\'' | '`' | '(' | ')' | ','));
-    let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
-    let lower = name.to_ascii_lowercase();
-    let folder = |folder: &str| path.contains(&format!("{folder}/{name}"));
-    let extension = lower.rsplit_once('.').map_or("", |(_, extension)| extension);
     const CODE: [&str; 24] = [
         "rs", "ts", "tsx", "js", "jsx", "mjs", "cjs", "go", "py", "java", "kt", "rb", "c", "h", "cc", "cpp",
         "cs", "php", "swift", "md", "html", "css", "vue", "svelte",
@@ -53,17 +48,21 @@ pub(super) fn of_path(path: &str) -> Option<Source> {
         ".htpasswd",
         "secrets.env",
     ];
+    let path = path.trim_matches(|c: char| matches!(c, '"' | '\'' | '`' | '(' | ')' | ','));
+    let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    let lower = name.to_ascii_lowercase();
+    let folder = |folder: &str| path.contains(&format!("{folder}/{name}"));
+    let extension = lower.rsplit_once('.').map_or("", |(_, extension)| extension);
     if CODE.contains(&extension) || MODELS.contains(&extension) {
         return None;
     }
-    let secret = lower == ".env"
-        || lower.starts_with(".env.")
-        || lower.ends_with(".env")
+    let secret = lower.starts_with(".env.")
+        || extension == "env"
         || NAMES.contains(&&*lower)
         || lower.starts_with("credentials")
-        || lower.ends_with(".tfvars")
+        || extension == "tfvars"
         || lower.ends_with(".tfvars.json")
-        || lower.ends_with(".pem")
+        || extension == "pem"
         || lower.contains("kubeconfig")
         || ["secrets.yml", "secrets.yaml", "secrets.json", "secrets.toml"].contains(&&*lower)
         || (lower == "config" && folder(".kube"))
