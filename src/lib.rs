@@ -5,6 +5,7 @@
 //! ```text
 //! protocol, model, sqlite <- store <- share <- http <- serve
 //!                  model <- render         <- http
+//!                  model <- redact         <- client, http
 //! protocol, model, sqlite, import <- client <- sources <- relay
 //!                           import, relay <- acp
 //! ```
@@ -19,6 +20,7 @@
 //! | [`http`] | the server's routes, the viewer's session and page |
 //! | [`serve`] | the server put together |
 //! | [`render`] | a session as Markdown: pure |
+//! | [`redact`] | secrets out of items: pure |
 //! | [`import`] | conversations as others write them, read as items: pure |
 //! | [`client`] | the sharing client: queue, spool, secrets |
 //! | [`sources`] | where agents keep their sessions, read and followed |
@@ -41,6 +43,7 @@ pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod protocol;
+pub mod redact;
 pub mod relay;
 pub mod render;
 pub mod serve;
