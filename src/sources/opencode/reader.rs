@@ -134,6 +134,17 @@ impl Reader {
                         Some(last) if is_whole => {
                             look.is_behind |= last.seq < seq;
                             let position = last.seq;
+                            // The log says nothing of the parts that went with a message.
+                            let removed =
+                                logged.iter().filter(|logged| logged.kind.starts_with("message.removed"));
+                            let removed: HashSet<_> =
+                                removed.filter_map(|logged| logged.message.as_deref()).collect();
+                            let went = |key: &&Key| {
+                                key.parent_message_id().is_some_and(|message| removed.contains(message))
+                            };
+                            if !removed.is_empty() {
+                                look.names.extend(self.known.keys().filter(went).cloned());
+                            }
                             look.names.extend(logged.into_iter().filter_map(name));
                             Some(position)
                         }

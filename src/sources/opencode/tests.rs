@@ -423,6 +423,22 @@ fn a_text_that_the_stream_tells_of_is_not_taken_back() {
     assert!(share.0["part/msg_2/prt_3"].contains("all of it"));
 }
 
+#[test]
+fn a_message_that_was_removed_and_comes_again_has_no_parts_of_before() {
+    let mut writer = Writer::new(true);
+    let place = writer.place();
+    let mut follower = place.find("ses_1").unwrap();
+    let mut share = Share::default();
+    let part = |part: usize| Write::Part(0, 2, part, 0);
+    writer.write(&part(2));
+    share.follow(&mut *follower);
+    writer.write(&Write::RemoveMessage(0, 2));
+    writer.write(&part(0));
+    share.follow(&mut *follower);
+    assert!(!share.0.contains_key("part/msg_02/prt_022"), "{:?}", share.0.keys());
+    assert!(share.0.contains_key("part/msg_02/prt_020"));
+}
+
 /// What `OpenCode` may do: in one of two sessions, to one of a few messages and parts.
 #[derive(Debug, Clone)]
 enum Write {
