@@ -5,7 +5,7 @@
 //! ```text
 //! protocol, model, sqlite <- store <- share <- http <- serve
 //!                  model <- render         <- http
-//!                  model <- redact         <- client, http
+//!                  model <- redact
 //! protocol, model, sqlite, import <- client <- sources <- relay
 //!                           import, relay <- acp
 //! ```

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::harness::TestServer;
 
 /// What a room must never name.
-const FORBIDDEN: [(&str, &[&str]); 16] = [
+const FORBIDDEN: [(&str, &[&str]); 17] = [
     (
         "protocol",
         &[
