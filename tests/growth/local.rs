@@ -170,6 +170,76 @@ fn shares() -> Vec<Door<Relayed>> {
     backlogs.into_iter().chain([twice, listed]).collect()
 }
 
+/// What an agent wrote down of a session, whose lines are linked by their numbers.
+const TRANSCRIPTS: &[Batch] = &[
+    ("n prompts and answers", ITEMS, |n| {
+        let line = |i: usize| {
+            let (kind, message) = match i % 2 {
+                0 => ("user", r#"{"role":"user","content":"Go on."}"#.to_owned()),
+                _ => ("assistant", format!(r#"{{"id":"m{i}","content":[{{"type":"text","text":"Yes."}}]}}"#)),
+            };
+            record(kind, i, i, &message)
+        };
+        (0..n).map(line).collect()
+    }),
+    ("n calls with results in an answer", ITEMS, |n| {
+        let line = |i: usize| {
+            let call = r#"{"type":"tool_use","name":"Bash","input":{"command":"true"}"#;
+            let called = format!(r#"{{"id":"m","content":[{call},"id":"c{i}"}}]}}"#);
+            let result =
+                format!(r#"{{"content":[{{"type":"tool_result","tool_use_id":"c{i}","content":"done"}}]}}"#);
+            record("assistant", 2 * i, 2 * i, &called) + &record("user", 2 * i + 1, 2 * i + 1, &result)
+        };
+        (0..n).map(line).collect()
+    }),
+    ("n prompts that all take back the one before", ITEMS, |n| {
+        (0..n).map(|i| record("user", i, 0, r#"{"role":"user","content":"Or rather so."}"#)).collect()
+    }),
+    ("a prompt of n bytes", BYTES, |n| {
+        record("user", 0, 0, &format!(r#"{{"role":"user","content":"{}"}}"#, "x".repeat(n)))
+    }),
+    ("n lines that are no record", ITEMS, |n| "[1, 2]\n".repeat(n)),
+];
+
+/// A record that follows the one of a number.
+fn record(kind: &str, number: usize, after: usize, message: &str) -> String {
+    let parent = after.checked_sub(1).map_or("null".to_owned(), |before| format!(r#""{before}""#));
+    let time = "2026-11-01T10:00:00.000Z";
+    let ids = format!(r#""uuid":"{number}","parentUuid":{parent},"sessionId":"s""#);
+    format!(r#"{{"type":"{kind}",{ids},"timestamp":"{time}","message":{message}}}"#) + "\n"
+}
+
+fn transcripts() -> Vec<Door<Relayed>> {
+    let transcripts = TRANSCRIPTS.iter().map(|&(name, sizes, lines)| {
+        door(format!("relay: share a transcript of {name}"), sizes, move |relayed: &Relayed, n| {
+            let lines = record("user", 0, 0, r#"{"role":"user","content":"Begin."}"#) + &lines(n);
+            let folder = relayed.relay.home().join(".claude/projects/-growth");
+            std::fs::create_dir_all(&folder).expect("a folder");
+            Box::new(move |meter| {
+                let id = session();
+                std::fs::write(folder.join(format!("{id}.jsonl")), &lines).expect("written");
+                let session = format!("cc_{id}");
+                meter.begin();
+                let shared = post(relayed, &format!("/v1/sessions/{session}/share"), "");
+                assert_eq!(shared.status, 200, "{}", String::from_utf8_lossy(&shared.body));
+                flush(relayed, &session);
+                meter.stop();
+                // The next finds nothing to follow beside its own.
+                let token = format!("authorization: Bearer {}\r\n", relayed.relay.token());
+                let path = format!("/v1/sessions/{session}/share");
+                assert_eq!(ask(relayed.address(), "DELETE", &path, &token, b"").status, 200);
+                std::fs::remove_file(folder.join(format!("{id}.jsonl"))).expect("removed");
+            })
+        })
+    });
+    transcripts.collect()
+}
+
+#[test]
+fn transcripts_that_the_relay_reads() {
+    measure(transcripts());
+}
+
 #[test]
 fn events_for_the_relay() {
     measure(events());
