@@ -64,8 +64,8 @@ fn open_block(text: &str) -> usize {
     let window = floor(text, text.len().saturating_sub(MAX_BLOCK + 128));
     let rest = &text[window..];
     // What stands before the last END is closed, or will not be any more.
-    let ends = rest.rmatch_indices("-----END").map(|(at, _)| at + 8);
-    let closed = ends.filter_map(|end| rest[end..].find("-----").map(|at| end + at + 5)).next().unwrap_or(0);
+    let mut ends = rest.rmatch_indices("-----END").map(|(at, _)| at + 8);
+    let closed = ends.find_map(|end| rest[end..].find("-----").map(|at| end + at + 5)).unwrap_or(0);
     let begins = rest[closed..].match_indices("-----BEGIN").map(|(at, _)| closed + at);
     let pem = begins.filter(|begin| rest.len() - begin < MAX_BLOCK).find(|begin| {
         let head = &rest[begin + 10..];

@@ -365,6 +365,9 @@ fn of_secret_files_and_dumps_each_value_goes() {
     assert_eq!(output(&tool(json!({"command": "cd /app; env"}), "LANG=C\n")), "LANG=[redacted:env-lang-1]\n");
     assert_eq!(output(&tool(json!({"command": "make"}), "LANG=C\n")), "LANG=C\n");
     assert_eq!(output(&tool(json!({"filePath": "/app/.env.example"}), "LANG=C\n")), "LANG=C\n");
+    let odd_name = "q7Gh29fKq1LmZp04Rt8sW3yB6nVcXjD5";
+    let odd = output(&tool(json!({"command": "env"}), &format!("{odd_name}=a\n")));
+    assert_eq!(odd, format!("{odd_name}=[redacted:env-value-1]\n"));
     let diff = json!({"diffs": [{"file": ".env", "patch": "+A=b\n"}, {"file": "a.txt", "patch": "+A=b\n"}]})
         .to_string();
     assert!(
