@@ -204,7 +204,7 @@ impl Rules {
     }
 }
 
-/// What a value beside a name is called. What stands where a name would may be secret itself: then nothing is told of it.
+/// What a value beside a name is called. What stands where a name would may be secret itself: then nothing tells it.
 fn kind_beside(name: &[u8], known: &[&KnownValues]) -> String {
     let plain = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') && !is_randomish(name);
     if plain && known.iter().all(|values| values.matches(name).is_empty()) {

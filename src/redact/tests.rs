@@ -1,4 +1,4 @@
-//! The corpora of `tests/fixtures/secrets`: planted secrets, look-alikes, known values, texts that grow; and properties.
+//! The corpora of `tests/fixtures/secrets`: planted secrets, look-alikes, known values, growing texts; and properties.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
