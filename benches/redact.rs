@@ -25,24 +25,22 @@ fn item(id: usize, output: &str) -> Content {
 
 /// This program's own sources with their lines numbered, in pieces of about 8 KB.
 fn clean() -> Vec<Content> {
-    fn lines(folder: &Path, lines: &mut Vec<String>) {
-        let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-        entries.sort();
-        for path in entries {
-            if path.is_dir() {
-                self::lines(&path, lines);
-            } else {
-                let text = fs::read_to_string(path).unwrap_or_default();
-                lines.extend(text.lines().enumerate().map(|(nth, line)| format!("{:05}| {line}\n", nth + 1)));
-            }
+    let mut numbered = Vec::new();
+    number_lines(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut numbered);
+    numbered.chunks(200).enumerate().map(|(id, lines)| item(id, &lines.concat())).collect()
+}
+
+fn number_lines(folder: &Path, numbered: &mut Vec<String>) {
+    let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            number_lines(&path, numbered);
+        } else {
+            let text = fs::read_to_string(path).unwrap_or_default();
+            numbered.extend(text.lines().enumerate().map(|(nth, line)| format!("{:05}| {line}\n", nth + 1)));
         }
     }
-    fn lines_of(folder: &str) -> Vec<String> {
-        let mut found = Vec::new();
-        lines(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut found);
-        found
-    }
-    lines_of("src").chunks(200).enumerate().map(|(id, lines)| item(id, &lines.concat())).collect()
 }
 
 /// The planted secrets, one an item.

@@ -1,6 +1,6 @@
 //! What is secret of one text: where, what to call it, and which value it is.
 
-use super::checks::{Check, Place, crc62, decoded};
+use super::checks::{Check, Place, crc62, decoded, is_randomish};
 use super::known::KnownValues;
 use super::rules::{Level, Mode, Rule, Rules};
 use super::secret_files::{self, Source};
@@ -65,7 +65,7 @@ impl Rules {
         self.runs(bytes, about.known, level, &mut spans);
         if let Some(source) = about.source.filter(|_| level > Level::Shapes) {
             secret_files::values(bytes, source, |name, start, end| {
-                let kind = super::known::kind_of_variable(&String::from_utf8_lossy(name));
+                let kind = kind_beside(name, about.known);
                 spans.push(Span {
                     start,
                     end,
@@ -201,6 +201,16 @@ impl Rules {
     /// Whether a text has a keyword.
     pub(super) fn has_keyword(&self, text: &str) -> bool {
         self.hits(text.as_bytes()).next().is_some()
+    }
+}
+
+/// What a value beside a name is called. What stands where a name would may be secret itself: then nothing tells it.
+fn kind_beside(name: &[u8], known: &[&KnownValues]) -> String {
+    let plain = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') && !is_randomish(name);
+    if plain && known.iter().all(|values| values.matches(name).is_empty()) {
+        super::known::kind_of_variable(&lossy(name))
+    } else {
+        "env-value".into()
     }
 }
 

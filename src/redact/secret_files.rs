@@ -106,7 +106,7 @@ pub(super) fn values(text: &[u8], source: Source, mut found: impl FnMut(&[u8], u
             let value = &line[start..end];
             let nothing = matches!(
                 value,
-                b"" | b"true" | b"false" | b"null" | b"{" | b"[" | b"|" | b">" | b"{}" | b"[]"
+                b"" | b"=" | b"true" | b"false" | b"null" | b"{" | b"[" | b"|" | b">" | b"{}" | b"[]"
             );
             if !nothing {
                 found(name, at + start, at + end);
