@@ -54,7 +54,7 @@ const claude = (alias, subagent) => ({
   edit: (file_path, old_string, new_string) => ({ name: 'Edit', input: { file_path, old_string, new_string } }),
 })
 
-const codex = (alias, model, shell) => ({
+const codex = (alias, model, shell, settings = []) => ({
   alias,
   agent: 'Codex',
   isSharedByHand: true,
@@ -75,6 +75,7 @@ const codex = (alias, model, shell) => ({
       'wire_api = "responses"',
       'env_key = "MODEL_KEY"',
       'request_max_retries = 0',
+      ...settings,
     ].join('\n'),
   }),
   env: () => ({ MODEL_KEY: KEY }),
@@ -110,7 +111,20 @@ const geminiTools = {
 export const PROGRAMS = {
   claude: claude('claude', 'Agent'),
   claudeOld: claude('claude-old', 'Task'),
-  codex: codex('codex', 'gpt-5.5', (cmd) => ({ name: 'exec_command', input: { cmd } })),
+  codex: {
+    ...codex('codex', 'gpt-5.5', (cmd) => ({ name: 'exec_command', input: { cmd } }), [
+      '[agents]',
+      'enabled = true',
+      '[features]',
+      'multi_agent_v2 = true',
+    ]),
+    delegate: (message) => ({
+      name: 'spawn_agent',
+      namespace: 'collaboration',
+      input: { message, task_name: 'counts', fork_turns: 'all' },
+    }),
+    wait: { name: 'wait_agent', namespace: 'collaboration', input: { timeout_ms: 20_000 } },
+  },
   codexOld: codex('codex-old', 'gpt-5.1-codex', (command) => ({ name: 'shell_command', input: { command } })),
   gemini: {
     alias: 'gemini',

@@ -31,8 +31,19 @@ const REQUEST: &str = "## My request for Codex:";
 const LIVE: usize = 30_000;
 
 /// Items and records that are known and say nothing for a reader.
-const SILENT: [&str; 7] =
-    ["compaction", "ghost_snapshot", "other", "session_state", "state", "world_state", "token_usage_record"];
+const SILENT: [&str; 8] = [
+    "compaction",
+    "ghost_snapshot",
+    "inter_agent_communication_metadata",
+    "other",
+    "session_state",
+    "state",
+    "world_state",
+    "token_usage_record",
+];
+
+/// What stands before the words of one agent to another.
+const PAYLOAD: &str = "Payload:\n";
 
 /// Events that are known and say nothing that the items do not say.
 const SILENT_EVENTS: [&str; 10] = [
@@ -74,6 +85,10 @@ pub(super) struct Codex {
     polls: HashMap<String, i64>,
     /// A call that looked at a picture, which comes next in the user's name.
     looks: Option<String>,
+    /// The calls whose subagents work, by the names that these have among agents.
+    subagents: HashMap<String, String>,
+    /// The session that started this one, a subagent's.
+    spawned_by: Option<String>,
 }
 
 /// What the first line says.
@@ -173,7 +188,8 @@ impl Codex {
         }
         if let Some(Head { is_spawned, .. }) = self.head {
             // The parent's lines are repeated, with times of their own: a fork's own past, but not a subagent's.
-            let is_parent = |id: &str| session.about.parent.as_deref() == Some(&session_id(id));
+            let parent = self.spawned_by.as_ref().or(session.about.parent.as_ref());
+            let is_parent = |id: &str| parent == Some(&session_id(id));
             self.repeats |= is_spawned && meta["id"].as_str().is_some_and(is_parent);
             return;
         }
@@ -183,6 +199,7 @@ impl Codex {
         let spawned = id(&meta["source"]["subagent"]["thread_spawn"]["parent_thread_id"]);
         self.head = Some(Head { is_bare: false, is_spawned: spawned.is_some() });
         about.is_subagent = spawned.is_some();
+        self.spawned_by.clone_from(&spawned);
         about.parent = about.parent.take().or(spawned).or_else(|| id(&meta["forked_from_id"]));
         about.created = instant(&meta["timestamp"]).or(self.at);
         about.directory = meta["cwd"].as_str().map(ToOwned::to_owned);
@@ -265,8 +282,29 @@ impl Codex {
             "function_call_output" | "custom_tool_call_output" => {
                 self.output(session, text("call_id"), &item["output"]);
             }
+            "agent_message" => self.message_between(session, item),
             kind if SILENT.contains(&kind) => {}
             _ => session.about.count(&item["type"]),
+        }
+    }
+
+    /// What one agent says to another: of a subagent its last words are what its call gave, and to a subagent what it is
+    /// asked is a prompt. What is encrypted is not shown.
+    fn message_between(&mut self, session: &mut Session, message: &Value) {
+        let said = texts_of(&message["content"], "input_text");
+        let words = said.split_once(PAYLOAD).map_or(&*said, |(_, words)| words);
+        let author = message["author"].as_str().unwrap_or_default();
+        if let Some(call) = self.subagents.get(author) {
+            if said.starts_with("Message Type: FINAL_ANSWER") {
+                session.conversation.end(call, Outcome::completed(words), self.at);
+                self.subagents.remove(author);
+            }
+        } else if self.head.is_some_and(|head| head.is_spawned) && !words.trim().is_empty() {
+            let source = format!("#{}", session.conversation.count());
+            let prompt = session.conversation.prompt(0, &source, self.at);
+            session.conversation.say(prompt, "text", words, self.at);
+            self.kept.push(prompt);
+            self.is_fresh = true;
         }
     }
 
@@ -394,6 +432,11 @@ impl Codex {
             return;
         };
         let tool = tool.to_owned();
+        if let ("task", Some(name), true) = (&*tool, told["task_name"].as_str(), told["agent_id"].is_null()) {
+            // It works beside this one from now on.
+            self.subagents.insert(name.to_owned(), id.to_owned());
+            return;
+        }
         if let ("bash", Some(terminal)) = (&*tool, read.terminal) {
             show_live(session, id, read.text);
             self.terminals.insert(terminal, id.to_owned());
@@ -524,6 +567,23 @@ impl Codex {
                     session.conversation.note(id, "output", Value::Null);
                     session.conversation.end(id, Outcome::completed(output).with("exit", exit), self.at);
                     self.outputs.remove(id);
+                }
+            }
+            "SubAgentActivity" => {
+                let agent = item["agent_thread_id"].as_str().unwrap_or_default();
+                let path = item["agent_path"].as_str().unwrap_or_default();
+                match item["kind"].as_str().unwrap_or_default() {
+                    "started" => {
+                        self.link(session, id, agent);
+                    }
+                    // Its last words come behind this.
+                    "completed" => {}
+                    kind @ ("failed" | "errored" | "interrupted" | "aborted" | "shutdown") => {
+                        if let Some(call) = self.subagents.remove(path) {
+                            session.conversation.end(&call, Outcome::failed(kind), self.at);
+                        }
+                    }
+                    _ => {}
                 }
             }
             "FileChange" => changed(session, id, &item["changes"]),

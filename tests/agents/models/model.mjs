@@ -66,5 +66,5 @@ function next(wire, body, turns) {
 /** The texts of a message, whose content is a string or pieces. */
 export function textOf(content) {
   if (typeof content === 'string') return content
-  return (content ?? []).map((piece) => piece.text ?? '').join('\n')
+  return (content ?? []).map((piece) => piece.text ?? piece.encrypted_content ?? '').join('\n')
 }

@@ -7,7 +7,7 @@ export const path = /\/responses$/
 export function conversation({ input }) {
   return input.map(({ type, role, content }) => ({
     isModel: role === 'assistant' || /^(reasoning|(function|custom_tool)_call)$/.test(type),
-    text: role === 'user' ? textOf(content) : '',
+    text: role === 'user' || type === 'agent_message' ? textOf(content) : '',
   }))
 }
 
@@ -22,7 +22,7 @@ export function events(step, nth) {
       ? { type: 'message', role: 'assistant', id: `msg_${nth}`, content: [{ type: 'output_text', text: step }] }
       : typeof step.input === 'string'
         ? { type: 'custom_tool_call', id: `ctc_${nth}`, call_id: `call_${nth}`, name: step.name, input: step.input }
-        : { type: 'function_call', id: `fc_${nth}`, call_id: `call_${nth}`, name: step.name }
+        : { type: 'function_call', id: `fc_${nth}`, call_id: `call_${nth}`, name: step.name, namespace: step.namespace }
   if (item.type === 'function_call') item.arguments = JSON.stringify(step.input)
   const id = `resp_${nth}`
   const usage = {
