@@ -288,8 +288,8 @@ impl Codex {
         }
     }
 
-    /// What one agent says to another: of a subagent its last words are what its call gave, and to a subagent what it is
-    /// asked is a prompt. What is encrypted is not shown.
+    /// What one agent says to another. A subagent's last words are what its call gave; what a subagent is asked is a
+    /// prompt. What is encrypted is not shown.
     fn message_between(&mut self, session: &mut Session, message: &Value) {
         let said = texts_of(&message["content"], "input_text");
         let words = said.split_once(PAYLOAD).map_or(&*said, |(_, words)| words);
