@@ -1,15 +1,17 @@
 //! Which session is meant when nobody names one.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::client::{Activity, KnownSession};
+use crate::sources::sha256;
 use crate::text::plain;
 
 /// The session of an agent that works in a directory: of several there the one that works, for it has just called a
 /// tool, and of these the newest. One that does not say where it works will do when it alone works.
 pub(super) fn at_work<'a>(sessions: &'a [KnownSession], directory: &Path) -> Option<&'a KnownSession> {
     let is_busy = |session: &&KnownSession| session.state == Some(Activity::Busy);
-    let somewhere = |session: &&KnownSession| session.directory.is_none();
+    let somewhere = |session: &&KnownSession| session.directory.is_none() && session.directory_hash.is_none();
     let mut here = sessions.iter().filter(|session| is_of(session, directory));
     let newest = here.next();
     if let Some(newest) = newest {
@@ -32,6 +34,9 @@ pub(super) fn newest<'a>(sessions: &'a [KnownSession], directory: &Path) -> Opti
 }
 
 fn is_of(session: &KnownSession, directory: &Path) -> bool {
+    if let Some(hash) = &session.directory_hash {
+        return *hash == sha256(directory.as_os_str().as_bytes());
+    }
     session.directory.as_deref().is_some_and(|of_session| same_place(Path::new(of_session), directory))
 }
 
@@ -90,5 +95,8 @@ mod tests {
         assert_eq!(found(&sessions).as_deref(), Some("here"));
         assert_eq!(found(&sessions[..2]).as_deref(), Some("below"));
         assert_eq!(found(&sessions[..1]), None);
+        let hash = Some(sha256(here.as_bytes()));
+        let hashed = KnownSession { directory_hash: hash, ..session("hashed", None, None) };
+        assert_eq!(found(&[hashed]).as_deref(), Some("hashed"));
     }
 }

@@ -78,6 +78,9 @@ pub struct KnownSession {
     /// Where its agent works.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<String>,
+    /// Where its agent works, as SHA-256 in hexadecimal digits, when that alone is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory_hash: Option<String>,
     /// Its agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
@@ -103,6 +106,7 @@ impl KnownSession {
             session_id,
             title: None,
             directory: None,
+            directory_hash: None,
             agent: None,
             state: None,
             updated_at: None,
@@ -243,6 +247,7 @@ impl Conversations {
                     .clone()
                     .or_else(|| title(list.as_deref()?.iter().map(|message| &**message))),
                 directory: told.directory.clone(),
+                directory_hash: None,
                 agent: told.agent.as_ref().map(|agent| agent.name.clone()),
                 state: told.status.as_ref().map(|status| status.state),
                 updated_at: Some(*updated_at),

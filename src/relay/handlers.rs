@@ -203,6 +203,7 @@ fn merged(mut known: Vec<KnownSession>, found: Vec<KnownSession>) -> Vec<KnownSe
             Some(known) => {
                 known.title = known.title.take().or(session.title);
                 known.directory = known.directory.take().or(session.directory);
+                known.directory_hash = known.directory_hash.take().or(session.directory_hash);
                 known.agent = known.agent.take().or(session.agent);
                 known.state = known.state.or(session.state);
                 known.updated_at = known.updated_at.max(session.updated_at);

@@ -21,6 +21,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use self::follower::{Follow, Step};
 pub use self::places::Places;
+pub(crate) use self::places::sha256;
 pub use self::publication::{Publication, publication, session_of};
 use self::watch::{Watch, Watcher};
 use crate::client::{ClientError, Conversation, Create, KnownSession, List, Manager, Read, Shared, Told};

@@ -221,12 +221,18 @@ impl Found {
         if let Some(root) = root.map(|root| root.trim().to_owned()).filter(|root| !root.is_empty()) {
             return Some(root);
         }
-        // Older versions name the folder by a hash.
-        let name = project.file_name()?.to_str()?;
+        let name = self.directory_hash()?;
         let projects = fs::read(self.home.join("projects.json")).ok()?;
         let projects: serde_json::Value = serde_json::from_slice(&projects).ok()?;
         let mut roots = projects["projects"].as_object()?.keys();
-        roots.find(|root| hex(&Sha256::digest(root)) == name).cloned()
+        roots.find(|root| sha256(root.as_bytes()) == name).cloned()
+    }
+
+    /// Where the agent works, by a hash: older versions of Gemini CLI name their folder by it, and say it nowhere else.
+    fn directory_hash(&self) -> Option<String> {
+        let name = self.path.parent()?.parent()?.file_name()?.to_str()?;
+        let is_hash = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        (self.agent == Agent::GeminiCli && is_hash).then(|| name.to_owned())
     }
 
     /// What its beginning says that it is about; `None` for one in which nothing was said yet, and for a subagent's.
@@ -251,7 +257,9 @@ impl Found {
             transcript.feed(&last_lines(&self.path, END).unwrap_or_default());
         }
         let About { title, directory, .. } = transcript.about().clone();
+        let directory_hash = if directory.is_none() { self.directory_hash() } else { None };
         Some(KnownSession {
+            directory_hash,
             title: titles.of(self.agent, &self.home, &id).or(title),
             directory,
             agent: Some(self.agent.name().to_owned()),
@@ -284,8 +292,9 @@ impl Found {
 /// Bytes of a file beside a transcript that are read.
 const MAX_OUTSIDE: u64 = 1 << 20;
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut hex, byte| {
+/// The hash of a directory's path, in hexadecimal digits.
+pub(crate) fn sha256(path: &[u8]) -> String {
+    Sha256::digest(path).iter().fold(String::new(), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
         hex
     })

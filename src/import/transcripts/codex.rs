@@ -576,13 +576,12 @@ impl Codex {
                     "started" => {
                         self.link(session, id, agent);
                     }
-                    // Its last words come behind this.
-                    "completed" => {}
                     kind @ ("failed" | "errored" | "interrupted" | "aborted" | "shutdown") => {
                         if let Some(call) = self.subagents.remove(path) {
                             session.conversation.end(&call, Outcome::failed(kind), self.at);
                         }
                     }
+                    // The last words of one that is done come behind this.
                     _ => {}
                 }
             }
