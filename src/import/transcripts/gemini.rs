@@ -14,6 +14,9 @@ use super::{Convert, Session, State, Title};
 
 const PROVIDER: &str = "google";
 
+/// What the program tells the model before a prompt: where it is, and what stands in the user's instructions.
+const CONTEXT: [&str; 2] = ["<session_context>", "<loaded_context>"];
+
 /// What stands around the files that a prompt names.
 const FILES: [&str; 2] = ["--- Content from referenced files ---", "--- End of content ---"];
 
@@ -185,7 +188,7 @@ fn prompt(session: &mut Session, source: &str, message: &Value) -> Option<usize>
         let text = text.trim();
         if FILES.contains(&text) {
             is_in_files = text == FILES[0];
-        } else if !is_in_files && !text.is_empty() && !text.starts_with("<session_context>") {
+        } else if !is_in_files && !text.is_empty() && !CONTEXT.iter().any(|mark| text.starts_with(mark)) {
             parts.push(fields([("type", json!("text")), ("text", json!(text))]));
         }
     }
@@ -266,6 +269,9 @@ fn call_of(session: &mut Session, answer: usize, call: &Value) {
     let at = instant(&call["timestamp"]);
     let (tool, input) = tool(name, &call["args"]);
     session.conversation.call(answer, id, tool, input, at);
+    if let Some(agent) = call["agentId"].as_str().filter(|agent| is_id(agent)) {
+        session.conversation.note(id, "sessionId", json!(format!("gm_{agent}")));
+    }
     let status = match call["status"].as_str().unwrap_or_default() {
         "success" => Status::Success,
         "error" => Status::Error,
@@ -427,6 +433,9 @@ pub(super) fn tool<'a>(name: &'a str, args: &Value) -> (&'a str, Value) {
             let names = [("description", "content"), ("content", "content"), ("status", "status")];
             let todos: Vec<_> = todos.iter().map(|todo| pick(todo, &names)).collect();
             return ("todowrite", json!({"todos": todos}));
+        }
+        "invoke_agent" => {
+            ("task", &[("agent_name", "description"), ("agent_name", "subagent_type"), ("prompt", "prompt")])
         }
         "google_web_search" | "web_search" => ("websearch", &[("query", "query")]),
         "web_fetch" => ("webfetch", &[("url", "url"), ("prompt", "prompt")]),

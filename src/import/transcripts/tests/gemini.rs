@@ -86,3 +86,31 @@ fn a_resume_that_is_seen_half_way_removes_nothing() {
     assert_eq!(removed.len(), 1);
     assert!(!transcript.wants_rereading());
 }
+
+#[test]
+fn a_subagent_is_linked_and_its_instructions_are_nobodys_business() {
+    let line = |id: &str, kind: &str, more: &str| {
+        format!(r#"{{"id":"{id}","timestamp":"2026-11-29T03:26:24.000Z","type":"{kind}",{more}}}"#)
+    };
+    let head = |id: &str, kind: &str| format!(r#"{{"sessionId":"{id}","projectHash":"h","kind":"{kind}"}}"#);
+    let call = concat!(
+        r#""content":"","toolCalls":[{"id":"c","name":"invoke_agent","agentId":"a-1","status":"success","#,
+        r#""args":{"agent_name":"generalist","prompt":"Count"},"#,
+        r#""result":[{"functionResponse":{"response":{"output":"Two."}}}]}]"#
+    );
+    let main =
+        [head("m", "main"), line("1", "user", r#""content":[{"text":"Go"}]"#), line("2", "gemini", call)];
+    let (held, _) = read(Agent::GeminiCli, &source("m", None), (main.join("\n") + "\n").as_bytes());
+    let task = held.call("c");
+    assert_eq!(task["tool"], "task");
+    assert_eq!(
+        (&task["state"]["output"], &task["state"]["metadata"]["sessionId"]),
+        (&"Two.".into(), &"gm_a-1".into())
+    );
+    let asked = r#""content":[{"text":"\n<loaded_context>\nSECRET-x\n</loaded_context>"},{"text":"Count"}]"#;
+    let own = [head("a-1", "subagent"), line("1", "user", asked)];
+    let (held, transcript) =
+        read(Agent::GeminiCli, &source("a-1", Some("m")), (own.join("\n") + "\n").as_bytes());
+    assert!(transcript.about().is_subagent);
+    assert_eq!(held.texts("gm_a-1"), ["Count"]);
+}
