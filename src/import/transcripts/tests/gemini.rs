@@ -92,14 +92,14 @@ fn a_subagent_is_linked_and_its_instructions_are_nobodys_business() {
     let line = |id: &str, kind: &str, more: &str| {
         format!(r#"{{"id":"{id}","timestamp":"2026-11-29T03:26:24.000Z","type":"{kind}",{more}}}"#)
     };
-    let head = |id: &str, kind: &str| format!(r#"{{"sessionId":"{id}","projectHash":"h","kind":"{kind}"}}"#);
+    let first = |id: &str, kind: &str| format!(r#"{{"sessionId":"{id}","projectHash":"h","kind":"{kind}"}}"#);
     let call = concat!(
         r#""content":"","toolCalls":[{"id":"c","name":"invoke_agent","agentId":"a-1","status":"success","#,
         r#""args":{"agent_name":"generalist","prompt":"Count"},"#,
         r#""result":[{"functionResponse":{"response":{"output":"Two."}}}]}]"#
     );
     let main =
-        [head("m", "main"), line("1", "user", r#""content":[{"text":"Go"}]"#), line("2", "gemini", call)];
+        [first("m", "main"), line("1", "user", r#""content":[{"text":"Go"}]"#), line("2", "gemini", call)];
     let (held, _) = read(Agent::GeminiCli, &source("m", None), (main.join("\n") + "\n").as_bytes());
     let task = held.call("c");
     assert_eq!(task["tool"], "task");
@@ -108,7 +108,7 @@ fn a_subagent_is_linked_and_its_instructions_are_nobodys_business() {
         (&"Two.".into(), &"gm_a-1".into())
     );
     let asked = r#""content":[{"text":"\n<loaded_context>\nSECRET-x\n</loaded_context>"},{"text":"Count"}]"#;
-    let own = [head("a-1", "subagent"), line("1", "user", asked)];
+    let own = [first("a-1", "subagent"), line("1", "user", asked)];
     let (held, transcript) =
         read(Agent::GeminiCli, &source("a-1", Some("m")), (own.join("\n") + "\n").as_bytes());
     assert!(transcript.about().is_subagent);
