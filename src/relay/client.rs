@@ -170,9 +170,7 @@ impl RelayClient {
         if from_now {
             body["empty"] = json!(true);
         }
-        let shared = self.ask_with(Method::POST, &share_of(session), Some(&body)).await?;
-        self.bring(session).await;
-        Ok(shared)
+        self.share_with(session, &body).await
     }
 
     /// Shares what these bodies of requests hold, one after the other, as one session.

@@ -130,13 +130,13 @@ impl Actor for Sources {
         let shared = async move {
             let sessions = read(&places, &manager).await;
             // Nothing is read before somebody shares.
-            let follow = move |session: String| Some((places.follow(&session)?, session));
-            spawn_blocking(move || sessions.into_iter().filter_map(follow).collect())
-                .await
-                .unwrap_or_default()
+            if sessions.is_empty() {
+                return Vec::new();
+            }
+            spawn_blocking(move || places.follow_all(sessions)).await.unwrap_or_default()
         };
-        ctx.spawn(wrap_future::<_, Self>(shared).map(|found: Vec<(Box<dyn Follow>, _)>, sources, _| {
-            for (follower, session) in found {
+        ctx.spawn(wrap_future::<_, Self>(shared).map(|found, sources, _| {
+            for (session, follower) in found {
                 sources.follow(session, follower, None);
             }
         }));

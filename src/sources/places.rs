@@ -87,11 +87,7 @@ impl Places {
         Self::default()
     }
 
-    /// The transcripts, the one that was written last first.
-    pub(super) fn transcripts(&self) -> Vec<Found> {
-        self.of_agents(|_| true)
-    }
-
+    /// The transcripts of some agents, the one that was written last first.
     fn of_agents(&self, wanted: impl Fn(Agent) -> bool) -> Vec<Found> {
         let mut found = Vec::new();
         for place in self.transcripts.iter().filter(|place| wanted(place.agent)) {
@@ -105,23 +101,31 @@ impl Places {
     /// The transcript of a session; of several the one that was written last in which something was said: Gemini CLI
     /// begins a file for a session that goes on in an older one.
     pub(super) fn find(&self, session: &str) -> Option<Found> {
-        let of_agent = |agent: Agent| session.starts_with(agent.prefix());
-        let mut found: Vec<_> = self.of_agents(of_agent);
-        found.retain(|transcript| {
-            let id = session.strip_prefix(transcript.agent.prefix()).unwrap_or_default();
-            transcript.may_be(id) && transcript.id().as_deref() == Some(id)
-        });
-        let speaks = |transcript: &Found| transcript.describe(&mut Titles::default()).is_some();
-        let spoken = if found.len() > 1 { found.iter().position(speaks) } else { None };
-        found.into_iter().nth(spoken.unwrap_or(0))
+        of_session(&self.of_agents(|agent| session.starts_with(agent.prefix())), session)
     }
 
     /// A session, to be followed.
     pub(super) fn follow(self: &Arc<Self>, session: &str) -> Option<Box<dyn Follow>> {
-        if let Some(opencode) = self.opencode_of(session) {
-            return opencode.find(session);
-        }
-        Some(Box::new(Follower::new(self.clone(), self.find(session)?)?))
+        self.follow_all([session.to_owned()]).pop().map(|(_, follower)| follower)
+    }
+
+    /// Sessions, to be followed, as far as they are there. Their transcripts are looked for once for all of them.
+    pub(super) fn follow_all(
+        self: &Arc<Self>,
+        sessions: impl IntoIterator<Item = String>,
+    ) -> Vec<(String, Box<dyn Follow>)> {
+        let sessions: Vec<_> = sessions.into_iter().collect();
+        let wanted = |agent: Agent| sessions.iter().any(|session| session.starts_with(agent.prefix()));
+        let found = self.of_agents(wanted);
+        let follow = |session: String| {
+            let follower: Box<dyn Follow> = if let Some(opencode) = self.opencode_of(&session) {
+                opencode.find(&session)?
+            } else {
+                Box::new(Follower::new(self.clone(), of_session(&found, &session)?)?)
+            };
+            Some((session, follower))
+        };
+        sessions.iter().cloned().filter_map(follow).collect()
     }
 
     /// `OpenCode`, when a session may be one of its.
@@ -138,13 +142,25 @@ impl Places {
     /// What can be shared, the newest first.
     pub(super) fn list(&self) -> Vec<KnownSession> {
         let mut titles = Titles::default();
-        let transcripts = self.transcripts().into_iter().take(MAX_LISTED);
+        let transcripts = self.of_agents(|_| true).into_iter().take(MAX_LISTED);
         let mut known: Vec<_> =
             transcripts.filter_map(|transcript| transcript.describe(&mut titles)).collect();
         known.extend(self.opencode.iter().flat_map(OpenCode::list));
         known.sort_by_key(|session| Reverse(session.updated_at));
         known
     }
+}
+
+/// The transcript of a session among some, which stand the one that was written last first.
+fn of_session(transcripts: &[Found], session: &str) -> Option<Found> {
+    let is_of = |transcript: &&Found| {
+        let id = session.strip_prefix(transcript.agent.prefix());
+        id.is_some_and(|id| transcript.may_be(id) && transcript.id().as_deref() == Some(id))
+    };
+    let found: Vec<_> = transcripts.iter().filter(is_of).collect();
+    let speaks = |transcript: &&Found| transcript.describe(&mut Titles::default()).is_some();
+    let spoken = if found.len() > 1 { found.iter().position(speaks) } else { None };
+    found.get(spoken.unwrap_or(0)).copied().cloned()
 }
 
 impl Place {
