@@ -513,7 +513,8 @@ impl TestViewer {
 
 /// A part of a message, of kind text.
 pub fn part(message: &str, id: &str, text: &str) -> Value {
-    json!({"type": "part", "data": {"id": id, "messageID": message, "type": "text", "text": text}})
+    let time = json!({"start": 1, "end": 2});
+    json!({"type": "part", "data": {"id": id, "messageID": message, "type": "text", "text": text, "time": time}})
 }
 
 /// A message.
