@@ -249,3 +249,60 @@ impl Namer for Names {
         UNNUMBERED
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::store::Store;
+
+    fn looked(report: bool, items: &[String]) -> (Result<(), Error>, Vec<Change>) {
+        let dir = tempfile::TempDir::new().unwrap();
+        let store = Store::open(&dir.path().join("data")).unwrap();
+        let changes = items.iter().map(|json| {
+            let data = RawValue::from_string(json.clone()).unwrap();
+            Change::from_item("part", &data, "data[0]").unwrap()
+        });
+        let mut look = Look {
+            net: of_level(Level::Shapes).unwrap(),
+            names: Names::new(store.naming().clone(), ShareId::random().unwrap()),
+            max_item: 1000,
+            report,
+            changes: changes.collect(),
+            originals: Vec::new(),
+            found: 0,
+        };
+        let found = look.find();
+        store.close();
+        (found, look.changes)
+    }
+
+    fn part(text: &str) -> String {
+        format!(r#"{{"id":"p","messageID":"m","n":1.50,"text":{text}}}"#)
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_refused_and_its_place_is_named() {
+        let deep = part(&format!("{}{}", "[".repeat(200), "]".repeat(200)));
+        let (refused, _) = looked(false, &[part("\"a\""), deep.clone()]);
+        let Err(Error::Malformed(message)) = refused else { panic!("{refused:?}") };
+        assert_eq!(message, "`data[1]` cannot be looked at for secrets: it is nested too deeply");
+        assert!(looked(true, &[deep]).0.is_ok());
+    }
+
+    #[test]
+    fn an_item_that_names_make_too_large_is_refused() {
+        let key = |n: usize| {
+            let mut random = fastrand::Rng::with_seed(n as u64);
+            let body = (0..16).map(|_| *random.choice(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567").unwrap() as char);
+            format!("AK{}{}", "IA", body.collect::<String>())
+        };
+        let keys = |count| part(&format!("{:?}", (0..count).map(key).collect::<Vec<_>>().join(" ")));
+        let (taken, changes) = looked(false, &[keys(1)]);
+        let Change::Put(_, content) = &changes[0] else { panic!("{changes:?}") };
+        assert_eq!((taken, content.get()), (Ok(()), &*part(r#""[redacted:aws-access-key-0]""#)));
+        assert!(keys(44).len() < 1000);
+        assert_eq!(looked(false, &[keys(44)]).0, Err(Error::ItemTooLarge { index: 0, max: 1000 }));
+    }
+}
