@@ -5,6 +5,7 @@ pub mod hostile;
 pub mod networks;
 pub mod proxy;
 pub mod relay;
+pub mod secrets;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
