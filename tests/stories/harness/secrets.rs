@@ -37,6 +37,11 @@ impl Case {
         self.joined("sensitive")
     }
 
+    /// The secret value that was planted.
+    pub fn value(&self) -> String {
+        self.joined("secret")
+    }
+
     /// Values are kept in pieces, so that no scanner of repositories takes them for real.
     fn joined(&self, name: &str) -> String {
         self.line[name].as_array().expect(name).iter().map(|piece| piece.as_str().expect("a piece")).collect()
@@ -44,6 +49,9 @@ impl Case {
 
     /// The text that it stands in.
     pub fn text(&self) -> String {
+        if self.line["pieces"].is_array() {
+            return self.joined("pieces");
+        }
         let Some(context) = self.line["context"].as_str() else { return self.str("text").to_owned() };
         let secret = self.joined("secret");
         let written = match self.str("form") {
