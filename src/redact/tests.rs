@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::clock::processor_time;
 
 /// A line of a corpus.
 struct Case(Value);
@@ -448,13 +449,6 @@ fn what_cannot_be_looked_at_is_refused() {
     let refused = |json: &str| redactor.json(json, &Context::default(), &mut Numbers::default()).unwrap_err();
     assert_eq!(refused("{\"a\":"), Refused::NotJson);
     assert_eq!(refused(&format!("{}1{}", "[".repeat(200), "]".repeat(200))), Refused::TooDeep);
-}
-
-/// This thread's: other tests and other programs take none of it.
-fn processor_time() -> Duration {
-    use rustix::time::{ClockId, clock_gettime};
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
 }
 
 /// What makes a scanner of this kind slow: keywords without end, heads without ends, runs in each other.
