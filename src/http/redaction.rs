@@ -1,8 +1,8 @@
 //! Secrets out of what is synced: a second net, for clients that have none of their own.
 //!
-//! A whole item is looked at as it comes, before its share gets it: what is found is on no disk and in no frame. Nothing
-//! is held back of a text that still grows, for the server cannot know when it ends; a client that can does so itself.
-//! What cannot be looked at is refused, and its batch with it.
+//! A whole item is looked at as it comes, before its share gets it: what is found is on no disk and in no frame.
+//! Nothing is held back of a text that still grows, for the server cannot know when it ends; a client that can does so
+//! itself. What cannot be looked at is refused, and its batch with it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
