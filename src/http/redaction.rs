@@ -1,10 +1,10 @@
 //! Secrets out of what is synced: a second net, for clients that have none of their own.
 //!
-//! A whole item is looked at as it comes, before its share gets it: what is found is on no disk and in no frame. Nothing
-//! is held back of a text that still grows, for the server cannot know when it ends; a client that can does so itself.
-//! What cannot be looked at is refused, and its batch with it.
+//! A whole item is looked at as it comes, before its share gets it: what is found is on no disk and in no frame.
+//! Nothing is held back of a text that still grows, for the server cannot know when it ends; a client that can does so
+//! itself. What cannot be looked at is refused, and its batch with it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use super::{Service, offload};
@@ -13,13 +13,13 @@ use crate::error::Error;
 use crate::metrics::METRICS;
 use crate::model::{Change, Content, ShareId};
 use crate::redact::{Context, Finding, Level, Namer, Options, Redactor, RuleError};
-use crate::store::{MAX_NAMES, Name, Naming, Numbers};
+use crate::store::{Digest, MAX_NAMES, Name, Names, Naming};
 
-/// How often a batch is looked at until all that is found has a number: once to find, once to name, and once more where
+/// How often a batch is looked at until all that is found has a name: once to find, once to name, and once more where
 /// names alone brought something to light.
 const MAX_LOOKS: usize = 3;
 
-/// The number of a value that has none of its own: beyond the names that a share may have, and in previews.
+/// The number of a value that has no name of its own: beyond those that a share may have, and in previews.
 const UNNUMBERED: u64 = 0;
 
 /// What is done with secrets. One for the whole server.
@@ -80,7 +80,7 @@ impl Redaction {
         let Some(net) = &self.net else { return Ok(Batch { changes, found: 0, grown: 0 }) };
         let mut look = Look {
             net: net.clone(),
-            names: Names::new(service.store.naming().clone(), share.clone()),
+            values: Values::new(service.store.naming().clone(), share.clone()),
             max_item: service.limits.get().max_item,
             report: self.mode == ServeRedact::Report,
             changes,
@@ -89,11 +89,11 @@ impl Redaction {
         };
         look = look.taken(service, bytes, Look::find).await?;
         for _ in 1..MAX_LOOKS {
-            let asked = look.names.take_asked();
-            if asked.is_empty() {
+            let nameless = std::mem::take(&mut look.values.nameless);
+            if nameless.is_empty() {
                 break;
             }
-            look.names.numbers = service.store.number(share, asked).await?;
+            look.values.names = service.store.name(share, nameless).await?;
             look = look.taken(service, bytes, Look::name).await?;
         }
         let grown = contents(&look.changes).saturating_sub(bytes);
@@ -136,7 +136,7 @@ pub(super) struct Batch {
 /// A batch that is being looked at.
 struct Look {
     net: Arc<Redactor>,
-    names: Names,
+    values: Values,
     max_item: u64,
     /// What is found stays.
     report: bool,
@@ -180,12 +180,12 @@ impl Look {
             self.put(index, redacted)?;
         }
         if self.report {
-            self.names.asked.clear();
+            self.values.nameless.clear();
         }
         Ok(())
     }
 
-    /// Looks once more at those in which something was found, now that it has a number.
+    /// Looks once more at those in which something was found, now that it has a name.
     fn name(&mut self) -> Result<(), Error> {
         for (index, original) in std::mem::take(&mut self.originals) {
             let (redacted, _) = self.redacted(index, &original)?;
@@ -196,7 +196,7 @@ impl Look {
     }
 
     fn redacted(&mut self, index: usize, item: &Content) -> Result<(Content, Vec<Finding>), Error> {
-        let redacted = self.net.item(item, &Context::default(), &mut self.names).map_err(|refused| {
+        let redacted = self.net.item(item, &Context::default(), &mut self.values).map_err(|refused| {
             METRICS.redaction_refusals.inc();
             Error::malformed(format!("`data[{index}]` cannot be looked at for secrets: {refused}"))
         })?;
@@ -215,38 +215,44 @@ impl Look {
     }
 }
 
-/// The numbers of a share's values, as far as they are known.
-struct Names {
+/// A share's values and their names, as far as these are known.
+struct Values {
     naming: Naming,
     share: ShareId,
-    numbers: Numbers,
-    /// Those without a number, in the order in which they were found.
-    asked: Vec<Name>,
-    seen: HashSet<Name>,
+    names: Names,
+    /// Those without a name, by their kinds, in the order in which they were found.
+    nameless: Vec<(Digest, String)>,
+    /// All that ever were in that list.
+    kinds: HashMap<Digest, String>,
 }
 
-impl Names {
+impl Values {
     fn new(naming: Naming, share: ShareId) -> Self {
-        Self { naming, share, numbers: HashMap::new(), asked: Vec::new(), seen: HashSet::new() }
+        Self { naming, share, names: Names::new(), nameless: Vec::new(), kinds: HashMap::new() }
     }
 
-    /// Names that nobody has been asked for yet.
-    fn take_asked(&mut self) -> Vec<Name> {
-        std::mem::take(&mut self.asked)
+    fn digest(&self, value: &str) -> Digest {
+        self.naming.digest(&self.share, value)
     }
 }
 
-impl Namer for Names {
+impl Namer for Values {
     fn number(&mut self, kind: &str, value: &str) -> u64 {
-        let name = self.naming.name(&self.share, kind, value);
-        if let Some(number) = self.numbers.get(&name) {
+        let digest = self.digest(value);
+        if let Some(Name { number, .. }) = self.names.get(&digest) {
             return *number;
         }
         // There is no room for more of them anyway.
-        if self.seen.len() < MAX_NAMES && self.seen.insert(name.clone()) {
-            self.asked.push(name);
+        if self.kinds.len() < MAX_NAMES && !self.kinds.contains_key(&digest) {
+            self.kinds.insert(digest, kind.to_owned());
+            self.nameless.push((digest, kind.to_owned()));
         }
         UNNUMBERED
+    }
+
+    fn first_kind(&mut self, value: &str) -> Option<String> {
+        let digest = self.digest(value);
+        self.names.get(&digest).map(|name| &name.kind).or_else(|| self.kinds.get(&digest)).cloned()
     }
 }
 
@@ -266,7 +272,7 @@ mod tests {
         });
         let mut look = Look {
             net: of_level(Level::Shapes).unwrap(),
-            names: Names::new(store.naming().clone(), ShareId::random().unwrap()),
+            values: Values::new(store.naming().clone(), ShareId::random().unwrap()),
             max_item: 1000,
             report,
             changes: changes.collect(),

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use tokio::sync::Semaphore;
 
-pub use names::{MAX_NAMES, Name, Naming, Numbers};
+pub use names::{Digest, MAX_NAMES, Name, Names, Naming};
 pub use operator::{Contents, Filter, Kind, Operator, OperatorError, ShareRecord, Sort, Stats};
 pub use queries::{Deletions, Heads, NewShare, ShareHead, StoredHead, StoredShare, Write};
 pub use restore::{Backup, DeletedSince, RestoreError, Restored, check, restore};
@@ -137,19 +137,20 @@ impl Store {
         &self.naming
     }
 
-    /// The numbers that a share's names have, once those have one that are new. When this is answered they are on the
-    /// disk: the same name has the same number from then on. A share has [`MAX_NAMES`] at most; further ones get none.
-    pub async fn number(&self, id: &ShareId, names: Vec<Name>) -> Result<Numbers, StoreError> {
+    /// The names of a share's values, once those have one that had none, by their kinds. When this is answered they are
+    /// on the disk: the same value has the same name from then on. A share has [`MAX_NAMES`] at most; what comes later
+    /// gets none.
+    pub async fn name(&self, id: &ShareId, values: Vec<(Digest, String)>) -> Result<Names, StoreError> {
         let of = id.clone();
-        let known = self.readers.read(move |connection| names::numbers(connection, &of)).await?;
-        if known.len() >= MAX_NAMES || names.iter().all(|name| known.contains_key(name)) {
+        let known = self.readers.read(move |connection| names::names(connection, &of)).await?;
+        if known.len() >= MAX_NAMES || values.iter().all(|(digest, _)| known.contains_key(digest)) {
             return Ok(known);
         }
         let of = id.clone();
-        let (numbers, added) =
-            self.writer.submit(0, move |connection| names::number(connection, &of, &names)).await?;
+        let (names, added) =
+            self.writer.submit(0, move |connection| names::name(connection, &of, &values)).await?;
         self.room.grown(added * names::OVERHEAD);
-        Ok(numbers)
+        Ok(names)
     }
 
     /// Ends a share for everybody, for good: when this is answered it is deleted, whatever happens. Its content goes

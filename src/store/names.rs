@@ -18,15 +18,20 @@ pub(super) const OVERHEAD: i64 = 160;
 /// Bytes of the key, as many as the hash has.
 const KEY_BYTES: usize = 32;
 
-/// A value of a share, without the value.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Of a value: the first half of an HMAC-SHA-256.
+pub type Digest = [u8; 16];
+
+/// What a value is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
-    kind: String,
-    digest: [u8; 16],
+    /// What found it first.
+    pub kind: String,
+    /// Its number among those of its kind, from 1.
+    pub number: u64,
 }
 
-/// The numbers of a share's names; of each kind they count from 1.
-pub type Numbers = HashMap<Name, u64>;
+/// The names of a share's values.
+pub type Names = HashMap<Digest, Name>;
 
 /// Digests values under this database's key.
 #[derive(Clone)]
@@ -51,66 +56,65 @@ impl Naming {
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &key)))
     }
 
-    /// The name of a value: half of an HMAC-SHA-256 of share and value. The share is in it so that nobody can tell that
-    /// two shares held the same.
-    pub fn name(&self, share: &ShareId, kind: &str, value: &str) -> Name {
+    /// The digest of a value of a share, which is in it so that nobody can tell that two shares held the same.
+    pub fn digest(&self, share: &ShareId, value: &str) -> Digest {
         let mut context = hmac::Context::with_key(&self.0);
         // Ids are all of one length.
         context.update(share.as_str().as_bytes());
         context.update(value.as_bytes());
-        let mut digest = [0; 16];
+        let mut digest = Digest::default();
         digest.copy_from_slice(&context.sign().as_ref()[..16]);
-        Name { kind: kind.to_owned(), digest }
+        digest
     }
 }
 
-/// The numbers that the names of a share have.
-pub(super) fn numbers(connection: &mut SqliteConnection, share: &ShareId) -> QueryResult<Numbers> {
+/// The names that the values of a share have.
+pub(super) fn names(connection: &mut SqliteConnection, share: &ShareId) -> QueryResult<Names> {
     let rows = redactions::table.inner_join(shares::table).filter(shares::id.eq(share.as_str())).select((
-        redactions::kind,
         redactions::digest,
+        redactions::kind,
         redactions::n,
     ));
-    let rows: Vec<(String, Vec<u8>, i64)> = rows.load(connection)?;
+    let rows: Vec<(Vec<u8>, String, i64)> = rows.load(connection)?;
     // One that cannot be read is nobody's.
-    let read = rows.into_iter().filter_map(|(kind, digest, n)| {
-        Some((Name { kind, digest: digest.try_into().ok()? }, n.try_into().ok()?))
+    let read = rows.into_iter().filter_map(|(digest, kind, n)| {
+        Some((digest.try_into().ok()?, Name { kind, number: n.try_into().ok()? }))
     });
     Ok(read.collect())
 }
 
-/// Gives those of some names a number that have none; with how many got one. In one transaction, so that no two values
-/// get the same number.
-pub(super) fn number(
+/// Gives those values a name that have none, by their kinds; with how many got one. In one transaction, so that no two
+/// values get the same.
+pub(super) fn name(
     connection: &mut SqliteConnection,
     share: &ShareId,
-    names: &[Name],
-) -> QueryResult<(Numbers, i64)> {
+    values: &[(Digest, String)],
+) -> QueryResult<(Names, i64)> {
     let living = shares::table.filter(shares::id.eq(share.as_str())).filter(shares::deleted_at.is_null());
     let num: i64 = living.select(shares::num).first(connection)?;
-    let mut numbers = numbers(connection, share)?;
+    let mut names = names(connection, share)?;
     let mut last = HashMap::<String, u64>::new();
-    for (name, n) in &numbers {
-        let last = last.entry(name.kind.clone()).or_default();
-        *last = n.max(last).to_owned();
+    for Name { kind, number } in names.values() {
+        let last = last.entry(kind.clone()).or_default();
+        *last = (*last).max(*number);
     }
     let mut added = 0;
-    for name in names {
-        if numbers.len() >= MAX_NAMES || numbers.contains_key(name) {
+    for (digest, kind) in values {
+        if names.len() >= MAX_NAMES || names.contains_key(digest) {
             continue;
         }
-        let last = last.entry(name.kind.clone()).or_default();
-        *last += 1;
+        let number = last.entry(kind.clone()).or_default();
+        *number += 1;
         diesel::insert_into(redactions::table)
             .values((
                 redactions::share_num.eq(num),
-                redactions::digest.eq(&name.digest[..]),
-                redactions::kind.eq(&name.kind),
-                redactions::n.eq(i64::try_from(*last).unwrap_or(i64::MAX)),
+                redactions::digest.eq(&digest[..]),
+                redactions::kind.eq(kind),
+                redactions::n.eq(i64::try_from(*number).unwrap_or(i64::MAX)),
             ))
             .execute(connection)?;
-        numbers.insert(name.clone(), *last);
+        names.insert(*digest, Name { kind: kind.clone(), number: *number });
         added += 1;
     }
-    Ok((numbers, added))
+    Ok((names, added))
 }

@@ -6,7 +6,7 @@ CREATE TABLE redactions (
     digest BLOB NOT NULL,
     kind TEXT NOT NULL,
     n BIGINT NOT NULL,
-    UNIQUE (share_num, digest, kind),
+    UNIQUE (share_num, digest),
     UNIQUE (share_num, kind, n)
 );
 

@@ -208,6 +208,22 @@ async fn a_value_has_one_name_all_through_a_share_and_over_restarts() {
 }
 
 #[actix_web::test]
+async fn a_value_keeps_the_name_that_it_had_first_whatever_finds_it() {
+    let server = TestServer::start(&["--redact", "all"]);
+    let share = server.share().await;
+    let password = ["correct", "Horse7!batt"].concat();
+    let texts = [format!("DB_PASSWORD={password}"), format!("$ curl -u ada:{password} https://example.org")];
+    share.sync(&[part("m", "a", &texts[0]), part("m", "b", &texts[1])]).await;
+    share.sync(&[part("m", "c", &texts[1])]).await;
+    let stored = stored(&share).await;
+    let text =
+        |id: &str| stored[&format!("part/m/{id}")]["data"]["text"].as_str().expect("a text").to_owned();
+    let first = text("a").replace("DB_PASSWORD=", "");
+    assert!(first.starts_with("[redacted:") && first.ends_with("-1]"), "{first}");
+    assert_eq!([text("b"), text("c")], [0; 2].map(|_| texts[1].replace(&password, &first)));
+}
+
+#[actix_web::test]
 async fn syncs_at_the_same_time_give_no_two_values_one_name() {
     let server = TestServer::start(&[]);
     let share = server.share().await;
