@@ -95,6 +95,8 @@ struct Entry {
     id: String,
     keywords: Vec<String>,
     #[serde(default)]
+    any_case: bool,
+    #[serde(default)]
     mode: Mode,
     regex: String,
     #[serde(default)]
@@ -133,7 +135,7 @@ impl Rules {
             (Vec::<String>::new(), Vec::<Vec<usize>>::new(), Vec::new());
         let mut places = std::collections::HashMap::new();
         for (nth, (mut entry, shape)) in entries.into_iter().enumerate() {
-            for keyword in std::mem::take(&mut entry.keywords) {
+            for keyword in entry.take_keywords() {
                 let place = *places.entry(keyword.clone()).or_insert_with(|| {
                     words.push(keyword);
                     by_keyword.push(Vec::new());
@@ -164,6 +166,21 @@ impl Rules {
     }
 }
 
+impl Entry {
+    /// Its keywords, in each case in which they are sought.
+    fn take_keywords(&mut self) -> Vec<String> {
+        let keywords = std::mem::take(&mut self.keywords);
+        if !self.any_case {
+            return keywords;
+        }
+        let writings = |word: String| {
+            let (first, rest) = word.split_at(1);
+            [first.to_uppercase() + rest, word.to_uppercase(), word]
+        };
+        keywords.into_iter().flat_map(writings).collect()
+    }
+}
+
 fn own_entry(rule: &OwnRule) -> Result<Entry, RuleError> {
     let error = |reason: &str| Err(RuleError::new(&rule.id, reason.to_owned()));
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -176,6 +193,7 @@ fn own_entry(rule: &OwnRule) -> Result<Entry, RuleError> {
     Ok(Entry {
         id: rule.id.clone(),
         keywords: rule.keywords.clone(),
+        any_case: false,
         mode: Mode::Near,
         regex: rule.regex.clone(),
         group: rule.group,
@@ -190,6 +208,7 @@ fn emails_entry() -> Entry {
     Entry {
         id: "email".into(),
         keywords: vec!["@".into()],
+        any_case: false,
         mode: Mode::Near,
         regex: r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,4}".into(),
         group: 0,

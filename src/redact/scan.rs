@@ -229,6 +229,10 @@ fn at(text: &[u8], begin: usize, keyword: usize, rule: &Rule) -> Option<Found> {
     if token && !begins_word(text, begin) || rule.whole && text[..begin].ends_with(b"-") {
         return None;
     }
+    let nowhere = Place { text, keyword, value: b"" };
+    if !rule.checks.iter().all(|check| !check.is_of_place() || check.passes(nowhere)) {
+        return None;
+    }
     let window = &text[begin..(begin + rule.reach).min(text.len())];
     let (whole, group) = if rule.group == 0 {
         let whole = rule.regex.find(window)?;
