@@ -52,8 +52,8 @@ pub(super) enum Check {
     Option,
     /// Where a sign has spaces beside it, a word that nobody would say: it may be a program's constant
     Spaced,
-    /// Between the keyword and the value stands what says that it is secret, or a sign and the value is no digest
-    Named,
+    /// A sign or a space stands before it, or it is longer than what names are made of
+    Joined,
     /// Letters and digits or signs, as of a password
     Password,
 }
@@ -88,7 +88,7 @@ impl Check {
             "query" => Self::Query,
             "option" => Self::Option,
             "spaced" => Self::Spaced,
-            "named" => Self::Named,
+            "joined" => Self::Joined,
             "password" => Self::Password,
             _ => Self::Entropy(name.strip_prefix("entropy:")?.parse().ok()?),
         })
@@ -131,7 +131,7 @@ impl Check {
             Self::Query => is_parameter(&text[..keyword]),
             Self::Option => !text[..keyword].last().is_some_and(u8::is_ascii_alphanumeric),
             Self::Spaced => !has_spaces(&text[keyword..]) || is_randomish(value),
-            Self::Named => is_named(&text[keyword..], value),
+            Self::Joined => value.len() >= 24 || !is_joined(&text[keyword..], value),
             Self::Password => {
                 value.iter().any(u8::is_ascii_alphabetic)
                     && value.iter().any(|byte| byte.is_ascii_digit() || b"!@#$%^&*?".contains(byte))
@@ -338,25 +338,10 @@ fn is_literal(value: &[u8]) -> bool {
     digits > 0 && kinds.contains(&&value[digits..])
 }
 
-/// Words that say that what follows is secret.
-const SECRET_WORDS: [&[u8]; 10] =
-    [b"key", b"token", b"secret", b"access", b"private", b"passw", b"pwd", b"auth", b"credential", b"_pat"];
-
-/// Whether what stands between a vendor's name and a value makes it a secret. A digest beside a name alone is a version.
-fn is_named(text: &[u8], value: &[u8]) -> bool {
-    let head = &text[..text.len().min(160)];
-    let Some(between) = memchr::memmem::find(head, &value[..value.len().min(16)]).map(|at| &head[..at])
-    else {
-        return false;
-    };
-    let lower = between.to_ascii_lowercase();
-    let is_digest = matches!(value.len(), 32 | 40 | 64) && value.iter().all(u8::is_ascii_hexdigit);
-    if SECRET_WORDS.iter().any(|word| contains(&lower, word)) {
-        // Names are joined by `-` as well.
-        value.len() >= 24 || !matches!(between, [.., b'-' | b'_'])
-    } else {
-        value.len() >= 24 && !is_digest && lower.iter().any(|byte| matches!(byte, b'=' | b':'))
-    }
+/// Whether a value near the begin of a text is one name with what stands before it: of a pod, of a branch.
+fn is_joined(text: &[u8], value: &[u8]) -> bool {
+    let head = &text[..text.len().min(128)];
+    memchr::memmem::find(head, value).is_none_or(|at| matches!(head[..at], [.., b'-' | b'_']))
 }
 
 /// Whether the first `=` of a text has a space beside it.
@@ -489,11 +474,9 @@ mod tests {
             has_spaces(b"KEY = x") && has_spaces(b"KEY= x") && !has_spaces(b"KEY=x") && !has_spaces(b"KEY")
         );
         assert!(!is_compound(b"Sec-WebSocket-") && is_compound(b"X-Api-"));
-        let named = |text: &str, value: &str| is_named(text.as_bytes(), value.as_bytes());
-        let (digest, uuid) = ("9b2eafc40845d90e0553bea96435a8e7", "8d2f1c6e-4b1a-4c57-9a55-2b7d1f0e6a11");
-        assert!(named(&format!("asana_key {digest}"), digest) && named(&format!("asana: {uuid}"), uuid));
-        assert!(!named(&format!("asana: {digest}"), digest) && !named(&format!("asana {uuid}"), uuid));
-        assert!(!named("sentry-auth-6d4cf56db6-x7k2p", "6d4cf56db6-x7k2p"));
+        assert!(
+            is_joined(b"auth-6d4cf56db6-x7k2p", b"6d4cf56db6-x7k2p") && !is_joined(b"key: 6d4cf", b"6d4cf")
+        );
         assert!(is_compound(b"api_") && is_compound(b"clientSecret") && !is_compound(b"mon"));
     }
 }
