@@ -11,6 +11,7 @@ mod home;
 mod item;
 mod json;
 mod known;
+mod needles;
 mod rules;
 mod scan;
 mod secret_files;
