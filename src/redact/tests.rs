@@ -417,13 +417,13 @@ fn names_beside_a_value_say_that_it_is_secret() {
         assert_eq!(redacted, expected);
     }
     for (text, kind) in [
-        ("password: 'abuser123456'", "assigned-password"),
+        ("password: 'marmot204816'", "assigned-password"),
         (
-            "root:$6$52450745$k5ka2p8bFuSmoVT1tzOyyuaREkkKBcCNqoDKzYiJL9RaE8yMnPgh2XzzF0NDrUhg:19000",
+            "root:$6$5URYX45j$HmPvd00jnqO850AzOQQ2l.ZkAFezmkyGKNGupcIDCEhbMJrQ5tJ3uvZpq2SCogy3wwkoLaOZ6gvp6QbjnlQGkM:19000",
             "password-hash",
         ),
-        ("Unseal Key 2: 0tZn+7QQCxphpHwTm7/dC3LpP5JGIbYl3PK8Sy81R+P2\n", "vault-unseal-key"),
-        ("postgres://ada:s2Tf2k@rLMy@db/app", "url-password"),
+        ("Unseal Key 2: fdyCbudrNq1JnXmBEzCmMqXrk5+awyNZmLAUMsmaJhX4\n", "vault-unseal-key"),
+        ("postgres://ada:7vRq@m2Xw@db/app", "url-password"),
     ] {
         let (redacted, found) = redactor.text(text, &Context::default(), &mut Numbers::default());
         assert_eq!(
