@@ -50,6 +50,8 @@ pub(super) enum Check {
     Query,
     /// The keyword begins a word
     Option,
+    /// The keyword stands in no line of base64
+    Alone,
     /// Where a sign has spaces beside it, a word that nobody would say: it may be a program's constant
     Spaced,
     /// A sign or a space stands before it, or it is longer than what names are made of
@@ -86,6 +88,7 @@ impl Check {
             "compound" => Self::Compound,
             "line" => Self::Line,
             "query" => Self::Query,
+            "alone" => Self::Alone,
             "option" => Self::Option,
             "spaced" => Self::Spaced,
             "joined" => Self::Joined,
@@ -96,7 +99,10 @@ impl Check {
 
     /// Whether it says something of the place alone, whatever the value is.
     pub(super) fn is_of_place(self) -> bool {
-        matches!(self, Self::Variable | Self::Compound | Self::Line | Self::Query | Self::Option)
+        matches!(
+            self,
+            Self::Variable | Self::Compound | Self::Line | Self::Query | Self::Option | Self::Alone
+        )
     }
 
     pub(super) fn passes(self, Place { text, keyword, value }: Place) -> bool {
@@ -129,6 +135,9 @@ impl Check {
             Self::Compound => is_compound(&text[..keyword]),
             Self::Line => begins_line(&text[..keyword]),
             Self::Query => is_parameter(&text[..keyword]),
+            Self::Alone => {
+                !matches!(text[..keyword], [.., before, b'+' | b'/'] if before.is_ascii_alphanumeric())
+            }
             Self::Option => !text[..keyword].last().is_some_and(u8::is_ascii_alphanumeric),
             Self::Spaced => !has_spaces(&text[keyword..]) || is_randomish(value),
             Self::Joined => value.len() >= 24 || !is_joined(&text[keyword..], value),
@@ -267,8 +276,24 @@ fn is_code(value: &[u8]) -> bool {
     ];
     let is_path = value.starts_with(b"/") && value[1..].contains(&b'/') && words(value)
         || value.starts_with(b"./")
+        || value.starts_with(b"--")
         || value.starts_with(b"~/");
-    SIGNS.iter().any(|sign| contains(value, sign)) || is_path || is_name(value)
+    SIGNS.iter().any(|sign| contains(value, sign)) || is_path || is_name(value) || is_versioned_name(value)
+}
+
+/// A long name of a type with its version: `V1LocalObjectReference`.
+fn is_versioned_name(value: &[u8]) -> bool {
+    let mut digits = value.iter().enumerate().filter(|(_, byte)| byte.is_ascii_digit());
+    let (first, others) = (digits.next(), digits.count());
+    first.is_some_and(|(at, _)| {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'[' | b']' | b'.');
+        let behind = value.get(at + 1).is_some_and(u8::is_ascii_uppercase);
+        others == 0
+            && behind
+            && value.len() >= 16
+            && value.iter().all(plain)
+            && case_changes(value) * 4 <= value.len()
+    })
 }
 
 /// A name of a program: letters, `_` and single dots, with digits only at its end.
@@ -447,6 +472,7 @@ mod tests {
             "getPassword(user)",
             "config.token",
             "Option::None",
+            "list[V1LocalObjectReference]",
             "https://example.org/a",
         ] {
             assert!(is_code(code.as_bytes()), "{code}");

@@ -441,6 +441,8 @@ fn names_beside_a_value_say_that_it_is_secret() {
         "kube-system sentry-auth-6d4cf56db6-x7k2p 1/1 Running",
         "4e61b70f59cc3ea71d37428e585b76e4  recaptcha_keys.1.gz\n12005ae909933640fe6604fd305f0c3c  b",
         "Depends: php-horde-secret 3.0.0~alpha1",
+        "machine api.example.org login \"LOGIN\" password \"PASSWORD\"",
+        &format!("AAB+EAA{}/AAB", "q7Gh29fKq1LmZp04Rt8sW3yB6nVcXjD5".repeat(4)),
     ] {
         assert_eq!(redactor.text(plain, &Context::default(), &mut Numbers::default()).0, plain);
     }
