@@ -5,7 +5,7 @@
 //! ```text
 //! protocol, model, sqlite <- store <- share <- http <- serve
 //!                  model <- render         <- http
-//!                  model <- redact
+//!                  model <- redact         <- http
 //! protocol, model, sqlite, import <- client <- sources <- relay
 //!                           import, relay <- acp
 //! ```

@@ -21,6 +21,13 @@ pub struct Refusal {
     pub code: &'static str,
 }
 
+/// What was done with secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Redacted {
+    /// The mode of redaction
+    pub mode: &'static str,
+}
+
 /// What is counted.
 pub struct Metrics {
     registry: Registry,
@@ -36,6 +43,10 @@ pub struct Metrics {
     pub expired: Counter,
     /// Requests that were refused.
     pub refusals: Family<Refusal, Counter>,
+    /// Secrets that were found in acknowledged syncs.
+    pub redactions: Family<Redacted, Counter>,
+    /// Items that could not be looked at for secrets, and were refused.
+    pub redaction_refusals: Counter,
     /// Viewers that are connected.
     pub viewers: Gauge,
     /// Frames that viewers were shown.
@@ -75,6 +86,8 @@ impl Metrics {
             bytes: Counter::default(),
             expired: Counter::default(),
             refusals: Family::default(),
+            redactions: Family::default(),
+            redaction_refusals: Counter::default(),
             viewers: Gauge::default(),
             frames: Counter::default(),
             wake_to_frame: seconds(),
@@ -99,6 +112,10 @@ impl Metrics {
         );
         registry.register("expired", "Shares whose time was over", metrics.expired.clone());
         registry.register("refusals", "Requests that were refused, by code", metrics.refusals.clone());
+        let about = "Secrets that were found in acknowledged syncs, by mode; with `report` they stay";
+        registry.register("redactions", about, metrics.redactions.clone());
+        let about = "Items that could not be looked at for secrets, and were refused";
+        registry.register("redaction_refusals", about, metrics.redaction_refusals.clone());
         registry.register("viewers", "Viewers that are connected", metrics.viewers.clone());
         registry.register("frames", "Frames that viewers were shown", metrics.frames.clone());
         let about = "From a commit to a viewer's frame; of one frame in sixteen of each viewer";
@@ -131,6 +148,11 @@ impl Metrics {
     /// Counts a refusal.
     pub fn refused(&self, code: &'static str) {
         self.refusals.get_or_create(&Refusal { code }).inc();
+    }
+
+    /// Counts secrets that were found.
+    pub fn redacted(&self, mode: &'static str, found: u64) {
+        self.redactions.get_or_create(&Redacted { mode }).inc_by(found);
     }
 
     /// Everything as Prometheus reads it (`OpenMetrics` text).

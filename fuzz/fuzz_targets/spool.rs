@@ -6,6 +6,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use brutus_share::client::redaction::Records;
 use brutus_share::client::spool::{Spool, waiting};
 use brutus_share::model::{Change, Key};
 use futures_executor::block_on;
@@ -51,7 +52,7 @@ fuzz_target!(|input: (u16, u8, Vec<(u8, &str)>)| {
             None => model.push(newest),
         }
     }
-    block_on(spool.put(session.clone(), items, Vec::new())).expect("a healthy disk");
+    block_on(spool.put(session.clone(), items, Vec::new(), Records::default())).expect("a healthy disk");
 
     let mut read: Vec<(Key, Option<String>, i64)> = Vec::new();
     loop {

@@ -97,8 +97,14 @@ pub(super) fn settings<C: CommandFactory>(args: &[OsString]) -> Result<Vec<Setti
 fn options(subcommand: &Command) -> impl Iterator<Item = String> {
     subcommand
         .get_arguments()
-        .filter(|arg| arg.get_long().is_some() && arg.get_id() != "config" && arg.get_id() != "help")
+        .filter(|arg| arg.get_long().is_some() && !arg.is_hide_set())
+        .filter(|arg| arg.get_id() != "config" && arg.get_id() != "help")
         .map(|arg| arg.get_id().to_string())
+}
+
+/// The hidden option that takes what a file says in a table, beside its `mode`.
+fn table_of(key: &str) -> String {
+    format!("{key}_options")
 }
 
 fn config_file(matches: &ArgMatches) -> Option<(String, PathBuf)> {
@@ -120,6 +126,17 @@ fn with_file(command: Command, name: &str, file: &Path) -> Result<(Command, Vec<
             return Err(format!("unknown key `{key}`: did you mean `{nearest}`?"));
         }
         let value = match value {
+            Value::Object(mut table)
+                if subcommand.get_arguments().any(|arg| arg.get_id() == &*table_of(&key)) =>
+            {
+                if let Some(mode) = table.remove("mode") {
+                    let mode = mode.as_str().ok_or_else(|| format!("`{key}.mode` must be a text"))?;
+                    defaults.push((key.clone(), mode.to_owned()));
+                }
+                let table_key = table_of(&key);
+                defaults.push((table_key, Value::Object(table).to_string()));
+                continue;
+            }
             Value::String(text) => text,
             Value::Number(_) | Value::Bool(_) => value.to_string(),
             _ => return Err(format!("`{key}` must be a text, a number or true/false")),

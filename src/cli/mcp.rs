@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::person::{is_under_way, until};
 use super::which::{at_work, described};
 use crate::client::KnownSession;
-use crate::relay::client::{ListedShare, RelayCallError, RelayClient, RelayOptions};
+use crate::relay::client::{ListedShare, RelayCallError, RelayClient, RelayOptions, hidden};
 use crate::text::plain;
 
 pub(super) fn run(options: &RelayOptions) -> Result<(), Box<dyn Error>> {
@@ -208,10 +208,10 @@ impl Tools {
         Ok(result(answer.map(|Answered { session, answer }| {
             let url = plain(answer["url"].as_str().unwrap_or_default());
             let session = session.map(|session| format!(" ({})", described(&session))).unwrap_or_default();
-            match answer["expiresAt"].as_i64() {
-                Some(end) => format!("Session shared: {url}{session}. The link ends in {}.", until(end)),
-                None => format!("Session shared: {url}{session}"),
-            }
+            let end = answer["expiresAt"].as_i64();
+            let end = end.map_or(String::new(), |end| format!(". The link ends in {}.", until(end)));
+            let hidden = hidden(&answer).map_or(String::new(), |hidden| format!("\nIt hides {hidden}."));
+            format!("Session shared: {url}{session}{end}{hidden}")
         })))
     }
 

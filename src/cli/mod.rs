@@ -22,6 +22,7 @@ mod logging;
 mod manual;
 mod mcp;
 mod person;
+mod redact;
 mod relay;
 mod serve;
 mod setup;
@@ -44,7 +45,7 @@ use crate::relay::client::{RelayCallError, RelayOptions};
                   --config: flags \
                   stand over the environment, the environment over the file.\n\n\
                   Exit codes: 0 done, 1 failed, 2 wrong use, 3 no relay answers, 4 the session is not shared or not \
-                  known, \
+                  known, 5 secrets found, \
                   6 asked for and not confirmed yet."
 )]
 struct Cli {
@@ -64,6 +65,8 @@ enum Command {
     Sessions(person::Sessions),
     /// Put a transcript behind a link once, without following it
     Publish(person::Publish),
+    /// List the secrets that are hidden in a session, or would be if it were shared
+    Redact(redact::Redact),
     /// Take a session's share away, also when the session itself is gone
     Unshare(person::OneSession),
     /// List what is shared
@@ -127,6 +130,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Share(command) => person::share(command).map_err(Into::into),
         Command::Sessions(command) => person::sessions(command).map_err(Into::into),
         Command::Publish(command) => person::publish(command).map_err(Into::into),
+        Command::Redact(command) => redact::redact(command).map_err(Into::into),
         Command::Unshare(command) => person::unshare(command).map_err(Into::into),
         Command::List(options) => person::list(options).map_err(Into::into),
         Command::Status(options) => person::status(options).map_err(Into::into),

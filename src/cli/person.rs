@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::redact;
 use super::which::{described, newest};
 use crate::client::KnownSession;
 use crate::clock::now_ms;
@@ -119,12 +120,16 @@ pub(super) fn share(share: &Share) -> Result<(), RelayCallError> {
         if let Some(found) = found {
             answer["session"] = json!(found);
         }
+        answer["sessionID"] = json!(id);
         Ok(answer)
     };
     ask_or_start(options, start, share, |answer| {
         if let Ok(found) = serde_json::from_value::<KnownSession>(answer["session"].clone()) {
             let age = found.updated_at.map_or(String::new(), |at| format!(", {} ago", age(at)));
             say!("{}{age}", described(&found));
+        }
+        if let Some(summary) = redact::summary(answer["sessionID"].as_str().unwrap_or_default(), answer) {
+            say!("{summary}");
         }
         say!("{}", plain(answer["url"].as_str().unwrap_or_default()));
     })?;
@@ -287,7 +292,7 @@ fn ask(
 }
 
 /// Asks the relay, which is started when there is none.
-fn ask_or_start(
+pub(super) fn ask_or_start(
     options: &Options,
     Start { no_start }: &Start,
     question: impl AsyncFnOnce(&RelayClient) -> Result<Value, RelayCallError>,

@@ -75,6 +75,15 @@ impl Answer {
         }
     }
 
+    /// The items of a share: a list.
+    pub(super) fn data(self) -> Result<Vec<u8>, Later> {
+        if self.status == StatusCode::OK && self.body.first() == Some(&b'[') {
+            Ok(self.body)
+        } else {
+            Err(self.later())
+        }
+    }
+
     /// Whether a delete is confirmed: the server has nothing of the share any more.
     pub(super) fn deleted(&self) -> Result<(), Later> {
         let object = self.object();

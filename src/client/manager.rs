@@ -12,6 +12,7 @@ use super::bus::{Bus, Subscribe};
 use super::conversations::{Conversations, Given, KnownSession};
 use super::messages::{Create, Flush, Known, List, Listed, Remove, Removed, Shared, Stop};
 use super::queue::{Attach, Detach, Drain, Ended, Enqueue, FlushLane, Look, Open, Progress, SyncQueue};
+use super::redaction::Redaction;
 use super::report::{Giving, Said};
 use super::schedule::{Backoff, jitter};
 use super::secrets::{Name, Secrets, SecretsError, Share, State};
@@ -29,8 +30,9 @@ pub struct Manager {
     config: Config,
     secrets: Secrets,
     spool: Spool,
-    transport: Transport,
-    pub(super) queue: Addr<SyncQueue>,
+    pub(super) transport: Transport,
+    /// The way to the queue.
+    pub(super) queue: Addr<Redaction>,
     /// The parts of shared sessions that are being streamed.
     pub(super) streams: Streams,
     /// What agents say of sessions, shared or not.
@@ -89,11 +91,14 @@ impl Manager {
         let spool = Spool::open(&config.local_dir)?;
         let amounts = spool.amounts().await.unwrap_or_default();
         let noted = spool.noted().await.unwrap_or_default();
+        let redacted = spool.redacted().await.unwrap_or_default();
         let transport = Transport::new(&config)?;
+        let redaction = Redaction::prepare(&config)?;
         Ok(Self::create(|ctx| {
             let ended = ctx.address().recipient();
             let queue =
                 SyncQueue::new(config.clone(), spool.clone(), transport.clone(), ended, &amounts).start();
+            let queue = redaction.start(queue, redacted);
             // While sharing is switched off nothing leaves this machine, and what waits goes on waiting.
             if config.enabled {
                 for share in secrets.all().filter(|share| share.state == State::Active) {
@@ -311,7 +316,7 @@ impl Manager {
         self.queue.do_send(Detach(session.to_owned()));
     }
 
-    fn active(&self, session: &str) -> Option<&Share> {
+    pub(super) fn active(&self, session: &str) -> Option<&Share> {
         self.secrets.current(session).filter(|share| share.state == State::Active)
     }
 
@@ -372,7 +377,7 @@ impl Handler<Create> for Manager {
         let said = if new && matches!(said, Said::Nothing) { Said::Kept } else { said };
         let Giving { changes: given, notes, .. } = self.give(&session_id, &said, false, true);
         let changes = given.into_iter().chain(backlog).collect();
-        let stored = self.queue.send(Enqueue { session: session_id.clone(), changes, notes });
+        let stored = self.queue.send(Enqueue::new(session_id.clone(), changes, notes));
         let stored = async { stored.await.unwrap_or(Err(ClientError::Unavailable)).map(|_| ()) };
         if let Some(shared) = shared {
             return Box::pin(wrap_future::<_, Self>(stored).map(move |stored, manager, _| {

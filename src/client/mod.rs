@@ -14,10 +14,12 @@ mod awake;
 mod bus;
 mod conversations;
 mod event;
+mod hidden;
 mod manager;
 mod messages;
 mod proxy;
 mod queue;
+pub mod redaction;
 mod report;
 mod schedule;
 mod schema;
@@ -36,6 +38,7 @@ use std::time::Duration;
 pub use bus::{Bus, Publish, Subscribe};
 pub use conversations::{Activity, Agent, KnownSession, Status, Told};
 pub use event::{Event, Happening, backlog};
+pub use hidden::{RedactAgain, RedactionsOf};
 pub use manager::Manager;
 pub use messages::{
     Continue, Conversation, Converse, Create, Flush, Known, List, Read, Remove, Removed, Report, Shared,
@@ -43,10 +46,12 @@ pub use messages::{
 };
 pub use proxy::{Proxies, UnusableProxy};
 pub use queue::Progress;
+pub use redaction::{Inspect, Inspection, Redact, Redactions, TellSecrets};
 pub use secrets::{SecretsError, check_private, write_private};
 pub(crate) use streams::Streams;
 pub use trust::TrustError;
 
+use crate::redact::RuleError;
 use crate::sqlite::{StartupError, WriteError};
 
 /// How a client works.
@@ -77,6 +82,8 @@ pub struct Config {
     pub max_backoff: Duration,
     /// How long one request may take.
     pub timeout: Duration,
+    /// How secrets are kept here.
+    pub redact: Redact,
 }
 
 /// A token that a share server's operator gave out.
@@ -111,6 +118,7 @@ impl Config {
             max_spool: 1 << 30,
             max_backoff: Duration::from_secs(60),
             timeout: Duration::from_secs(60),
+            redact: Redact::default(),
         }
     }
 }
@@ -124,6 +132,9 @@ pub enum StartError {
     /// The secrets cannot be read, or others can read them.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
+    /// A rule of redaction cannot be used: nothing may be sent then.
+    #[error(transparent)]
+    Redact(#[from] RuleError),
     /// Certificates of servers cannot be checked as the configuration says.
     #[error(transparent)]
     Trust(#[from] TrustError),

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::answer::{Later, Outcome};
 use super::awake;
 use super::conversations::Note;
+use super::redaction::Records;
 use super::schedule::{Schedule, jitter};
 use super::spool::{Amount, Batch, Spool, waiting};
 use super::transport::{Target, Transport};
@@ -98,6 +99,15 @@ pub(super) struct Enqueue {
     pub(super) changes: Vec<Change>,
     /// What is noted of the changes, together with them.
     pub(super) notes: Vec<Note>,
+    /// What redaction found in them, stored together with them.
+    pub(super) records: Records,
+}
+
+impl Enqueue {
+    /// Of changes in which secrets were not sought yet.
+    pub(super) fn new(session: String, changes: Vec<Change>, notes: Vec<Note>) -> Self {
+        Self { session, changes, notes, records: Records::default() }
+    }
 }
 
 /// Sends what waits for a session now. Answered when it is on the server, or could not be brought there.
@@ -335,6 +345,11 @@ impl Lane {
 
 impl Actor for SyncQueue {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // Redaction sends from another thread, and its messages keep their order.
+        ctx.set_mailbox_capacity(0);
+    }
 }
 
 impl Handler<Open> for SyncQueue {
@@ -372,8 +387,9 @@ impl Handler<Enqueue> for SyncQueue {
     type Result = ResponseActFuture<Self, Result<usize, ClientError>>;
 
     fn handle(&mut self, enqueue: Enqueue, _: &mut Self::Context) -> Self::Result {
-        let Enqueue { session, changes, notes } = enqueue;
-        if (changes.is_empty() && notes.is_empty()) || !self.lanes.contains_key(&session) {
+        let Enqueue { session, changes, notes, records } = enqueue;
+        let is_empty = changes.is_empty() && notes.is_empty() && records.is_empty();
+        if is_empty || !self.lanes.contains_key(&session) {
             return Box::pin(actix::fut::ready(Ok(0)));
         }
         let count = changes.len();
@@ -391,7 +407,8 @@ impl Handler<Enqueue> for SyncQueue {
         let name = session.clone();
         // The job is in the writer's queue, in the order of these messages, before anything is awaited; unless the
         // spool may be full, which has to be looked up first.
-        let put = (estimate <= max).then(|| spool.put(name.clone(), items.clone(), notes.clone()));
+        let put =
+            (estimate <= max).then(|| spool.put(name.clone(), items.clone(), notes.clone(), records.clone()));
         let stored = async move {
             if let Some(put) = put {
                 return put.await.map(|()| None).map_err(ClientError::from);
@@ -404,7 +421,7 @@ impl Handler<Enqueue> for SyncQueue {
                 // What was dropped meanwhile stays dropped.
                 return Err(ClientError::NotShared);
             }
-            spool.put(name, items, notes).await?;
+            spool.put(name, items, notes, records).await?;
             Ok(Some(spooled + bytes))
         };
         Box::pin(wrap_future::<_, Self>(stored).map(move |stored, queue, ctx| {

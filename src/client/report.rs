@@ -95,7 +95,7 @@ impl Handler<Report> for Manager {
                 let changes: Vec<_> = changes.collect();
                 // What says again what was said is accepted, and is nothing to be stored.
                 let unchanged = changes.is_empty();
-                let stored = self.queue.send(Enqueue { session, changes, notes });
+                let stored = self.queue.send(Enqueue::new(session, changes, notes));
                 async move {
                     let stored = stored.await.unwrap_or(Err(ClientError::Unavailable))?;
                     Ok::<_, ClientError>(if stored == 0 && !unchanged { 0 } else { events })
@@ -173,7 +173,7 @@ impl Handler<Converse> for Manager {
         }
         let Giving { taken, changes, notes } = self.give(&session_id, &said, whole, false);
         let gone = gone(&notes);
-        let stored = self.queue.send(Enqueue { session: session_id.clone(), changes, notes });
+        let stored = self.queue.send(Enqueue::new(session_id.clone(), changes, notes));
         let stored = async move { stored.await.unwrap_or(Err(ClientError::Unavailable)).map(|_| taken) };
         Box::pin(wrap_future::<_, Self>(stored).map(move |stored, manager, _| {
             if stored.is_err() {
@@ -212,7 +212,7 @@ impl Handler<Read> for Manager {
         let (mut changes, notes) = self.given.read(&session_id, items, removed, kept.as_ref());
         changes.extend(self.given.tell(&session_id, self.conversations.told(&session_id), false));
         let gone = gone(&notes);
-        let stored = self.queue.send(Enqueue { session: session_id.clone(), changes, notes });
+        let stored = self.queue.send(Enqueue::new(session_id.clone(), changes, notes));
         let stored = async move { stored.await.unwrap_or(Err(ClientError::Unavailable)) };
         Box::pin(wrap_future::<_, Self>(stored).map(move |stored, manager, _| {
             if stored.is_err() {

@@ -19,3 +19,34 @@ diesel::table! {
         hash -> Nullable<BigInt>,
     }
 }
+
+diesel::table! {
+    redactions (session_id, digest) {
+        session_id -> Text,
+        digest -> Binary,
+        kind -> Text,
+        number -> BigInt,
+    }
+}
+
+diesel::table! {
+    findings (session_id, key, place, kind, number) {
+        session_id -> Text,
+        key -> Text,
+        place -> Text,
+        kind -> Text,
+        number -> BigInt,
+        times -> BigInt,
+        sure -> Bool,
+        tool -> Nullable<Text>,
+        file -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    held (session_id, key) {
+        session_id -> Text,
+        key -> Text,
+        sealed -> Binary,
+    }
+}

@@ -1,8 +1,10 @@
 //! What was accepted and is not on the server yet: on the disk, the newest version of each item. It survives `kill -9`.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::Path;
 
+use diesel::connection::DefaultLoadingMode;
 use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};
@@ -13,8 +15,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::conversations::{Note, Noted};
-use super::schema::{given, spool};
+use super::redaction::{Digest, Found, Name, Records};
+use super::schema::{findings, given, held, redactions, spool};
 use crate::model::{Change, Content, Key};
+use crate::redact::Finding;
 use crate::sqlite::{self, BeforeMigration, StartupError, WriteError, Writer};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/spool");
@@ -85,10 +89,12 @@ impl Spool {
         session: String,
         changes: Vec<Waiting>,
         notes: Vec<Note>,
+        records: Records,
     ) -> BoxFuture<'static, Result<(), WriteError>> {
         let bytes = changes.iter().map(Waiting::bytes).sum();
         self.writer.submit(bytes, move |connection| {
             notes.iter().try_for_each(|note| put_note(connection, &session, note))?;
+            put_records(connection, &session, &records)?;
             changes.iter().try_for_each(|change| put(connection, &session, change))
         })
     }
@@ -124,6 +130,10 @@ impl Spool {
     pub fn discard(&self, session: String) -> BoxFuture<'static, Result<(), WriteError>> {
         self.writer.erase(move |connection| {
             diesel::delete(given::table.filter(given::session_id.eq(&session))).execute(connection)?;
+            diesel::delete(redactions::table.filter(redactions::session_id.eq(&session)))
+                .execute(connection)?;
+            diesel::delete(held::table.filter(held::session_id.eq(&session))).execute(connection)?;
+            diesel::delete(findings::table.filter(findings::session_id.eq(&session))).execute(connection)?;
             diesel::delete(spool::table.filter(spool::session_id.eq(&session)))
                 .execute(connection)
                 .map(|_| ())
@@ -138,10 +148,24 @@ impl Spool {
         Ok(rows.await?.into_iter().map(noted).collect())
     }
 
+    /// What redaction found in the sessions.
+    pub async fn redacted(&self) -> Result<Vec<(String, Redacted)>, WriteError> {
+        self.writer.submit(0, redacted).await
+    }
+
     /// Ends the writer when it has written what was put.
     pub fn close(&self) {
         self.writer.close();
     }
+}
+
+/// What redaction found in a session, and how it called that.
+#[derive(Debug, Default)]
+pub struct Redacted {
+    pub(super) names: Vec<Name>,
+    pub(super) found: Vec<(Key, Found)>,
+    /// Parts whose ends waited, sealed.
+    pub(super) held: Vec<(Key, Vec<u8>)>,
 }
 
 impl Waiting {
@@ -223,6 +247,80 @@ fn put_note(connection: &mut SqliteConnection, session: &str, (key, noted): &Not
     .map(|_| ())
 }
 
+fn put_records(
+    connection: &mut SqliteConnection,
+    session: &str,
+    Records { names, found, held }: &Records,
+) -> QueryResult<()> {
+    for Name { digest, kind, number } in names {
+        let row = (
+            redactions::session_id.eq(session),
+            redactions::digest.eq(&digest[..]),
+            redactions::kind.eq(kind),
+            redactions::number.eq(i64::try_from(*number).unwrap_or(i64::MAX)),
+        );
+        diesel::insert_or_ignore_into(redactions::table).values(row).execute(connection)?;
+    }
+    for (key, sealed) in held {
+        match sealed {
+            Some(sealed) => {
+                let row = (held::session_id.eq(session), held::key.eq(key.as_str()), held::sealed.eq(sealed));
+                diesel::replace_into(held::table).values(row).execute(connection)?;
+            }
+            None => {
+                diesel::delete(held::table.find((session, key.as_str()))).execute(connection)?;
+            }
+        }
+    }
+    for (key, found) in found {
+        let of_item = findings::table.filter(findings::session_id.eq(session));
+        diesel::delete(of_item.filter(findings::key.eq(key.as_str()))).execute(connection)?;
+        if let Some(message) = key.message_id().filter(|_| found.is_empty()) {
+            let (from, to) = (format!("part/{message}/"), format!("part/{message}0"));
+            let parts = of_item.filter(findings::key.ge(from)).filter(findings::key.lt(to));
+            diesel::delete(parts).execute(connection)?;
+        }
+        for Found { finding, tool, file } in found {
+            let row = (
+                findings::session_id.eq(session),
+                findings::key.eq(key.as_str()),
+                findings::place.eq(&finding.place),
+                findings::kind.eq(&finding.kind),
+                findings::number.eq(i64::try_from(finding.number).unwrap_or(i64::MAX)),
+                findings::times.eq(i64::try_from(finding.count).unwrap_or(i64::MAX)),
+                findings::sure.eq(finding.sure),
+                findings::tool.eq(tool),
+                findings::file.eq(file),
+            );
+            diesel::replace_into(findings::table).values(row).execute(connection)?;
+        }
+    }
+    Ok(())
+}
+
+fn redacted(connection: &mut SqliteConnection) -> QueryResult<Vec<(String, Redacted)>> {
+    type NameRow = (String, Vec<u8>, String, i64);
+    type FoundRow = (String, String, String, String, i64, i64, bool, Option<String>, Option<String>);
+    let mut sessions = HashMap::<String, Redacted>::new();
+    for row in redactions::table.load_iter::<NameRow, DefaultLoadingMode>(connection)? {
+        let (session, digest, kind, number) = row?;
+        let Ok(digest) = Digest::try_from(&digest[..]) else { continue };
+        let name = Name { digest, kind, number: u64::try_from(number).unwrap_or(0) };
+        sessions.entry(session).or_default().names.push(name);
+    }
+    for row in findings::table.load_iter::<FoundRow, DefaultLoadingMode>(connection)? {
+        let (session, key, place, kind, number, times, sure, tool, file) = row?;
+        let (number, count) = (u64::try_from(number).unwrap_or(0), usize::try_from(times).unwrap_or(0));
+        let found = Found { finding: Finding { kind, number, place, count, sure }, tool, file };
+        sessions.entry(session).or_default().found.push((Key::from(key), found));
+    }
+    for row in held::table.load_iter::<(String, String, Vec<u8>), DefaultLoadingMode>(connection)? {
+        let (session, key, sealed) = row?;
+        sessions.entry(session).or_default().held.push((Key::from(key), sealed));
+    }
+    Ok(sessions.into_iter().collect())
+}
+
 fn put(connection: &mut SqliteConnection, session: &str, item: &Waiting) -> QueryResult<()> {
     if let (Some(message), None) = (item.key.message_id(), &item.content) {
         // Its parts go with it, but for those that were accepted later.
@@ -276,9 +374,7 @@ fn next(
         .order(spool::seq)
         .limit(limit + 1)
         .select((spool::id, spool::key, spool::content, spool::seq))
-        .load_iter::<(i64, String, Option<String>, i64), diesel::connection::DefaultLoadingMode>(
-            connection,
-        )?;
+        .load_iter::<(i64, String, Option<String>, i64), DefaultLoadingMode>(connection)?;
     let (mut items, mut more, mut bytes) = (Vec::new(), false, 0);
     for (row, nth) in rows.zip(0..) {
         let (id, key, content, seq) = row?;
@@ -329,7 +425,7 @@ mod tests {
             *seq += 1;
             *seq
         });
-        spool.put("s".into(), items, Vec::new()).await.unwrap();
+        spool.put("s".into(), items, Vec::new(), Records::default()).await.unwrap();
     }
 
     #[actix_web::test]

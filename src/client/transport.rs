@@ -28,6 +28,9 @@ use crate::protocol::{CreateRequest, Created, SyncBody, WireItem};
 /// An answer larger than this is none of a share server's, in bytes.
 const MAX_ANSWER: usize = 64 << 10;
 
+/// Most bytes of a whole share.
+const MAX_SHARE: usize = 1 << 30;
+
 /// How long a connection waits for its next request: from one batch of a session at work to the next. Routers and
 /// proxies forget silent connections, some without a word, and then nothing would tell that no answer comes.
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
@@ -144,6 +147,13 @@ impl Transport {
         }
     }
 
+    /// All that a share's own server has of it, as JSON: a list of items.
+    pub(super) async fn data(&self, share: &Target) -> Result<Vec<u8>, Later> {
+        let path = format!("/api/share/{}/data", share.id);
+        let answer = self.ask(Method::GET, &share.server, &path, &(), MAX_SHARE).await;
+        answer.map_err(|reason| Later { reason, after: None })?.data()
+    }
+
     /// Deletes a share on its own server.
     pub(super) async fn delete(&self, share: &Target) -> Result<(), Later> {
         let (path, body) = (format!("/api/share/{}", share.id), serde_json::json!({"secret": share.secret}));
@@ -151,13 +161,25 @@ impl Transport {
         answer.map_err(|reason| Later { reason, after: None })?.deleted()
     }
 
-    /// One request, and its whole answer. A redirect is followed once, and only where a secret may go.
+    /// One request, and its whole answer, which is short.
     async fn send(
         &self,
         method: Method,
         server: &str,
         path: &str,
         body: &impl Serialize,
+    ) -> Result<Answer, String> {
+        self.ask(method, server, path, body, MAX_ANSWER).await
+    }
+
+    /// One request, and its whole answer of at most `max` bytes. A redirect is followed once, and only where a secret may go.
+    async fn ask(
+        &self,
+        method: Method,
+        server: &str,
+        path: &str,
+        body: &impl Serialize,
+        max: usize,
     ) -> Result<Answer, String> {
         // A share may be of a time when this was accepted.
         if !self.insecure_http && is_in_clear(server) {
@@ -172,9 +194,9 @@ impl Transport {
         let attempt = async |method, url: &str| {
             if creates {
                 // Not repeated, for each may make a share: so on a connection that nobody can have forgotten.
-                return self.send_once(&self.network.client(), method, url, token, body.clone()).await;
+                return self.send_once(&self.network.client(), method, url, token, body.clone(), max).await;
             }
-            self.send_alive(method, url, body.clone()).await
+            self.send_alive(method, url, body.clone(), max).await
         };
         let answer = attempt(method.clone(), &url).await;
         let answer = answer.map_err(|failed| failed.reason)?;
@@ -185,17 +207,17 @@ impl Transport {
     }
 
     /// A request that may be repeated: at once on a new connection, when it met one of the pool that had died.
-    async fn send_alive(&self, method: Method, url: &str, body: Bytes) -> Result<Answer, Failed> {
+    async fn send_alive(&self, method: Method, url: &str, body: Bytes, max: usize) -> Result<Answer, Failed> {
         if self.suspends.look().is_some() {
             self.forget_connections();
         }
         let client = self.client.borrow().clone();
-        match self.send_once(&client, method.clone(), url, None, body.clone()).await {
+        match self.send_once(&client, method.clone(), url, None, body.clone(), max).await {
             Err(Failed { reason, silent: true }) => {
                 tracing::debug!(%reason, "a connection has died: trying a new one");
                 self.forget_connections();
                 let client = self.client.borrow().clone();
-                self.send_once(&client, method, url, None, body).await
+                self.send_once(&client, method, url, None, body, max).await
             }
             answered => answered,
         }
@@ -214,6 +236,7 @@ impl Transport {
         url: &str,
         token: Option<&CreateToken>,
         body: Bytes,
+        max: usize,
     ) -> Result<Answer, Failed> {
         let url: Uri = url.parse().map_err(|_| "its URL cannot be read".to_owned())?;
         let plain = url.scheme_str() == Some("http");
@@ -246,7 +269,7 @@ impl Transport {
         let retry_after = text(header::RETRY_AFTER).and_then(|after| after.parse().ok());
         let length = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
         let location = text(header::LOCATION).map(ToOwned::to_owned);
-        let body = response.body().limit(MAX_ANSWER).await;
+        let body = response.body().limit(max).await;
         let cut = "its answer was cut short, or is longer than a share server's";
         let body = body.map_err(|_| cut.to_owned())?.to_vec();
         // awc takes the end of the connection for the end of the body.

@@ -14,9 +14,9 @@ use std::path::PathBuf;
 use clap::Args;
 use etcetera::BaseStrategy;
 
-pub use relay::{LocalDir, Relay};
+pub use relay::{LocalDir, RedactMode, Relay};
 pub use relay_env::{relay_env, relay_env_path};
-pub use serve::{Lifetimes, Limits, LiveLimits, Serve, Timings, Tls};
+pub use serve::{Lifetimes, Limits, LiveLimits, Serve, ServeRedact, Timings, Tls};
 pub use url::{InsecureHttp, base_url, check_http, is_in_clear, is_this_machine, origin, path_of};
 pub use values::{FrameAncestors, Lifetime, Proxies, Rate, duration, size};
 

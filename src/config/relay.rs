@@ -9,6 +9,7 @@ use super::url::base_url;
 use super::values::{duration, size};
 use super::{InClear, Log, NoHome, default_dir};
 use crate::daemon::Address;
+use crate::redact::Settings;
 
 /// The relay, beside the coding agent.
 #[derive(Debug, Clone, Args)]
@@ -67,6 +68,15 @@ pub struct Relay {
     )]
     pub enabled: bool,
 
+    /// Whether secrets in sessions give way to placeholders, are listed alone (`brutus-share redact`), or are not sought
+    /// (docs/PRIVACY.md); in a file also a table with more options, where this is `mode`
+    #[arg(long, env = "BRUTUS_SHARE_RELAY_REDACT", value_name = "MODE", default_value = "on")]
+    pub redact: RedactMode,
+
+    /// The other options of the table, as JSON: only a file has them.
+    #[arg(long, hide = true, value_name = "JSON", default_value = "{}", value_parser = redact_options)]
+    pub redact_options: Settings,
+
     /// Find sessions where agents keep them (docs/AGENTS.md), when somebody lists or shares them
     #[arg(
         long,
@@ -113,6 +123,26 @@ pub struct Relay {
     /// TOML or JSON file with any of these options, by their names with underscores
     #[arg(long, env = "BRUTUS_SHARE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// Whether the relay seeks secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum RedactMode {
+    /// They give way to placeholders.
+    On,
+    /// They are listed, and sent all the same.
+    Report,
+    /// They are not sought.
+    Off,
+}
+
+/// Reads the options of the table `[redact]`.
+fn redact_options(json: &str) -> Result<Settings, String> {
+    serde_json::from_str(json).map_err(|error| {
+        let text = error.to_string();
+        // Where it stands in the JSON tells nothing of where it stands in the file.
+        text.split(" at line ").next().unwrap_or_default().to_owned()
+    })
 }
 
 /// Where the relay keeps its state, and where its clients find the token.

@@ -37,6 +37,11 @@ pub struct Serve {
     #[arg(long, env = "BRUTUS_SHARE_FRAME_ANCESTORS", value_name = "ORIGINS", default_value = "none")]
     pub frame_ancestors: FrameAncestors,
 
+    /// What is done with secrets in what is synced: `shapes` takes out those of a known shape, `all` also what stands
+    /// beside names like PASSWORD, `report` counts what `all` would take out, `off` does not look
+    #[arg(long, env = "BRUTUS_SHARE_SERVE_REDACT", value_name = "MODE", default_value = "shapes")]
+    pub redact: ServeRedact,
+
     /// The limits.
     #[command(flatten)]
     pub limits: Limits,
@@ -73,6 +78,31 @@ impl Serve {
     /// When none is given and the user has no home directory.
     pub fn data_dir(&self) -> Result<PathBuf, NoHome> {
         self.data_dir.clone().map_or_else(|| default_dir("--data-dir"), Ok)
+    }
+}
+
+/// What the server does with secrets in what is synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ServeRedact {
+    /// Takes out those of a known shape.
+    Shapes,
+    /// Takes out those and what stands beside names.
+    All,
+    /// Counts what `all` would take out.
+    Report,
+    /// Does not look.
+    Off,
+}
+
+impl ServeRedact {
+    /// Its name, as an option has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Shapes => "shapes",
+            Self::All => "all",
+            Self::Report => "report",
+            Self::Off => "off",
+        }
     }
 }
 

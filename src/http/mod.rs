@@ -12,6 +12,8 @@ mod openapi;
 mod origin;
 mod pace;
 mod pages;
+mod preview;
+mod redaction;
 mod shares;
 mod viewer;
 mod who;
@@ -39,13 +41,14 @@ pub use log::RequestSpan;
 pub use offload::Offload;
 pub use openapi::document as openapi_document;
 pub use pages::page_policy;
+pub use redaction::Redaction;
 pub use viewer::wire;
 
 /// What handlers work with; one for the whole server.
 pub struct Service {
     /// Finds and starts shares.
     pub shares: Directory,
-    /// For readiness, room and tokens: everything else goes through shares.
+    /// For readiness, room, tokens and the names of secrets: everything else goes through shares.
     pub store: Store,
     /// The limits that handlers hold.
     pub limits: LiveLimits,
@@ -57,6 +60,8 @@ pub struct Service {
     pub budget: Budget,
     /// Runs what takes longer than a moment.
     pub offload: Offload,
+    /// Takes secrets out of what is synced.
+    pub redaction: Redaction,
     /// Whether the store commits, as last seen.
     pub readiness: Readiness,
     /// What links start with, without a slash at the end.

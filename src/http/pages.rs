@@ -15,6 +15,7 @@ use utoipa::IntoParams;
 use super::answers::{self, Pieces};
 use super::limits::Portion;
 use super::openapi::{self, AssetRefused, PageRefused};
+use super::preview::{Preview, preview};
 use super::shares::{Id, fresh, snapshot_json};
 use super::{Service, ServiceData, offload};
 use crate::config::FrameAncestors;
@@ -74,9 +75,6 @@ pub(super) struct Part {
 /// Bytes of Markdown in the page, for readers without JavaScript. The whole is one link away.
 const FALLBACK_BYTES: usize = 128 << 10;
 
-/// Bytes of the words that link previews show.
-const PROMPT_BYTES: u64 = 1 << 10;
-
 /// The viewer's page; or Markdown or JSON, when `Accept` prefers that, or `.md` or `.json` stands after the id. A slash
 /// or punctuation behind the link leads to the link.
 #[utoipa::path(get, path = "/s/{id}", params(Id, Part), responses(
@@ -121,16 +119,13 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
                 markdown(items, &beginning)
             })
             .await?;
-            have_text(&service, &snapshot, TextKind::FirstPrompt, PROMPT_BYTES, first_prompt).await?;
-            let text = |kind| snapshot.text(kind).unwrap_or_default();
+            let Preview { title, description } = preview(&service, &snapshot).await?;
             let fallback = format!(
                 "<p>This page needs JavaScript. The session is also here as <a href=\"../s/{id}.md\">Markdown</a> and \
                  <a href=\"../s/{id}.json\">JSON</a>.</p>\n<pre class=\"fallback\">{}</pre>",
-                escape(text(TextKind::Beginning))
+                escape(snapshot.text(TextKind::Beginning).unwrap_or_default())
             );
-            let prompt = Some(text(TextKind::FirstPrompt)).filter(|prompt| !prompt.is_empty());
-            let title = snapshot.title.as_deref().unwrap_or("Shared session");
-            html(&service, StatusCode::OK, "index.html", &head(title, prompt, Some(id)), &fallback)
+            html(&service, StatusCode::OK, "index.html", &head(title, description, Some(id)), &fallback)
         }
     }
 }
@@ -206,7 +201,7 @@ async fn as_markdown(
 
 /// Has a text of at most about so many bytes made of a snapshot, when it is not there yet: a large one beside the HTTP
 /// threads.
-async fn have_text(
+pub(super) async fn have_text(
     service: &Service,
     snapshot: &Arc<Snapshot>,
     kind: TextKind,
@@ -244,27 +239,6 @@ fn accepted(request: &HttpRequest) -> Format {
     let mut formats = ranked.iter().filter_map(|kind| known(kind.essence_str()));
     let format = formats.find(|format| !refused.contains(format));
     format.unwrap_or(Format::Page)
-}
-
-/// The first words that were asked, for link previews; nothing when nothing was.
-fn first_prompt(items: &[(Key, Content)]) -> String {
-    #[derive(serde::Deserialize)]
-    struct Part {
-        #[serde(rename = "type")]
-        kind: String,
-        text: Option<String>,
-    }
-    let parts = items.iter().filter(|(key, _)| key.part_id().is_some());
-    let text = parts
-        .filter_map(|(_, content)| serde_json::from_str::<Part>(content.get()).ok())
-        .find(|part| part.kind == "text")
-        .and_then(|part| part.text)
-        .unwrap_or_default();
-    let mut words: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200).collect();
-    if words.len() < text.trim().len() {
-        words.push('…');
-    }
-    words
 }
 
 /// A file of the viewer's page.

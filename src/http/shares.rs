@@ -94,12 +94,18 @@ pub(super) async fn sync(
     }
     let body = body.into_received();
     let bytes = body.bytes.len() as u64;
-    let Batch { secret, changes, _account } = read_batch(&service, &id, body, checked).await?;
+    let Batch { secret, changes, mut account } = read_batch(&service, &id, body, checked).await?;
     service.store.has_room(&service.limits.get())?;
+    // What the body took is for what stands in the place of secrets, until they are named.
+    let redacted = service.redaction.of_batch(&service, &id, changes).await?;
+    account.shrink(bytes.saturating_sub(redacted.grown));
+    account.grow(redacted.grown.saturating_sub(bytes)).await?;
+    let changes = redacted.changes;
     service.shares.ask(&id, || Sync { secret, changes: changes.clone() }).await?;
     METRICS.syncs.inc();
     METRICS.items.inc_by(changes.len() as u64);
     METRICS.bytes.inc_by(bytes);
+    service.redaction.count(redacted.found);
     Ok(done())
 }
 
@@ -115,8 +121,8 @@ async fn admit_writer(service: &Service, id: &ShareId, secret: Option<&SecretHas
 struct Batch {
     secret: SecretHash,
     changes: Vec<Change>,
-    /// What the changes take, until they are stored.
-    _account: Account,
+    /// What the body and the changes take, until these are stored.
+    account: Account,
 }
 
 /// Reads a sync's body, a large one beside the HTTP threads. When its secret does not stand first it is looked for in
@@ -152,8 +158,8 @@ async fn read_batch(
         }
         match read? {
             Reading::Batch(secret, changes) => {
-                account.shrink(size as u64 + (room - changes.len()) as u64 * ITEM_OVERHEAD);
-                return Ok(Batch { secret, changes, _account: account });
+                account.shrink((room - changes.len()) as u64 * ITEM_OVERHEAD);
+                return Ok(Batch { secret, changes, account });
             }
             Reading::NoRoom => {
                 account.grow(room as u64 * ITEM_OVERHEAD).await?;

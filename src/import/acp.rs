@@ -798,7 +798,7 @@ impl Session {
 }
 
 fn new_conversation(session: &str) -> Conversation {
-    let mut conversation = Conversation::default();
+    let mut conversation = Conversation::streamed();
     conversation.add_thread(session.to_owned());
     conversation
 }

@@ -33,6 +33,8 @@ pub(super) struct Conversation {
     held: BTreeSet<Place>,
     /// The messages that were hidden or shown since the last time.
     toggled: BTreeSet<usize>,
+    /// Whether texts come in pieces: else each is whole when it comes.
+    streams: bool,
     froze: bool,
     has_lost: bool,
     updated: Option<i64>,
@@ -195,6 +197,11 @@ impl Changes {
 }
 
 impl Conversation {
+    /// One whose texts come in pieces.
+    pub(super) fn streamed() -> Self {
+        Self { streams: true, ..Self::default() }
+    }
+
     /// The thread of a session's id, which begins when it is named first.
     pub(super) fn thread(&mut self, session: &str) -> usize {
         let known = self.threads.iter().position(|thread| thread.session == session);
@@ -820,7 +827,8 @@ impl Conversation {
         fields.insert("id".into(), json!(id));
         fields.insert("sessionID".into(), json!(self.threads[message.thread].session));
         fields.insert("messageID".into(), json!(message_id));
-        item(Key::part(&message_id, &id), &Value::Object(fields), part.is_call && !part.runs)
+        let is_whole = if part.is_call { !part.runs } else { !self.streams };
+        item(Key::part(&message_id, &id), &Value::Object(fields), is_whole)
     }
 }
 

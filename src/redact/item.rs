@@ -365,7 +365,9 @@ impl Grows {
                     (object, top) = (above.parent, item.field(above.field));
                 }
                 let whole = *given && matches!(top, Some("input" | "title")) && field != Some("raw");
-                object.is_some() && top != Some("status") && !whole
+                // Ids are there whole: of a subagent's session, of a process.
+                let is_id = field.is_some_and(|field| field.ends_with("Id") || field.ends_with("_id"));
+                object.is_some() && top != Some("status") && !whole && !is_id
             }
         }
     }

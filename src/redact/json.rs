@@ -173,7 +173,9 @@ pub(super) fn raw_places(raw: &str, places: impl IntoIterator<Item = usize>) -> 
     for place in places {
         while said < place {
             let rest = &raw[at..];
-            let plain = memchr::memchr(b'\\', rest.as_bytes()).unwrap_or(rest.len()).min(place - said);
+            // No further than to the place: each byte is looked at once, however many places there are.
+            let plain = &rest.as_bytes()[..rest.len().min(place - said)];
+            let plain = memchr::memchr(b'\\', plain).unwrap_or(plain.len());
             if plain > 0 {
                 (said, at) = (said + plain, at + plain);
             } else if rest.is_empty() {

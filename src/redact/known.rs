@@ -43,6 +43,18 @@ impl Known {
         secret.then(|| Self { kind: kind_of_variable(name), value: value.to_owned() })
     }
 
+    /// A value that somebody says is secret, by its name. `None` when it is too short to be sought.
+    pub fn told(name: &str, value: &str) -> Option<Self> {
+        let secret = value.chars().count() >= MIN_VALUE;
+        secret.then(|| Self { kind: kind_of_variable(name), value: value.to_owned() })
+    }
+
+    /// The value.
+    #[cfg(test)]
+    pub(super) fn value(&self) -> &str {
+        &self.value
+    }
+
     /// What is secret by what it is: a token, a link's key. `None` when it is too short to be sought.
     pub fn secret(kind: &str, value: &str) -> Option<Self> {
         (value.chars().count() >= MIN_VALUE).then(|| Self { kind: plain_kind(kind), value: value.to_owned() })

@@ -6,6 +6,7 @@
 //! looked at is refused.
 
 mod checks;
+mod credentials;
 mod growing;
 mod home;
 mod item;
@@ -15,6 +16,7 @@ mod needles;
 mod rules;
 mod scan;
 mod secret_files;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod views;
@@ -33,9 +35,11 @@ use json::{raw_places, spliced, unescaped};
 use rules::Rules;
 use scan::{About, Span};
 
+pub use credentials::{credentials, variables};
 pub use growing::Growing;
 pub use known::{Known, KnownValues};
 pub use rules::{Level, OwnRule};
+pub use settings::Settings;
 
 /// Characters of a kind in a placeholder.
 const MAX_KIND: usize = 40;
@@ -96,6 +100,16 @@ impl From<json::TooDeep> for Refused {
 pub trait Namer {
     /// The number of a value of a kind; from 1.
     fn number(&mut self, kind: &str, value: &str) -> u64;
+
+    /// The kind that a value had when it was first found, whatever found it.
+    fn first_kind(&mut self, _value: &str) -> Option<String> {
+        None
+    }
+
+    /// Whether the owner lets a value through.
+    fn allows(&mut self, _value: &str) -> bool {
+        false
+    }
 }
 
 impl<F: FnMut(&str, &str) -> u64> Namer for F {
@@ -292,9 +306,11 @@ impl Look<'_, '_> {
         let Redactor { rules, level, home, .. } = self.redactor;
         let mut edits = Vec::new();
         for Span { start, end, kind, value, sure, .. } in rules.findings(text, about, *level) {
-            if self.redactor.allows(&value) || self.redactor.allows(&text[start..end]) {
+            let allowed = self.redactor.allows(&value) || self.redactor.allows(&text[start..end]);
+            if allowed || self.namer.allows(&value) {
                 continue;
             }
+            let kind = self.namer.first_kind(&value).unwrap_or(kind);
             let number = self.namer.number(&kind, &value);
             edits.push((start, end, Cow::Owned(format!("[redacted:{kind}-{number}]"))));
             let place = self.findings.place.clone();

@@ -268,11 +268,11 @@ fn tools_that_run_hold_their_last_word() {
     };
     let running = shown(json!({"type": "tool", "state": {
         "status": "running", "title": "make all", "input": {"command": "make all", "raw": "make al"},
-        "metadata": {"output": "one tw"}}}));
+        "metadata": {"output": "one tw", "sessionId": "ses_2"}}}));
     assert_eq!(
         running,
         json!({"status": "running", "title": "make all", "input": {"command": "make all", "raw": "make "},
-        "metadata": {"output": "one "}})
+        "metadata": {"output": "one ", "sessionId": "ses_2"}})
     );
     let pending =
         shown(json!({"type": "tool", "state": {"status": "pending", "input": {"command": "make al"}}}));

@@ -1,7 +1,8 @@
 //! The relay, as local programs speak to it: the commands, the MCP server and the demo.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actix_service::fn_service;
@@ -16,6 +17,8 @@ use tokio::net::UnixStream;
 use super::{Token, whereabouts};
 use crate::client::{KnownSession, SecretsError};
 use crate::config::{LocalDir, NoHome};
+use crate::redact::Known;
+use crate::text::plain;
 
 /// How long a link waits for what there is to be seen behind it.
 const FIRST_SYNC: Duration = Duration::from_secs(5);
@@ -67,6 +70,9 @@ pub(crate) enum RelayCallError {
          the relay asks it until it has, and `brutus-share list` shows the share as `removing` until then"
     )]
     UnderWay,
+    /// Secrets were found in a session, or in a file.
+    #[error("{0} secrets are found: the list says which")]
+    SecretsFound(usize),
     /// No session of the directory is known.
     #[error(
         "no session of an agent is known in {}: {}{known}",
@@ -95,6 +101,7 @@ impl RelayCallError {
                 3
             }
             Self::UnderWay => 6,
+            Self::SecretsFound(_) => 5,
             Self::NoSessionHere { .. } => 4,
             Self::Refused { code, .. } if code == "not_shared" || code == "unknown_session" => 4,
             _ => 1,
@@ -180,6 +187,7 @@ impl RelayClient {
         bodies: &[Value],
         expires_in: Option<u64>,
     ) -> Result<Value, RelayCallError> {
+        self.tell_secrets().await;
         let mut shared = Value::Null;
         for body in bodies {
             let mut body = body.clone();
@@ -207,8 +215,13 @@ impl RelayClient {
         session: &str,
         body: &impl Serialize,
     ) -> Result<Value, RelayCallError> {
-        let shared = self.ask_with(Method::POST, &share_of(session), Some(body)).await?;
+        self.tell_secrets().await;
+        let mut shared = self.ask_with(Method::POST, &share_of(session), Some(body)).await?;
         self.bring(session).await;
+        // What was read and brought meanwhile counts too.
+        if let Ok(listed) = self.redactions(session).await {
+            shared["hidden"] = listed["hidden"].clone();
+        }
         Ok(shared)
     }
 
@@ -231,6 +244,34 @@ impl RelayClient {
     /// Reports an event, as an agent does, or several.
     pub(crate) async fn report(&self, event: &impl Serialize) -> Result<Value, RelayCallError> {
         self.ask_with(Method::POST, "/v1/events", Some(event)).await
+    }
+
+    /// What is hidden in a session, or would be if it were shared.
+    pub(crate) async fn redactions(&self, session: &str) -> Result<Value, RelayCallError> {
+        self.ask(Method::GET, &redactions_of(session)).await
+    }
+
+    /// What would be hidden in a file.
+    pub(crate) async fn redactions_of_file(&self, file: &Path) -> Result<Value, RelayCallError> {
+        self.ask_with(Method::POST, "/v1/redactions", Some(&json!({"file": file}))).await
+    }
+
+    /// Looks at all that a session's share has again, under the rules of today.
+    pub(crate) async fn redact_again(&self, session: &str) -> Result<Value, RelayCallError> {
+        self.ask(Method::POST, &redactions_of(session)).await
+    }
+
+    /// Tells the relay what this process knows to be secret: the relay may have been started elsewhere. One that does
+    /// not take it has no use for it.
+    async fn tell_secrets(&self) {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
+            Known::variable(&name, &value).map(|_| (name, value))
+        });
+        let secrets: BTreeMap<_, _> = variables.collect();
+        if !secrets.is_empty() {
+            let _ = self.ask_with(Method::PUT, "/v1/secrets", Some(&secrets)).await;
+        }
     }
 
     /// The sessions that can be shared, the one that was talked of last first.
@@ -290,6 +331,17 @@ fn unix_client(path: PathBuf) -> Client {
 
 fn share_of(session: &str) -> String {
     format!("/v1/sessions/{}/share", escape(session))
+}
+
+/// What a share hides, by its kinds; `None` when that is nothing.
+pub(crate) fn hidden(answer: &Value) -> Option<String> {
+    let hidden = answer["hidden"].as_object().filter(|hidden| !hidden.is_empty())?;
+    let kinds: Vec<_> = hidden.iter().map(|(kind, count)| format!("{count} {}", plain(kind))).collect();
+    Some(kinds.join(", "))
+}
+
+fn redactions_of(session: &str) -> String {
+    format!("/v1/sessions/{}/redactions", escape(session))
 }
 
 /// A session's id as one piece of a path.

@@ -1,28 +1,29 @@
 //! The relay's requests, each a message to the manager.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use actix::Addr;
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::conversation;
+use super::{conversation, redactions};
 use crate::client::{
     ClientError, Continue, Conversation, Converse, Create, Event, Flush, Known, KnownSession, List, Manager,
-    Remove, Removed, Report, Status, Taken, Told, backlog,
+    Remove, Removed, Report, Shared, Status, Taken, Told, backlog,
 };
 use crate::error::Error;
 use crate::sources::{Attend, Discover, ShareTranscript, Sources, Unfollow};
 
-type ManagerData = web::Data<Addr<Manager>>;
-type SourcesData = web::Data<Addr<Sources>>;
+pub(super) type ManagerData = web::Data<Addr<Manager>>;
+pub(super) type SourcesData = web::Data<Addr<Sources>>;
 
 /// A request's body, or what actix-web says of it.
-type Body = Result<web::Bytes, actix_web::Error>;
+pub(super) type Body = Result<web::Bytes, actix_web::Error>;
 
 /// `GET /healthz`
 pub(super) async fn healthz() -> HttpResponse {
@@ -129,6 +130,7 @@ pub(super) async fn share(
     let conversation =
         messages.map(|_| conversation::read(&body)).transpose()?.map(|(conversation, _)| conversation);
     let session_id = session_id(session)?;
+    let name = session_id.clone();
     let lifetime = expires_in.map(|seconds| Duration::from_secs(seconds.get()));
     let is_told = conversation.is_some() || !data.is_empty();
     let create =
@@ -150,7 +152,19 @@ pub(super) async fn share(
             shared
         }
     };
-    Ok(HttpResponse::Ok().json(shared?))
+    let shared = shared?;
+    let hidden = redactions::hidden(&manager, &name).await;
+    Ok(HttpResponse::Ok().json(ShareAnswer { shared, hidden }))
+}
+
+/// What a share request is answered with.
+#[derive(Serialize)]
+struct ShareAnswer {
+    #[serde(flatten)]
+    shared: Shared,
+    /// By kind, how many values are hidden so far.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    hidden: BTreeMap<String, u64>,
 }
 
 /// `DELETE /v1/sessions/{sessionID}/share`
@@ -197,7 +211,7 @@ pub(super) async fn sessions(manager: ManagerData, sources: SourcesData) -> Resu
 }
 
 /// What is known of sessions by what was said, and by their transcripts; the newest first.
-fn merged(mut known: Vec<KnownSession>, found: Vec<KnownSession>) -> Vec<KnownSession> {
+pub(super) fn merged(mut known: Vec<KnownSession>, found: Vec<KnownSession>) -> Vec<KnownSession> {
     for session in found {
         match known.iter_mut().find(|known| known.session_id == session.session_id) {
             Some(known) => {
@@ -217,14 +231,14 @@ fn merged(mut known: Vec<KnownSession>, found: Vec<KnownSession>) -> Vec<KnownSe
     known
 }
 
-fn whole(body: Body) -> Result<web::Bytes, Error> {
+pub(super) fn whole(body: Body) -> Result<web::Bytes, Error> {
     body.map_err(|error| match error.as_response_error().status_code() {
         StatusCode::PAYLOAD_TOO_LARGE => Error::BodyTooLarge { max: super::MAX_BODY as u64 },
         _ => Error::BodyIncomplete,
     })
 }
 
-fn session_id(session: web::Path<String>) -> Result<String, Error> {
+pub(super) fn session_id(session: web::Path<String>) -> Result<String, Error> {
     let session = session.into_inner();
     if session.is_empty() || session.chars().count() > crate::protocol::MAX_SESSION_ID {
         return Err(Error::malformed(format!(

@@ -5,6 +5,7 @@ pub(crate) mod client;
 mod conversation;
 mod door;
 mod handlers;
+mod redactions;
 mod start;
 pub(crate) mod systemd;
 mod whereabouts;
@@ -17,7 +18,8 @@ use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 
-use crate::client::{self as sharing, Manager, SecretsError, StartError};
+use crate::client::redaction::Mode;
+use crate::client::{self as sharing, Manager, SecretsError, StartError, TellSecrets};
 use crate::config;
 use crate::daemon::{SocketFile, Sockets};
 use crate::error::{Error, resource};
@@ -70,7 +72,17 @@ pub struct Running {
 pub async fn start(sockets: Sockets, config: &config::Relay) -> Result<Running, RelayError> {
     let local_dir = config.local.path()?;
     let create_token = config.create_token_file.as_deref().map(create_token).transpose()?;
+    let redact = sharing::Redact {
+        mode: match config.redact {
+            config::RedactMode::On => Mode::On,
+            config::RedactMode::Report => Mode::Report,
+            config::RedactMode::Off => Mode::Off,
+        },
+        settings: config.redact_options.clone(),
+        ..sharing::Redact::default()
+    };
     let manager = Manager::open(sharing::Config {
+        redact,
         enabled: config.enabled,
         insecure_http: config.in_clear.insecure_http,
         interval: config.interval,
@@ -78,12 +90,14 @@ pub async fn start(sockets: Sockets, config: &config::Relay) -> Result<Running, 
         max_spool: config.max_spool,
         max_backoff: config.max_backoff,
         timeout: config.timeout,
-        create_token,
+        create_token: create_token.clone().map(Into::into),
         ca_file: config.ca_file.clone(),
         ..sharing::Config::new(&config.api_url, &local_dir)
     })
     .await?;
     let token = Token::open(&local_dir)?;
+    let own = [("relay-token", Some(token.expose().to_owned())), ("create-token", create_token)];
+    manager.do_send(TellSecrets(own.map(|(name, value)| (name.to_owned(), value)).into()));
     let whereabouts = whereabouts::write(&local_dir, sockets.url("http")?)?;
     let server = config::origin(&config.api_url);
     tracing::info!(local_dir = %local_dir.display(), %server, enabled = config.enabled, "relaying");
@@ -113,10 +127,10 @@ pub async fn start(sockets: Sockets, config: &config::Relay) -> Result<Running, 
     Ok(Running { server, manager, stop_timeout, _sockets: sockets.files, _whereabouts: whereabouts })
 }
 
-fn create_token(file: &Path) -> Result<sharing::CreateToken, RelayError> {
+fn create_token(file: &Path) -> Result<String, RelayError> {
     let read = std::fs::read_to_string(file);
     let text = read.map_err(|source| RelayError::CreateToken { file: file.to_owned(), source })?;
-    Ok(text.trim().into())
+    Ok(text.trim().to_owned())
 }
 
 fn routes(app: &mut web::ServiceConfig) {
@@ -134,6 +148,13 @@ fn routes(app: &mut web::ServiceConfig) {
         )
         .service(resource("/v1/sessions/{session}/status", "POST").route(web::post().to(handlers::status)))
         .service(resource("/v1/sessions/{session}/flush", "POST").route(web::post().to(handlers::flush)))
+        .service(
+            resource("/v1/sessions/{session}/redactions", "GET, POST")
+                .route(web::get().to(redactions::of_session))
+                .route(web::post().to(redactions::again)),
+        )
+        .service(resource("/v1/redactions", "POST").route(web::post().to(redactions::of_file)))
+        .service(resource("/v1/secrets", "PUT").route(web::put().to(redactions::secrets)))
         .service(resource("/v1/sessions", "GET").route(web::get().to(handlers::sessions)))
         .service(resource("/v1/shares", "GET").route(web::get().to(handlers::shares)))
         .default_service(web::to(async || Err::<HttpResponse, _>(Error::NoSuchPath)));

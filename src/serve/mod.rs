@@ -27,8 +27,9 @@ pub use self::tls::{Certificate, CertificateError};
 pub use self::workers::Workers;
 use crate::config::{self, LiveLimits};
 use crate::daemon::{SocketFile, Sockets};
-use crate::http::{self, Budget, CreateLimit, InUse, Offload, RequestSpan, Service};
+use crate::http::{self, Budget, CreateLimit, InUse, Offload, Redaction, RequestSpan, Service};
 use crate::memory::Memory;
+use crate::redact::RuleError;
 use crate::share::{Crowds, Directory, Hub, ShareConfig};
 use crate::sqlite::StartupError;
 use crate::store::Store;
@@ -61,6 +62,9 @@ pub enum StartError {
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] CertificateError),
+    /// The rules of redaction cannot be used.
+    #[error(transparent)]
+    Redaction(#[from] RuleError),
     /// The listener cannot be used.
     #[error("cannot serve: {0}")]
     Io(#[from] std::io::Error),
@@ -133,6 +137,7 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
     let public_url = config.public_url.clone().unwrap_or_else(|| address.clone());
     let certificate = Certificate::open(&config.tls)?;
     let limits = LiveLimits::new(config.limits.clone());
+    let redaction = Redaction::new(config.redact)?;
     let data_dir = config.data_dir()?;
     let store = Store::open(&data_dir)?;
     tracing::info!(data_dir = %data_dir.display(), %public_url, %address, "serving");
@@ -160,6 +165,7 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
         viewers: InUse::default(),
         budget: Budget::new(memory.clone()),
         offload: Offload::new(threads),
+        redaction,
         readiness: http::Readiness::default(),
         public_url,
         page_policy: http::page_policy(&config.frame_ancestors),

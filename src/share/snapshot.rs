@@ -18,7 +18,7 @@ pub struct Snapshot {
     items: Vec<(Key, Content, u64)>,
     bytes: u64,
     ordered: OnceLock<Vec<(Key, Content)>>,
-    texts: [OnceLock<Text>; 3],
+    texts: [OnceLock<Text>; 4],
 }
 
 /// A text that is made of all items.
@@ -28,7 +28,9 @@ pub enum TextKind {
     Markdown,
     /// The beginning of that.
     Beginning,
-    /// What was asked first.
+    /// The title, as strangers may see it.
+    Title,
+    /// What was asked first, as strangers may see it.
     FirstPrompt,
 }
 

@@ -11,6 +11,7 @@ mod titles;
 mod watch;
 
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,9 +25,12 @@ pub use self::places::Places;
 pub(crate) use self::places::sha256;
 pub use self::publication::{Publication, publication, session_of};
 use self::watch::{Watch, Watcher};
-use crate::client::{ClientError, Conversation, Create, KnownSession, List, Manager, Read, Shared, Told};
+use crate::client::{
+    ClientError, Conversation, Create, Inspect, Inspection, KnownSession, List, Manager, Read, Redactions,
+    Shared, Told,
+};
 use crate::import::Item;
-use crate::model::Key;
+use crate::model::{Change, Key};
 
 /// How often a session in which something happens is looked at, whether or not a notice came: these get lost.
 const LOOK: Duration = Duration::from_secs(1);
@@ -69,6 +73,11 @@ pub struct ShareTranscript {
     /// How long a new share shall live at most.
     pub lifetime: Option<Duration>,
 }
+
+/// What would be hidden in a session of which there is a transcript, if it were shared; `None` when there is none.
+#[derive(Message)]
+#[rtype(result = "Option<Redactions>")]
+pub struct InspectTranscript(pub String);
 
 /// A session is not shared any more.
 #[derive(Message)]
@@ -200,6 +209,38 @@ impl Handler<ShareTranscript> for Sources {
                 Ok(shared)
             })
         }))
+    }
+}
+
+impl Handler<InspectTranscript> for Sources {
+    type Result = ResponseFuture<Option<Redactions>>;
+
+    fn handle(
+        &mut self,
+        InspectTranscript(session): InspectTranscript,
+        _: &mut Self::Context,
+    ) -> Self::Result {
+        let (places, manager) = (self.places.clone(), self.manager.clone());
+        Box::pin(async move {
+            let mut follower = spawn_blocking(move || places.follow(&session)).await.ok()??;
+            let mut so_far = Inspection::default();
+            loop {
+                let stepped = spawn_blocking(move || {
+                    let step = follower.step();
+                    (follower, step)
+                });
+                let (stepped, step) = stepped.await.ok()?;
+                follower = stepped;
+                let Step { changes, more, .. } = step.ok()?;
+                let directory = follower.told().directory.map(PathBuf::from);
+                let changes =
+                    changes.items.into_iter().map(|item| Change::Put(item.key, item.content)).collect();
+                so_far = manager.send(Inspect { changes, directory, so_far }).await.ok()?;
+                if !more {
+                    return Some(so_far.listed());
+                }
+            }
+        })
     }
 }
 

@@ -94,13 +94,13 @@ fn messages(document: Value) -> Option<(Option<String>, Value)> {
     match document {
         Value::Array(messages) => {
             let is_list = !messages.is_empty() && messages.iter().all(Value::is_object);
-            is_list.then(|| (None, json!({"messages": messages})))
+            is_list.then(|| (None, json!({"messages": messages, "status": "gone"})))
         }
         Value::Object(mut fields) => {
             let messages = fields.remove("messages").filter(Value::is_array)?;
             // What `opencode export` gives has an `info` of the session.
             let info = fields.remove("info").unwrap_or_default();
-            let mut body = json!({"messages": messages});
+            let mut body = json!({"messages": messages, "status": "gone"});
             for name in ["title", "directory"] {
                 let text = fields.get(name).filter(|text| text.is_string()).unwrap_or(&info[name]);
                 if text.is_string() {

@@ -2,6 +2,7 @@
 //!
 //! When a write is answered, it is on the disk (`synchronous=FULL`). Knows nothing of actors, viewers or HTTP.
 
+mod names;
 mod operator;
 mod queries;
 mod reader;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use tokio::sync::Semaphore;
 
+pub use names::{MAX_NAMES, Name, Naming, Numbers};
 pub use operator::{Contents, Filter, Kind, Operator, OperatorError, ShareRecord, Sort, Stats};
 pub use queries::{Deletions, Heads, NewShare, ShareHead, StoredHead, StoredShare, Write};
 pub use restore::{Backup, DeletedSince, RestoreError, Restored, check, restore};
@@ -41,6 +43,7 @@ const DATABASE: &str = "share.db";
 pub struct Store {
     writer: Writer,
     readers: Readers,
+    naming: Naming,
     room: Arc<Room>,
     /// Steps of purges take turns, so that many deletes at once hold syncs up no more than one.
     purge_steps: Arc<Semaphore>,
@@ -73,11 +76,16 @@ impl Store {
         let lock = sqlite::lock(&data_dir.join("lock"))?;
         let path = data_dir.join(DATABASE);
         let mut connection = sqlite::open_and_migrate(&path, MIGRATIONS, BeforeMigration::KeepCopy)?;
-        let used = queries::total_size(&mut connection)
-            .map_err(|error| StartupError::Database { path: path.clone(), reason: error.to_string() })?;
+        let refused = |error: diesel::result::Error| StartupError::Database {
+            path: path.clone(),
+            reason: error.to_string(),
+        };
+        let used = queries::total_size(&mut connection).map_err(refused)?;
+        let naming = Naming::open(&mut connection).map_err(refused)?;
         Ok(Self {
             writer: Writer::start(connection, &path, lock, count)?,
             readers: Readers::open(&path)?,
+            naming,
             room: Arc::new(Room::new(data_dir, used)),
             purge_steps: Arc::new(Semaphore::new(1)),
         })
@@ -122,6 +130,26 @@ impl Store {
         self.writer.submit(bytes, move |connection| queries::write(connection, &write)).await?;
         self.room.grown(grown);
         Ok(())
+    }
+
+    /// What digests values that are taken out of shares.
+    pub fn naming(&self) -> &Naming {
+        &self.naming
+    }
+
+    /// The numbers that a share's names have, once those have one that are new. When this is answered they are on the
+    /// disk: the same name has the same number from then on. A share has [`MAX_NAMES`] at most; further ones get none.
+    pub async fn number(&self, id: &ShareId, names: Vec<Name>) -> Result<Numbers, StoreError> {
+        let of = id.clone();
+        let known = self.readers.read(move |connection| names::numbers(connection, &of)).await?;
+        if known.len() >= MAX_NAMES || names.iter().all(|name| known.contains_key(name)) {
+            return Ok(known);
+        }
+        let of = id.clone();
+        let (numbers, added) =
+            self.writer.submit(0, move |connection| names::number(connection, &of, &names)).await?;
+        self.room.grown(added * names::OVERHEAD);
+        Ok(numbers)
     }
 
     /// Ends a share for everybody, for good: when this is answered it is deleted, whatever happens. Its content goes

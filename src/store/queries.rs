@@ -8,8 +8,8 @@ use diesel::sqlite::SqliteConnection;
 use diesel::upsert::excluded;
 use serde_json::value::RawValue;
 
-use super::schema::{checks, create_tokens, passed_time, share_data, shares};
-use super::tokens;
+use super::schema::{checks, create_tokens, passed_time, redactions, share_data, shares};
+use super::{names, tokens};
 use crate::model::{Content, Key, Life, Row, SecretHash, ShareId};
 
 /// A share to be created.
@@ -230,6 +230,8 @@ pub(super) fn purge(connection: &mut SqliteConnection, num: i64) -> QueryResult<
     if !is_to_purge(connection, num)? {
         return Ok(PurgeStep::RowsGone);
     }
+    // A few: there is a limit to them.
+    diesel::delete(redactions::table.filter(redactions::share_num.eq(num))).execute(connection)?;
     // From the record's head: `length` would read all of a text.
     let bytes = sql::<Integer>("coalesce(octet_length(content), 0)");
     let rows: Vec<(i64, i32)> = share_data::table
@@ -331,9 +333,12 @@ pub(super) fn deletions(connection: &mut SqliteConnection, after: i64, limit: i6
     Ok(Deletions { shares: rows.into_iter().filter_map(|(_, id)| id.parse().ok()).collect(), last })
 }
 
-/// Bytes that all shares take, as a limit on them counts: their items, and the rows of deleted shares too.
+/// Bytes that all shares take, as a limit on them counts: their items, the names of what was taken out of them, and the
+/// rows of deleted shares too.
 pub(super) fn total_size(connection: &mut SqliteConnection) -> QueryResult<u64> {
-    sum(connection, &format!("sum({SHARE_OVERHEAD} + octet_length(session_id) + size)"))
+    let names: i64 = redactions::table.count().get_result(connection)?;
+    let shares = sum(connection, &format!("sum({SHARE_OVERHEAD} + octet_length(session_id) + size)"))?;
+    Ok(shares.saturating_add(unsigned(names.saturating_mul(names::OVERHEAD))))
 }
 
 /// Bytes of the items of all shares.

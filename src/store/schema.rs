@@ -34,6 +34,23 @@ diesel::table! {
 }
 
 diesel::table! {
+    redactions (id) {
+        id -> BigInt,
+        share_num -> BigInt,
+        digest -> Binary,
+        kind -> Text,
+        n -> BigInt,
+    }
+}
+
+diesel::table! {
+    redaction_key (id) {
+        id -> BigInt,
+        key -> Binary,
+    }
+}
+
+diesel::table! {
     create_tokens (num) {
         num -> BigInt,
         name -> Text,
@@ -58,5 +75,6 @@ diesel::table! {
 }
 
 diesel::joinable!(share_data -> shares (share_num));
+diesel::joinable!(redactions -> shares (share_num));
 diesel::joinable!(shares -> create_tokens (token_num));
-diesel::allow_tables_to_appear_in_same_query!(shares, share_data, create_tokens);
+diesel::allow_tables_to_appear_in_same_query!(shares, share_data, redactions, create_tokens);

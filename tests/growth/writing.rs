@@ -66,6 +66,12 @@ pub fn text_part(message: &str, id: &str, text: &str) -> String {
     part(message, id, &format!(r#","type":"text","text":"{text}""#))
 }
 
+/// A value of a known shape.
+fn secret(n: usize) -> String {
+    let mut random = fastrand::Rng::with_seed(n as u64);
+    format!("{}{}", ["gh", "p_"].concat(), (0..36).map(|_| random.alphanumeric()).collect::<String>())
+}
+
 fn model(id: usize) -> String {
     format!(r#"{{"providerID":"p","id":"{id:x}"}}"#)
 }
@@ -139,6 +145,19 @@ const BATCHES: &[Batch] = &[
         let removed =
             list(n, |i| format!(r#"{{"type":"part.removed","data":{{"messageID":"m","id":"p{i:x}"}}}}"#));
         format!("{parts},{removed}")
+    }),
+    ("part with a secret n times", ITEMS, |n| text_part("m", "p", &format!("{} ", secret(7)).repeat(n))),
+    ("part with n secrets", ITEMS, |n| {
+        text_part("m", "p", &(0..n).map(secret).collect::<Vec<_>>().join(" "))
+    }),
+    ("n parts with a secret each", ITEMS, |n| {
+        list(n, |i| text_part("m", &format!("p{i:x}"), &format!("the token is {}", secret(i))))
+    }),
+    ("part with n words that secrets begin with", BYTES, |n| {
+        text_part("m", "p", &"ghp_ sk-ant- AKIA ".repeat(n / 18))
+    }),
+    ("part with n heads of keys", BYTES, |n| {
+        text_part("m", "p", &"-----BEGIN RSA PRIVATE KEY----- ".repeat(n / 32))
     }),
     ("n removals of what never was", ITEMS, |n| list(n, |i| removal(&format!("m{i:x}")))),
 ];

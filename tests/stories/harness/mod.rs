@@ -5,6 +5,7 @@ pub mod hostile;
 pub mod networks;
 pub mod proxy;
 pub mod relay;
+pub mod secrets;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -513,7 +514,8 @@ impl TestViewer {
 
 /// A part of a message, of kind text.
 pub fn part(message: &str, id: &str, text: &str) -> Value {
-    json!({"type": "part", "data": {"id": id, "messageID": message, "type": "text", "text": text}})
+    let time = json!({"start": 1, "end": 2});
+    json!({"type": "part", "data": {"id": id, "messageID": message, "type": "text", "text": text, "time": time}})
 }
 
 /// A message.

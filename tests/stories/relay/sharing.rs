@@ -22,6 +22,7 @@ async fn a_session_is_shared_in_its_middle_and_goes_on() {
         part_event("ses_1", "m", "p2", "native"),
         json!({"type": "message.part.updated", "properties": {"part": {
             "id": "p3", "messageID": "m", "sessionID": "ses_1", "type": "text", "text": "OpenCode's",
+            "time": {"start": 1, "end": 2},
         }}}),
         json!({"type": "message.updated", "properties": {"info": {
             "id": "m2", "sessionID": "ses_1", "role": "user", "system": "private", "time": {"created": 2},

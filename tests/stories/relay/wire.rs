@@ -25,7 +25,7 @@ async fn the_wire_is_opencodes() {
     assert_eq!(seen[1].body["secret"], "the-secret");
     let sent = seen[1].body["data"].as_array().expect("data");
     for item in batches[0].iter().filter(|item| item["type"] == "part") {
-        assert!(sent.contains(item));
+        assert!(sent.contains(item), "{item} in {sent:?}");
     }
     let last = seen.last().expect("a request");
     assert_eq!(

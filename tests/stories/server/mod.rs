@@ -9,6 +9,7 @@ mod floods;
 mod live;
 mod odd;
 mod options;
+mod redaction;
 mod secrets;
 mod sharing;
 mod shutdown;

@@ -1,0 +1,3 @@
+DROP TABLE held;
+DROP TABLE findings;
+DROP TABLE redactions;

@@ -1,0 +1,2 @@
+DROP TABLE redaction_key;
+DROP TABLE redactions;
