@@ -12,6 +12,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 const VALUE: &str = "tumbling-otter-42-kettle";
+const PIECES: [&str; 2] = ["tumbling-ott", "er-42-kettle"];
 
 static REDACTOR: LazyLock<Redactor> = LazyLock::new(|| {
     let options = Options { home: Some("/home/ada".into()), emails: true, ..Options::default() };
@@ -21,13 +22,17 @@ static KNOWN: LazyLock<KnownValues> = LazyLock::new(|| KnownValues::new(Known::s
 
 fuzz_target!(|input: (u8, &str, &str)| {
     let (shape, text, more) = input;
+    // A fuzzer learns the value. Planted by itself it may stand where nothing is looked at: in `type`, in a picture.
+    if PIECES.iter().any(|piece| text.contains(piece) || more.contains(piece)) {
+        return;
+    }
     let known = [&*KNOWN];
     let growing = [Growing::Done, Growing::Grows, Growing::Pauses][usize::from(shape / 16) % 3];
     let context = Context { known: &known, growing };
     let Some(item) = shaped(shape, text, more) else { return };
     let once = REDACTOR.item(&item, &context, &mut |_: &str, _: &str| 1).expect("flat JSON is looked at");
     let redacted = once.content.get();
-    assert!(!redacted.contains(&VALUE[..12]) && !redacted.contains(&VALUE[12..]), "{redacted}");
+    assert!(!PIECES.iter().any(|piece| redacted.contains(piece)), "{redacted}");
     if growing == Growing::Done {
         let twice = REDACTOR.item(&once.content, &context, &mut |_: &str, _: &str| 1).expect("JSON still");
         assert_eq!(redacted, twice.content.get());

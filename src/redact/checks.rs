@@ -22,6 +22,8 @@ pub(super) enum Check {
     Mixed,
     /// Nothing that stands for a value
     NotPlaceholder,
+    /// The same, but made-up digits and letters in their order may stand in it
+    NotStandIn,
     /// No documentation's example
     NotExample,
     /// No expression of a program
@@ -46,6 +48,16 @@ pub(super) enum Check {
     Line,
     /// The keyword's name is a parameter of an address
     Query,
+    /// The keyword begins a word
+    Option,
+    /// The keyword stands in no line of base64
+    Alone,
+    /// Where a sign has spaces beside it, a word that nobody would say: it may be a program's constant
+    Spaced,
+    /// A sign or a space stands before it, or it is longer than what names are made of
+    Joined,
+    /// Letters and digits or signs, as of a password
+    Password,
 }
 
 /// Where a value and its keyword stand.
@@ -63,6 +75,7 @@ impl Check {
             "digit" => Self::Digit,
             "mixed" => Self::Mixed,
             "notplaceholder" => Self::NotPlaceholder,
+            "notstandin" => Self::NotStandIn,
             "notexample" => Self::NotExample,
             "notcode" => Self::NotCode,
             "randomish" => Self::Randomish,
@@ -75,8 +88,21 @@ impl Check {
             "compound" => Self::Compound,
             "line" => Self::Line,
             "query" => Self::Query,
+            "alone" => Self::Alone,
+            "option" => Self::Option,
+            "spaced" => Self::Spaced,
+            "joined" => Self::Joined,
+            "password" => Self::Password,
             _ => Self::Entropy(name.strip_prefix("entropy:")?.parse().ok()?),
         })
+    }
+
+    /// Whether it says something of the place alone, whatever the value is.
+    pub(super) fn is_of_place(self) -> bool {
+        matches!(
+            self,
+            Self::Variable | Self::Compound | Self::Line | Self::Query | Self::Option | Self::Alone
+        )
     }
 
     pub(super) fn passes(self, Place { text, keyword, value }: Place) -> bool {
@@ -87,7 +113,8 @@ impl Check {
                 let has = |is: fn(&u8) -> bool| value.iter().any(is);
                 has(u8::is_ascii_digit) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase)
             }
-            Self::NotPlaceholder => !stands_for_a_value(value),
+            Self::NotPlaceholder => !stands_for_a_value(value) && !has_run(value),
+            Self::NotStandIn => !stands_for_a_value(value),
             Self::NotExample => !contains(value, b"EXAMPLE"),
             Self::NotCode => !is_code(value),
             Self::Randomish => is_randomish(value),
@@ -108,6 +135,16 @@ impl Check {
             Self::Compound => is_compound(&text[..keyword]),
             Self::Line => begins_line(&text[..keyword]),
             Self::Query => is_parameter(&text[..keyword]),
+            Self::Alone => {
+                !matches!(text[..keyword], [.., before, b'+' | b'/'] if before.is_ascii_alphanumeric())
+            }
+            Self::Option => !text[..keyword].last().is_some_and(u8::is_ascii_alphanumeric),
+            Self::Spaced => !has_spaces(&text[keyword..]) || is_randomish(value),
+            Self::Joined => value.len() >= 24 || !is_joined(&text[keyword..], value),
+            Self::Password => {
+                value.iter().any(u8::is_ascii_alphabetic)
+                    && value.iter().any(|byte| byte.is_ascii_digit() || b"!@#$%^&*?".contains(byte))
+            }
         }
     }
 }
@@ -165,7 +202,7 @@ pub(super) fn contains(text: &[u8], part: &[u8]) -> bool {
 }
 
 /// Words of examples, anywhere in a value.
-const EXAMPLES: [&[u8]; 18] = [
+const EXAMPLES: [&[u8]; 17] = [
     b"your",
     b"example",
     b"changeme",
@@ -177,8 +214,7 @@ const EXAMPLES: [&[u8]; 18] = [
     b"redacted",
     b"insert",
     b"replace",
-    b"1234567",
-    b"abcdef",
+    b"mytoken",
     b"****",
     b"....",
     b"<",
@@ -206,6 +242,14 @@ const STAND_INS: [&[u8]; 16] = [
     b"hunter2",
 ];
 
+/// What is typed where anything would do.
+const RUNS: [&[u8]; 2] = [b"1234567", b"abcdef"];
+
+fn has_run(value: &[u8]) -> bool {
+    let lower = value.to_ascii_lowercase();
+    RUNS.iter().any(|run| contains(&lower, run))
+}
+
 fn stands_for_a_value(value: &[u8]) -> bool {
     let lower = value.to_ascii_lowercase();
     STAND_INS.contains(&&*lower)
@@ -216,17 +260,45 @@ fn stands_for_a_value(value: &[u8]) -> bool {
 
 /// Whether a value is an expression: a name, a call, a path, an address without a password.
 fn is_code(value: &[u8]) -> bool {
-    const SIGNS: [&[u8]; 10] =
-        [b"(", b"::", b"->", b"process.env", b"environ", b"self.", b"this.", b"://", b"=>", b"[\""];
+    const SIGNS: [&[u8]; 12] = [
+        b"(",
+        b"::",
+        b"->",
+        b"process.env",
+        b"environ",
+        b"self.",
+        b"this.",
+        b"://",
+        b"=>",
+        b"[\"",
+        b"a-z",
+        b"A-Z",
+    ];
     let is_path = value.starts_with(b"/") && value[1..].contains(&b'/') && words(value)
         || value.starts_with(b"./")
+        || value.starts_with(b"--")
         || value.starts_with(b"~/");
-    SIGNS.iter().any(|sign| contains(value, sign)) || is_path || is_name(value)
+    SIGNS.iter().any(|sign| contains(value, sign)) || is_path || is_name(value) || is_versioned_name(value)
+}
+
+/// A long name of a type with its version: `V1LocalObjectReference`.
+fn is_versioned_name(value: &[u8]) -> bool {
+    let mut digits = value.iter().enumerate().filter(|(_, byte)| byte.is_ascii_digit());
+    let (first, others) = (digits.next(), digits.count());
+    first.is_some_and(|(at, _)| {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'[' | b']' | b'.');
+        let behind = value.get(at + 1).is_some_and(u8::is_ascii_uppercase);
+        others == 0
+            && behind
+            && value.len() >= 16
+            && value.iter().all(plain)
+            && case_changes(value) * 4 <= value.len()
+    })
 }
 
 /// A name of a program: letters, `_` and single dots, with digits only at its end.
 fn is_name(value: &[u8]) -> bool {
-    let stem = value.strip_suffix(b";").unwrap_or(value);
+    let stem = value.strip_suffix(b";").or_else(|| value.strip_suffix(b",")).unwrap_or(value);
     let digits = stem.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let stem = &stem[..stem.len() - digits];
     digits <= 2
@@ -270,9 +342,37 @@ pub(super) fn is_randomish(value: &[u8]) -> bool {
 /// A switch, a number, a path or words: no secret, whatever the variable's name is.
 fn is_plain_value(value: &[u8]) -> bool {
     let number = value.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b',' | b';'));
+    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
     let path = matches!(value, [b'/' | b'.' | b'~', ..]) && words(value);
     let word = value.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_uppercase());
-    (number && value.len() < 8) || path || word || entropy(value) < 2.3
+    (number && digits < 8) || is_literal(value) || path || word || entropy(value) < 2.3
+}
+
+/// A number as programs write it: `0x8004101f`, `-128i32`.
+fn is_literal(value: &[u8]) -> bool {
+    let value = value.strip_suffix(b",").or_else(|| value.strip_suffix(b";")).unwrap_or(value);
+    let value = value.strip_prefix(b"-").unwrap_or(value);
+    if let Some(digits) = value.strip_prefix(b"0x") {
+        return digits.len() <= 17 && digits.iter().all(|digit| digit.is_ascii_hexdigit() || *digit == b'_');
+    }
+    let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let kinds: [&[u8]; 14] = [
+        b"u8", b"u16", b"u32", b"u64", b"u128", b"usize", b"i8", b"i16", b"i32", b"i64", b"i128", b"isize",
+        b"UL", b"L",
+    ];
+    digits > 0 && kinds.contains(&&value[digits..])
+}
+
+/// Whether a value near the begin of a text is one name with what stands before it: of a pod, of a branch.
+fn is_joined(text: &[u8], value: &[u8]) -> bool {
+    let head = &text[..text.len().min(128)];
+    memchr::memmem::find(head, value).is_none_or(|at| matches!(head[..at], [.., b'-' | b'_']))
+}
+
+/// Whether the first `=` of a text has a space beside it.
+fn has_spaces(text: &[u8]) -> bool {
+    let sign = memchr::memchr(b'=', text).unwrap_or_default();
+    [sign.wrapping_sub(1), sign + 1].iter().any(|at| text.get(*at).is_some_and(u8::is_ascii_whitespace))
 }
 
 fn is_variable(text: &[u8], keyword: usize) -> bool {
@@ -296,10 +396,12 @@ fn is_variable(text: &[u8], keyword: usize) -> bool {
 }
 
 fn is_compound(before: &[u8]) -> bool {
-    let tail = before[before.len().saturating_sub(8)..].to_ascii_lowercase();
-    [&b"_"[..], b"-", b"api", b"access", b"auth", b"client", b"private", b"secret"]
-        .iter()
-        .any(|word| tail.ends_with(word))
+    let tail = before[before.len().saturating_sub(10)..].to_ascii_lowercase();
+    // `Sec-WebSocket-Key` keeps nothing secret.
+    !tail.ends_with(b"websocket-")
+        && [&b"_"[..], b"-", b"api", b"access", b"auth", b"client", b"private", b"secret"]
+            .iter()
+            .any(|word| tail.ends_with(word))
 }
 
 fn begins_line(before: &[u8]) -> bool {
@@ -370,15 +472,19 @@ mod tests {
             "getPassword(user)",
             "config.token",
             "Option::None",
+            "list[V1LocalObjectReference]",
             "https://example.org/a",
         ] {
             assert!(is_code(code.as_bytes()), "{code}");
         }
-        for stand_in in
-            ["your-api-key-here", "changeme", "<token>", "${SECRET}", "xxxxxxxxxxxx", "sk-1234567890"]
-        {
+        for stand_in in ["your-api-key-here", "changeme", "<token>", "${SECRET}", "xxxxxxxxxxxx"] {
             assert!(stands_for_a_value(stand_in.as_bytes()), "{stand_in}");
         }
+        assert!(has_run(b"sk-1234567890") && !has_run(b"sk-9b2eafc408"));
+        for number in ["0x8004101f,", "-128i32", "22583u16", "17L"] {
+            assert!(is_literal(number.as_bytes()), "{number}");
+        }
+        assert!(!is_literal(b"0x9b2eafc40845d90e0553bea9") && !is_literal(b"9b2eafc4") && !is_literal(b"u8"));
     }
 
     #[test]
@@ -390,6 +496,13 @@ mod tests {
             begins_line(b"00007|   openaiApi") && begins_line(b"env:\n  db_") && !begins_line(b"let the ")
         );
         assert!(is_parameter(b"/v1?page=1&access_") && !is_parameter(b"the access_"));
+        assert!(
+            has_spaces(b"KEY = x") && has_spaces(b"KEY= x") && !has_spaces(b"KEY=x") && !has_spaces(b"KEY")
+        );
+        assert!(!is_compound(b"Sec-WebSocket-") && is_compound(b"X-Api-"));
+        assert!(
+            is_joined(b"auth-6d4cf56db6-x7k2p", b"6d4cf56db6-x7k2p") && !is_joined(b"key: 6d4cf", b"6d4cf")
+        );
         assert!(is_compound(b"api_") && is_compound(b"clientSecret") && !is_compound(b"mon"));
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::fmt::{self, Write as _};
 
-use aho_corasick::{AhoCorasick, Input, MatchKind};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use super::checks::{entropy, is_randomish};
+use super::needles::Needles;
 
 /// Characters of the shortest value that is sought: what is shorter stands everywhere.
 const MIN_VALUE: usize = 8;
@@ -180,10 +180,10 @@ fn is_serial(word: &str) -> bool {
 pub struct KnownValues {
     values: Vec<Known>,
     /// All writings, and which value each is of
-    whole: Option<AhoCorasick>,
+    whole: Needles<MIN_VALUE>,
     whole_of: Vec<usize>,
     /// All pieces, and of which value and which of its bytes each begins at
-    pieces: Option<AhoCorasick>,
+    pieces: Needles<PIECE>,
     piece_of: Vec<(usize, usize)>,
 }
 
@@ -220,7 +220,7 @@ impl KnownValues {
                 }
             }
         }
-        Self { whole: automaton(&writings), whole_of, pieces: automaton(&pieces), piece_of, values }
+        Self { whole: Needles::new(&writings), whole_of, pieces: Needles::new(&pieces), piece_of, values }
     }
 
     /// Whether there is none.
@@ -235,24 +235,22 @@ impl KnownValues {
             let Known { kind, value } = &self.values[nth];
             Match { start, end, kind, value }
         };
-        if let Some(whole) = &self.whole {
-            for hit in whole.find_iter(text) {
-                matches.push(found(hit.start(), hit.end(), self.whole_of[hit.pattern().as_usize()]));
-            }
+        let mut from = 0;
+        while let Some((start, end, nth)) = self.whole.find(text, from) {
+            matches.push(found(start, end, self.whole_of[nth]));
+            from = end;
         }
-        if let Some(pieces) = &self.pieces {
-            let mut from = 0;
-            while let Some(hit) = pieces.find(Input::new(text).range(from..)) {
-                let (nth, at) = self.piece_of[hit.pattern().as_usize()];
-                let value = self.values[nth].value.as_bytes();
-                let same = |(a, b): &(&u8, &u8)| a == b;
-                let (before, behind) = (&text[from..hit.start()], &text[hit.end()..]);
-                let left = before.iter().rev().zip(value[..at].iter().rev()).take_while(same).count();
-                let rest = &value[at + (hit.end() - hit.start())..];
-                let right = behind.iter().zip(rest).take_while(same).count();
-                matches.push(found(hit.start() - left, hit.end() + right, nth));
-                from = hit.end() + right;
-            }
+        from = 0;
+        while let Some((start, end, nth)) = self.pieces.find(text, from) {
+            let (nth, at) = self.piece_of[nth];
+            let value = self.values[nth].value.as_bytes();
+            let same = |(a, b): &(&u8, &u8)| a == b;
+            let (before, behind) = (&text[from..start], &text[end..]);
+            let left = before.iter().rev().zip(value[..at].iter().rev()).take_while(same).count();
+            let rest = &value[at + (end - start)..];
+            let right = behind.iter().zip(rest).take_while(same).count();
+            matches.push(found(start - left, end + right, nth));
+            from = end + right;
         }
         matches
     }
@@ -269,14 +267,6 @@ impl KnownValues {
         });
         text.len() - begun.max().unwrap_or(0)
     }
-}
-
-fn automaton<P: AsRef<[u8]>>(patterns: &[P]) -> Option<AhoCorasick> {
-    if patterns.is_empty() {
-        return None;
-    }
-    // It fails beyond 2^31 states, which memory ends before.
-    AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(patterns).ok()
 }
 
 /// A value as it is, in JSON, percent-encoded, and in base64 at each of three offsets, without the characters that it

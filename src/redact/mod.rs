@@ -12,6 +12,7 @@ mod home;
 mod item;
 mod json;
 mod known;
+mod needles;
 mod rules;
 mod scan;
 mod secret_files;

@@ -127,7 +127,7 @@ impl Rules {
         // What a rule looked at already: no byte is matched by it twice.
         let mut done = vec![0; self.table.len()];
         let mut near: Vec<(usize, usize, usize)> = Vec::new();
-        for (start, end, rules) in self.hits(text) {
+        self.hits(text, |start, end, rules| {
             for nth in rules {
                 let rule = &self.table[*nth];
                 if start < done[*nth] {
@@ -150,6 +150,9 @@ impl Rules {
                     }
                     Mode::Token | Mode::Here => {
                         let Some(begin) = start.checked_sub(rule.before) else { continue };
+                        if rule.vendor && !self.follows_vendor(&text[..start]) {
+                            continue;
+                        }
                         let Some(found) = at(text, begin, start, rule) else { continue };
                         done[*nth] = found.end;
                         if let Some(value) = found.value {
@@ -158,7 +161,7 @@ impl Rules {
                     }
                 }
             }
-        }
+        });
         for (nth, start, end) in near {
             let rule = &self.table[nth];
             let rank = if rule.shape { SHAPE } else { CONTEXT } + nth;
@@ -200,7 +203,9 @@ impl Rules {
 
     /// Whether a text has a keyword.
     pub(super) fn has_keyword(&self, text: &str) -> bool {
-        self.hits(text.as_bytes()).next().is_some()
+        let mut has = false;
+        self.hits(text.as_bytes(), |_, _, _| has = true);
+        has
     }
 }
 
@@ -227,6 +232,10 @@ struct Found {
 fn at(text: &[u8], begin: usize, keyword: usize, rule: &Rule) -> Option<Found> {
     let token = rule.mode == Mode::Token;
     if token && !begins_word(text, begin) || rule.whole && text[..begin].ends_with(b"-") {
+        return None;
+    }
+    let nowhere = Place { text, keyword, value: b"" };
+    if !rule.checks.iter().all(|check| !check.is_of_place() || check.passes(nowhere)) {
         return None;
     }
     let window = &text[begin..(begin + rule.reach).min(text.len())];
@@ -353,9 +362,20 @@ fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/'
 }
 
+/// What a run of either alphabet of base64 is of.
+const IS_RUN: [bool; 256] = {
+    let mut is_run = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        is_run[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
+        byte += 1;
+    }
+    is_run
+};
+
 /// Runs of either alphabet of base64, without padding.
 fn runs(text: &[u8]) -> Vec<(usize, usize)> {
-    let is_run = |byte: u8| is_base64(byte) || byte == b'-' || byte == b'_';
+    let is_run = |byte: u8| IS_RUN[usize::from(byte)];
     let (mut found, mut at) = (Vec::new(), 0);
     // A run of this length has a character of it at every such step.
     while let Some(probe) = text.get(at + MIN_RUN - 1) {

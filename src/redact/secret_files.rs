@@ -29,9 +29,9 @@ pub(super) const COMMANDS: [&str; 5] = ["command", "cmd", "script", "commandLine
 
 /// What a file holds, by its name.
 pub(super) fn of_path(path: &str) -> Option<Source> {
-    const CODE: [&str; 24] = [
-        "rs", "ts", "tsx", "js", "jsx", "mjs", "cjs", "go", "py", "java", "kt", "rb", "c", "h", "cc", "cpp",
-        "cs", "php", "swift", "md", "html", "css", "vue", "svelte",
+    const CODE: [&str; 27] = [
+        "rs", "ts", "tsx", "js", "jsx", "mjs", "cjs", "mts", "cts", "map", "go", "py", "java", "kt", "rb",
+        "c", "h", "cc", "cpp", "cs", "php", "swift", "md", "html", "css", "vue", "svelte",
     ];
     const MODELS: [&str; 5] = ["example", "sample", "template", "dist", "tmpl"];
     const NAMES: [&str; 12] = [

@@ -394,6 +394,61 @@ fn fields_name_their_values() {
     );
 }
 
+/// `*` stands for a value of no shape.
+#[test]
+fn names_beside_a_value_say_that_it_is_secret() {
+    let value = "q7Gh29fKq1LmZp04Rt8sW3yB6nVcXjD5";
+    let redactor = redactor(Level::Normal);
+    for (text, kind) in [
+        ("the numverify SECRET is numverify SECRET *", "vendor-key"),
+        ("CircleCI api key: *", "vendor-key"),
+        ("cliengo-token-*\n", "vendor-key"),
+        ("os.environ.get('DJANGO_SECRET_KEY', '*')", "assigned-value"),
+        ("if password == \"*\" {", "assigned-value"),
+        ("curl https://example.org \\\n  -u ada:*", "curl-user"),
+        ("new NetworkCredential(\"ada\", \"*\")", "net-credential"),
+        ("<add key=\"MailPassword\" value=\"*\"/>", "config-value"),
+        ("Endpoint=https://a.azconfig.io;Id=a;Secret=*", "connection-string"),
+        ("Connect-VIServer -Password *", "cli-password"),
+        ("postgres://ada:*@db/app", "url-password"),
+    ] {
+        let expected = text.replace('*', &format!("[redacted:{kind}-1]"));
+        let (redacted, _) =
+            redactor.text(&text.replace('*', value), &Context::default(), &mut Numbers::default());
+        assert_eq!(redacted, expected);
+    }
+    for (text, kind) in [
+        ("password: 'marmot204816'", "assigned-password"),
+        (
+            "root:$6$5URYX45j$HmPvd00jnqO850AzOQQ2l.ZkAFezmkyGKNGupcIDCEhbMJrQ5tJ3uvZpq2SCogy3wwkoLaOZ6gvp6QbjnlQGkM:19000",
+            "password-hash",
+        ),
+        ("Unseal Key 2: fdyCbudrNq1JnXmBEzCmMqXrk5+awyNZmLAUMsmaJhX4\n", "vault-unseal-key"),
+        ("postgres://ada:7vRq@m2Xw@db/app", "url-password"),
+    ] {
+        let (redacted, found) = redactor.text(text, &Context::default(), &mut Numbers::default());
+        assert_eq!(
+            (found.len(), redacted.matches(&format!("[redacted:{kind}-1]")).count()),
+            (1, 1),
+            "{redacted}"
+        );
+    }
+    for plain in [
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n",
+        "pub const VK_PAD_LSHOULDER: XINPUT_VIRTUAL_KEY = 22533u16;",
+        "WBEM_E_CANNOT_BE_KEY = 0x8004101f,",
+        "const BARE_KEY = /[A-Za-z0-9_-]+/;",
+        "const ATTR_AWS_S3_KEY = \"aws.s3.key\";",
+        "kube-system sentry-auth-6d4cf56db6-x7k2p 1/1 Running",
+        "4e61b70f59cc3ea71d37428e585b76e4  recaptcha_keys.1.gz\n12005ae909933640fe6604fd305f0c3c  b",
+        "Depends: php-horde-secret 3.0.0~alpha1",
+        "machine api.example.org login \"LOGIN\" password \"PASSWORD\"",
+        &format!("AAB+EAA{}/AAB", "q7Gh29fKq1LmZp04Rt8sW3yB6nVcXjD5".repeat(4)),
+    ] {
+        assert_eq!(redactor.text(plain, &Context::default(), &mut Numbers::default()).0, plain);
+    }
+}
+
 #[test]
 fn the_owner_adds_rules_and_lets_values_through() {
     let token = ["gh", "p_UQ4b1LHHyBLMS6Ckuy83s7XffZPIKF20z4iO"].concat();
