@@ -58,7 +58,7 @@ enum Command {
     /// Run the share server: HTTP API, WebSocket, and the viewer's page
     Serve(Box<crate::config::Serve>),
     /// Run the relay beside a coding agent: takes its events, keeps the secrets, and pushes to the share server
-    Relay(crate::config::Relay),
+    Relay(Box<crate::config::Relay>),
     /// Share a session through the relay, live from now on, and print its link
     Share(person::Share),
     /// List the sessions of this machine's agents that can be shared

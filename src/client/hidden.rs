@@ -9,6 +9,7 @@ use super::event::backlog;
 use super::manager::Manager;
 use super::messages::Flush;
 use super::redaction::{Again, BeginAgain, Inspect, Inspection, ListRedactions, Redactions, TellSecrets};
+use super::secrets::Share;
 use crate::import::messages;
 use crate::model::Change;
 
@@ -66,7 +67,7 @@ impl Handler<RedactAgain> for Manager {
     type Result = ResponseActFuture<Self, Result<usize, ClientError>>;
 
     fn handle(&mut self, RedactAgain(session): RedactAgain, ctx: &mut Self::Context) -> Self::Result {
-        let Some(share) = self.active(&session).map(|share| share.target()) else {
+        let Some(share) = self.active(&session).map(Share::target) else {
             return Box::pin(ready(Err(ClientError::NotShared)));
         };
         // What waits was looked at under older rules too: it has to be on the server before that is read.

@@ -68,6 +68,13 @@ pub(super) async fn of_file(body: Body, manager: ManagerData) -> Result<HttpResp
     Ok(HttpResponse::Ok().json(so_far.listed()))
 }
 
+/// Items as a body has them that shares a session.
+#[derive(Deserialize)]
+struct Backlog<'a> {
+    #[serde(borrow)]
+    data: Vec<&'a RawValue>,
+}
+
 /// The items of a body that shares a session.
 fn items(session: &str, body: &Value) -> Result<(Vec<Change>, Option<PathBuf>), Error> {
     let text = body.to_string();
@@ -78,11 +85,6 @@ fn items(session: &str, body: &Value) -> Result<(Vec<Change>, Option<PathBuf>), 
         let read = messages::read(session, &about, messages.iter().map(|raw| &**raw));
         let changes = read.items.into_iter().map(|item| Change::Put(item.key, item.content)).collect();
         return Ok((changes, about.directory.map(PathBuf::from)));
-    }
-    #[derive(Deserialize)]
-    struct Backlog<'a> {
-        #[serde(borrow)]
-        data: Vec<&'a RawValue>,
     }
     let Backlog { data } = parse(text.as_bytes(), "{data: [{type, data}, …]}")?;
     Ok((backlog(&data)?, None))

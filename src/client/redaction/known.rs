@@ -64,7 +64,7 @@ impl Owner {
         let variables = std::env::vars_os().filter(|_| environment);
         let variables =
             variables.filter_map(|(name, value)| Known::variable(name.to_str()?, value.to_str()?));
-        let credentials = CREDENTIALS.map(|name| name.to_owned()).to_vec();
+        let credentials = CREDENTIALS.map(ToOwned::to_owned).to_vec();
         let mut owner = Self {
             environment: variables.collect(),
             files: home.map_or_else(Files::none, |home| Files::new(home, credentials)),

@@ -178,11 +178,12 @@ impl Redaction {
     fn look_at(&mut self, session: &str, changes: &[Change]) -> Option<(&mut Session, Look<'_>)> {
         let files = self.files.clone();
         let (state, look) = self.look(session)?;
-        let directories = changes.iter().filter_map(|change| match change {
+        let mut directories = changes.iter().filter_map(|change| match change {
             Change::Put(key, content) if key.as_str() == "session" => directory_of(content),
             _ => None,
         });
-        if let Some(directory) = directories.last().filter(|directory| !state.directory.is_of(directory)) {
+        if let Some(directory) = directories.next_back().filter(|directory| !state.directory.is_of(directory))
+        {
             state.directory = OfSession::of(&directory, &files);
         }
         Some((state, look))

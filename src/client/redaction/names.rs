@@ -114,7 +114,7 @@ fn parsed(hex: &str) -> Option<Digest> {
 /// The names of a session's values.
 pub(super) struct Names {
     locals: Locals,
-    names: HashMap<Digest, (String, u64)>,
+    by_digest: HashMap<Digest, (String, u64)>,
     /// By kind, how many there are.
     counts: HashMap<String, u64>,
     /// Those that were asked for since they were last taken.
@@ -123,11 +123,11 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn new(locals: Locals, known: impl IntoIterator<Item = Name>) -> Self {
-        let mut names = Self { locals, names: HashMap::new(), counts: HashMap::new(), used: Vec::new() };
+        let mut names = Self { locals, by_digest: HashMap::new(), counts: HashMap::new(), used: Vec::new() };
         for Name { digest, kind, number } in known {
             let count = names.counts.entry(kind.clone()).or_default();
             *count = number.max(*count);
-            names.names.insert(digest, (kind, number));
+            names.by_digest.insert(digest, (kind, number));
         }
         names
     }
@@ -144,7 +144,7 @@ impl Names {
 
     /// The digest of what has a name.
     pub(super) fn digest_of(&self, kind: &str, number: u64) -> Option<&Digest> {
-        let named = self.names.iter().find(|(_, (of, n))| *n == number && of == kind);
+        let named = self.by_digest.iter().find(|(_, (of, n))| *n == number && of == kind);
         named.map(|(digest, _)| digest)
     }
 }
@@ -152,7 +152,7 @@ impl Names {
 impl Namer for Names {
     fn number(&mut self, kind: &str, value: &str) -> u64 {
         let digest = self.locals.digest(value);
-        let (kind, number) = self.names.entry(digest).or_insert_with(|| {
+        let (kind, number) = self.by_digest.entry(digest).or_insert_with(|| {
             let count = self.counts.entry(kind.to_owned()).or_default();
             *count += 1;
             (kind.to_owned(), *count)
@@ -164,7 +164,7 @@ impl Namer for Names {
     }
 
     fn first_kind(&mut self, value: &str) -> Option<String> {
-        self.names.get(&self.locals.digest(value)).map(|(kind, _)| kind.clone())
+        self.by_digest.get(&self.locals.digest(value)).map(|(kind, _)| kind.clone())
     }
 
     fn allows(&mut self, value: &str) -> bool {
