@@ -172,7 +172,8 @@ impl Transport {
         self.ask(method, server, path, body, MAX_ANSWER).await
     }
 
-    /// One request, and its whole answer of at most `max` bytes. A redirect is followed once, and only where a secret may go.
+    /// One request, and its whole answer of at most `max` bytes. A redirect is followed once, and only where a secret
+    /// may go.
     async fn ask(
         &self,
         method: Method,

@@ -68,8 +68,8 @@ pub struct Relay {
     )]
     pub enabled: bool,
 
-    /// Whether secrets in sessions give way to placeholders, are listed alone (`brutus-share redact`), or are not sought
-    /// (docs/PRIVACY.md); in a file also a table with more options, where this is `mode`
+    /// Whether secrets in sessions give way to placeholders, are listed alone (`brutus-share redact`), or are not
+    /// sought (docs/PRIVACY.md); in a file also a table with more options, where this is `mode`
     #[arg(long, env = "BRUTUS_SHARE_RELAY_REDACT", value_name = "MODE", default_value = "on")]
     pub redact: RedactMode,
 

@@ -110,8 +110,8 @@ mod tests {
 
     #[test]
     fn files_give_their_secrets_and_nothing_else() {
-        let env = "# A comment\nexport DB_PASSWORD='hunter2 hunter2'\nDEBUG=true\nPORT=8090\nHOME_URL=https://a.example\n\
-                   API_KEY=\"x8Kq02mfPz77\" # here\n";
+        let env = "# A comment\nexport DB_PASSWORD='hunter2 hunter2'\nDEBUG=true\nPORT=8090\n\
+                   HOME_URL=https://a.example\nAPI_KEY=\"x8Kq02mfPz77\" # here\n";
         assert_eq!(values(env), ["hunter2 hunter2", "x8Kq02mfPz77"]);
         let npmrc = "registry=https://registry.example/\n//registry.example/:_authToken=npm_x8Kq02mfPz77aa\n";
         assert_eq!(values(npmrc), ["npm_x8Kq02mfPz77aa"]);

@@ -1,5 +1,5 @@
-//! Many values sought at once, by Wu and Manber's method: of a window only the last bytes are looked at, and nearly always
-//! they say that no value begins within it. An automaton would read every byte.
+//! Many values sought at once, by Wu and Manber's method: of a window only the last bytes are looked at, and nearly
+//! always they say that no value begins within it. An automaton would read every byte.
 
 use std::collections::HashMap;
 
@@ -38,8 +38,8 @@ impl<const WINDOW: usize> Needles<WINDOW> {
         Self { values, steps, beginning }
     }
 
-    /// The first place from a place on where a value stands, and of all that stand there the longest: its begin, its end,
-    /// and which it is.
+    /// The first place from a place on where a value stands, and of all that stand there the longest: its begin, its
+    /// end, and which it is.
     pub(super) fn find(&self, text: &[u8], from: usize) -> Option<(usize, usize, usize)> {
         if self.values.is_empty() {
             return None;

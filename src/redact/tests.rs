@@ -420,7 +420,8 @@ fn names_beside_a_value_say_that_it_is_secret() {
     for (text, kind) in [
         ("password: 'marmot204816'", "assigned-password"),
         (
-            "root:$6$5URYX45j$HmPvd00jnqO850AzOQQ2l.ZkAFezmkyGKNGupcIDCEhbMJrQ5tJ3uvZpq2SCogy3wwkoLaOZ6gvp6QbjnlQGkM:19000",
+            "root:$6$5URYX45j$HmPvd00jnqO850AzOQQ2l.ZkAFezmkyGKNGupcIDCEhbMJrQ5tJ3uvZpq2SCogy3wwkoLaOZ6gvp6Qbjnl\
+             QGkM:19000",
             "password-hash",
         ),
         ("Unseal Key 2: fdyCbudrNq1JnXmBEzCmMqXrk5+awyNZmLAUMsmaJhX4\n", "vault-unseal-key"),

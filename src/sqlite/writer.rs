@@ -28,9 +28,9 @@ const GROUP_JOBS: usize = 1024;
 /// Bytes in one transaction, after which the group is closed.
 const GROUP_BYTES: usize = 16 << 20;
 
-/// The longest wait for those whom the last commit answered, or who had their jobs in the queue by then: they come again
-/// at once while all are busy, and a commit with all of them costs less than two. Never longer than a quarter of what a
-/// commit takes.
+/// The longest wait for those whom the last commit answered, or who had their jobs in the queue by then: they come
+/// again at once while all are busy, and a commit with all of them costs less than two. Never longer than a quarter of
+/// what a commit takes.
 const GATHER: Duration = Duration::from_micros(100);
 
 /// How long after a delete the log is emptied when nobody waits for that.

@@ -70,7 +70,8 @@ impl Watcher {
         let address: SocketAddr = share.server.address.parse().expect("an address");
         let socket = TcpSocket::new_v4().expect("a socket");
         if self.narrow {
-            socket.set_recv_buffer_size(4096).expect("an option");
+            // Smaller than a frame, and large enough for the kernel: a window below one segment starves.
+            socket.set_recv_buffer_size(32 << 10).expect("an option");
         }
         let stream = socket.connect(address).await.map_err(|error| error.to_string())?;
         self.note(format!("connects at {}{}", self.seq, if self.whole { "" } else { ", behind" }));

@@ -189,12 +189,6 @@ impl Redaction {
         Some((state, look))
     }
 
-    /// Sends what was redacted on to the queue.
-    fn pass(&self, session: String, redacted: Redacted) -> Request<SyncQueue, Enqueue> {
-        let Redacted { changes, notes, records } = redacted;
-        self.queue.send(Enqueue { session, changes, notes, records })
-    }
-
     /// Looks again at the texts that have stopped growing, when the first of them has for long enough.
     fn arm(&mut self, ctx: &mut Context<Self>) {
         if self.looks_again.is_some() {
@@ -219,12 +213,15 @@ impl Redaction {
         for session in waiting {
             let Some((state, look)) = self.look(&session) else { return };
             let redacted = state.pause(since, &look);
-            if !redacted.changes.is_empty() {
-                // When it cannot be stored now the end of the part brings it.
-                drop(self.pass(session, redacted));
-            }
+            // When it cannot be stored now the end of the part brings it.
+            self.queue.do_send(to_be_queued(session, redacted));
         }
     }
+}
+
+/// What was redacted, for the queue.
+fn to_be_queued(session: String, Redacted { changes, notes, records }: Redacted) -> Enqueue {
+    Enqueue { session, changes, notes, records }
 }
 
 /// The directory that a session's item names.
@@ -258,7 +255,7 @@ impl Handler<Enqueue> for Redaction {
         };
         let redacted = state.take(changes, notes, &look);
         let is_all_held = redacted.changes.is_empty();
-        let queued = self.pass(session.clone(), redacted);
+        let queued = self.queue.send(to_be_queued(session.clone(), redacted));
         self.arm(ctx);
         let queued = async { queued.await.unwrap_or(Err(ClientError::Unavailable)) };
         Box::pin(wrap_future::<_, Self>(queued).map(move |queued, redaction, _| {
@@ -396,7 +393,7 @@ impl Handler<Again> for Redaction {
             return Box::pin(std::future::ready(Ok(0)));
         };
         let redacted = state.again(changes, &look);
-        let queued = self.pass(session, redacted);
+        let queued = self.queue.send(to_be_queued(session, redacted));
         Box::pin(async { queued.await.unwrap_or(Err(ClientError::Unavailable)) })
     }
 }

@@ -187,8 +187,8 @@ impl Session {
         redaction
     }
 
-    /// Nothing has come for a while for the parts that were given before `since`: of their ends goes what nothing speaks
-    /// against.
+    /// Nothing has come for a while for the parts that were given before `since`: of their ends goes what nothing
+    /// speaks against.
     pub(super) fn pause(&mut self, since: Instant, look: &Look) -> Redaction {
         let mut redaction = Redaction::default();
         let quiet = self.held.iter().filter(|(_, held)| held.since <= since);

@@ -184,6 +184,7 @@ impl TestRelay {
 /// `part.updated` of a text part that is whole.
 pub fn part_event(session: &str, message: &str, id: &str, text: &str) -> Value {
     let time = json!({"start": 1, "end": 2});
-    let data = json!({"id": id, "messageID": message, "sessionID": session, "type": "text", "text": text, "time": time});
+    let data = json!({"id": id, "messageID": message, "sessionID": session, "type": "text", "text": text,
+        "time": time});
     json!({"type": "part.updated", "sessionID": session, "data": data})
 }

@@ -369,7 +369,8 @@ async fn what_cannot_be_looked_at_is_not_sent_and_the_rest_is() {
     for _ in 0..200 {
         deep = json!([deep]);
     }
-    let odd = json!({"type": "part.updated", "sessionID": "ses_1", "data": {"id": "deep", "messageID": "m", "x": deep}});
+    let odd = json!({"type": "part.updated", "sessionID": "ses_1",
+        "data": {"id": "deep", "messageID": "m", "x": deep}});
     relay.report(&[odd, part_event("ses_1", "m", "p", "fine")]).await;
     relay.flush_through("ses_1").await;
     let stored = items(&server, &id).await;
