@@ -12,7 +12,7 @@ use super::bus::{Bus, Subscribe};
 use super::conversations::{Conversations, Given, KnownSession};
 use super::messages::{Create, Flush, Known, List, Listed, Remove, Removed, Shared, Stop};
 use super::queue::{Attach, Detach, Drain, Ended, Enqueue, FlushLane, Look, Open, Progress, SyncQueue};
-use super::redaction::Redaction;
+use super::redaction::{Redaction, Rest};
 use super::report::{Giving, Said};
 use super::schedule::{Backoff, jitter};
 use super::secrets::{Name, Secrets, SecretsError, Share, State};
@@ -378,6 +378,7 @@ impl Handler<Create> for Manager {
         let Giving { changes: given, notes, .. } = self.give(&session_id, &said, false, true);
         let changes = given.into_iter().chain(backlog).collect();
         let stored = self.queue.send(Enqueue::new(session_id.clone(), changes, notes));
+        self.queue.do_send(Rest(session_id.clone()));
         let stored = async { stored.await.unwrap_or(Err(ClientError::Unavailable)).map(|_| ()) };
         if let Some(shared) = shared {
             return Box::pin(wrap_future::<_, Self>(stored).map(move |stored, manager, _| {

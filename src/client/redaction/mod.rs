@@ -98,6 +98,11 @@ pub struct Inspect {
     pub so_far: Inspection,
 }
 
+/// What a session was shared with is all for now: the ends of its texts are shown as after a pause.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Rest(pub(super) String);
+
 /// The whole share is about to be read, to be looked at again.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -211,11 +216,15 @@ impl Redaction {
         let waiting: Vec<_> =
             self.sessions.iter().filter(waits).map(|(session, _)| session.clone()).collect();
         for session in waiting {
-            let Some((state, look)) = self.look(&session) else { return };
-            let redacted = state.pause(since, &look);
-            // When it cannot be stored now the end of the part brings it.
-            self.queue.do_send(to_be_queued(session, redacted));
+            self.show_paused_of(session, since);
         }
+    }
+
+    fn show_paused_of(&mut self, session: String, since: Instant) {
+        let Some((state, look)) = self.look(&session) else { return };
+        let redacted = state.pause(since, &look);
+        // When it cannot be stored now the end of the part brings it.
+        self.queue.do_send(to_be_queued(session, redacted));
     }
 }
 
@@ -267,6 +276,14 @@ impl Handler<Enqueue> for Redaction {
             // Of a text that grows there may be nothing to be shown yet.
             queued.map(|stored| if stored == 0 && !is_all_held { 0 } else { count })
         }))
+    }
+}
+
+impl Handler<Rest> for Redaction {
+    type Result = ();
+
+    fn handle(&mut self, Rest(session): Rest, _: &mut Self::Context) {
+        self.show_paused_of(session, Instant::now());
     }
 }
 
