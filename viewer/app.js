@@ -1,7 +1,7 @@
 // The page put together: the session, its connection, and the views of it.
 
 import { showChanges } from './changes.js'
-import { arrange, copyButton, el, foldsWithin, guarded } from './dom.js'
+import { arrange, copyButton, el, foldsWithin, guarded, write } from './dom.js'
 import { Environment } from './environment.js'
 import { downloadHtml } from './export.js'
 import { cost, duration, exactTime, relativeTime, short, timeAgo } from './format.js'
@@ -197,8 +197,8 @@ let state = 'loading'
 function about() {
   const title = text(session.info?.title).slice(0, MAX_TITLE).toWellFormed() || strings.untitled
   if (titleNode.textContent !== title) {
-    titleNode.textContent = title
-    topTitle.textContent = title
+    write(titleNode, title)
+    write(topTitle, title)
     document.title = title
   }
   const { started, ended, tokens, cost: spent } = session.totals()
@@ -223,6 +223,7 @@ function about() {
       started && ended > started && el('span', {}, duration(ended - started)),
       tokens && el('span', {}, strings.tokens(short(tokens))),
       spent && el('span', {}, cost(spent)),
+      session.secrets && el('span', {}, strings.secretsHidden(session.secrets)),
       undone && el('span', {}, strings.reverted(undone)),
       ends && el('span', {}, `${strings.ends} `, time(ends, true)),
     ].filter(Boolean),

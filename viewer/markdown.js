@@ -1,7 +1,7 @@
 // Markdown to elements. Long texts are read in pieces, those that may take long by the worker; what is the same as
 // before stays, so that a text that grows costs what is new of it.
 
-import { copyButton, el, guarded, inSlices, track, whenNear } from './dom.js'
+import { copyButton, el, guarded, inSlices, showSecrets, track, whenNear, write } from './dom.js'
 import { bytes } from './format.js'
 import { highlight } from './highlight.js'
 import { toHtml } from './markup.js'
@@ -76,7 +76,7 @@ function draw(node, source, text) {
 
 function drawPlain(node, text) {
   node.classList.add('plain')
-  node.textContent = text.toWellFormed()
+  write(node, text)
 }
 
 function drawHtml(node, html) {
@@ -86,6 +86,7 @@ function drawHtml(node, html) {
     table.replaceWith(frame)
     frame.append(table)
   }
+  showSecrets(fragment)
   findDirections(fragment)
   for (const code of fragment.querySelectorAll('pre > code')) {
     const language = /language-([\w+#-]+)/.exec(code.className)?.[1]

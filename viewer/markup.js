@@ -24,6 +24,17 @@ const formula = {
   renderer: ({ raw }) => `<span class="formula">${escape(raw)}</span>`,
 }
 
+// What was hidden stands in brackets; it is no link, whatever stands behind it.
+const placeholder = {
+  name: 'placeholder',
+  level: 'inline',
+  tokenizer(source) {
+    const raw = /^\[redacted:[a-z0-9-]{1,40}-\d{1,9}\]/.exec(source)?.[0]
+    return raw && { type: 'placeholder', raw }
+  },
+  renderer: ({ raw }) => raw,
+}
+
 const formulaBlock = {
   name: 'formulaBlock',
   level: 'block',
@@ -40,7 +51,7 @@ let referred = new Set()
 const marked = new Marked({
   gfm: true,
   breaks: false,
-  extensions: [formula, formulaBlock],
+  extensions: [formula, placeholder, formulaBlock],
   tokenizer: {
     /** A tag within a text is its characters. A line break in the cell of a table can be written in no other way. */
     tag(source) {
@@ -83,7 +94,8 @@ export function toHtml(markdown) {
 
 function labelsIn(text) {
   const labels = text.matchAll(/\[([^[\]\n]{1,200})\](?!:)/g)
-  return new Set([...labels].map(([, label]) => label.toLowerCase().replace(/\s+/g, ' ')))
+  const names = [...labels].map(([, label]) => label.toLowerCase().replace(/\s+/g, ' '))
+  return new Set(names.filter((name) => !name.startsWith('redacted:')))
 }
 
 const PIECES = /<[^<>]*>|[^<]+|</g

@@ -1,5 +1,6 @@
 // The session as this page knows it: items out of frames, put in order. Knows no page and no network.
 
+import { Hidden } from '../secrets.js'
 import { isRecord, list, moment, number, record, text } from '../values.js'
 import { messagesOf } from './messages.js'
 import { messagesLeft, partOrder, partsLeft, readingOrder, standing } from './order.js'
@@ -22,6 +23,8 @@ class Items {
   status = undefined
   agent = undefined
   messages = new Map()
+  // What was hidden in them.
+  hidden = new Hidden()
   // Lists of messages as OpenCode's second API has them, `{ session, messages }` by their keys.
   lists = new Map()
   // The messages in reading order, divided into the session's own and its subagents'.
@@ -58,10 +61,12 @@ class Items {
     if (!data || !Object.hasOwn(data, field)) return undefined
     const before = data[field]
     if (typeof before !== 'string' || before.length !== at) return undefined
-    return { key, data: { ...data, [field]: before + text } }
+    return { key, data: { ...data, [field]: before + text }, added: { before, text } }
   }
 
-  #put({ key, data, n }, change) {
+  #put({ key, data, n, added }, change) {
+    if (added) this.hidden.append(key, added.before, added.text)
+    else this.hidden.put(key, data)
     const [kind, id, part] = split(key)
     if (kind === 'session') {
       // Whose messages are shown hangs on it.
@@ -138,6 +143,7 @@ class Items {
   }
 
   #remove(key, change) {
+    this.hidden.remove(key)
     const [kind, id, part] = split(key)
     const message = this.messages.get(id)
     if (kind === 'message' && message) {
@@ -295,6 +301,11 @@ export class Session {
     if (STATES.has(state)) return { state, label: text(label), at: moment(at) }
     const last = this.#shown.ordered.at(-1)?.info
     return last && { state: isOver(last) ? 'idle' : 'busy', label: '', at: undefined }
+  }
+
+  /** How many different secrets were hidden in it. */
+  get secrets() {
+    return this.#shown.hidden.count
   }
 
   /** Whether there is nothing in it. */

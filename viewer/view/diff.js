@@ -1,6 +1,6 @@
 // A unified diff as a table: one column or two, changed words marked, long ones cut.
 
-import { el, inSlices, track, whenNear } from '../dom.js'
+import { el, inSlices, spans, track, whenNear, write } from '../dom.js'
 import { count } from '../format.js'
 import { highlight, languageOf } from '../highlight.js'
 import { startOf } from '../pieces.js'
@@ -159,11 +159,11 @@ function code(text, counterpart, kind, plain) {
     const marked = pieces.filter((piece) => piece.added || piece.removed)
     // Where nearly all differs, marks say nothing.
     if (pieces.length && marked.reduce((sum, { value }) => sum + value.length, 0) < text.length * 0.7) {
-      node.append(...pieces.map((piece) => (piece.added || piece.removed ? el('mark', {}, piece.value) : piece.value)))
+      node.append(spans(pieces.map(({ value, added, removed }) => ({ text: value, isMarked: added || removed }))))
       return node
     }
   }
-  node.textContent = text.toWellFormed()
+  write(node, text)
   if (text.trim()) plain.push(node)
   return node
 }

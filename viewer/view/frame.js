@@ -1,7 +1,7 @@
 // What parts of all kinds are made of: their frame with its link, lines that open, long texts, and files. And what
 // stands in for a part that cannot be shown.
 
-import { anchor, copyButton, el, guarded, inSlices, save, track } from '../dom.js'
+import { anchor, copyButton, el, guarded, inSlices, save, track, write } from '../dom.js'
 import { bytesOf, fileName, parseDataUrl, pictureUrl, textOf } from '../files.js'
 import { bytes, count } from '../format.js'
 import { startOf, textPieces } from '../pieces.js'
@@ -46,7 +46,7 @@ export function folded(part, kind, summary, body, plain, open = opened(kind)) {
   return { node: frame(part, kind, details), details }
 }
 
-const plainPainter = () => (node, text) => (node.textContent = text.toWellFormed())
+const plainPainter = () => write
 
 /** A text that may be long, as code. `copied` is what its button copies. */
 export function output(content, painter = plainPainter, copied = content) {

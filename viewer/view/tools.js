@@ -1,7 +1,7 @@
 // A tool's call: one line that says what it did and how it went, and under it what went in and came out.
 
 import { AnsiReader } from '../ansi.js'
-import { el, guarded, spans, whenNear } from '../dom.js'
+import { el, guarded, spans, whenNear, write } from '../dom.js'
 import { duration } from '../format.js'
 import { highlight, languageOf } from '../highlight.js'
 import { patchOf, roughPatchOf } from '../load/patch.js'
@@ -278,7 +278,7 @@ function terminal() {
 function source(content, path) {
   const language = languageOf(path)
   return output(content, () => (node, shown) => {
-    node.textContent = shown.toWellFormed()
+    write(node, shown)
     if (language) whenNear(node, () => highlight([node], language))
   })
 }
