@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import { wholePatch } from '../../viewer/load/patch.js'
-import { filesOf, lineCounts } from '../../viewer/view/rows.js'
+import { filesOf, lineCounts } from '../../viewer/load/rows.js'
 
 /** A file's rows as text: the numbers and lines of either side. */
 const shown = (rows) =>

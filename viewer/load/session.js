@@ -9,6 +9,8 @@ import { divide, opens, sessionOf } from './subagents.js'
 // What an agent can do, in one word.
 const STATES = new Set(['busy', 'idle', 'waiting', 'gone'])
 
+let shapes = 0
+
 /** The items of one epoch, as they were stored at a position. */
 class Items {
   epoch = ''
@@ -29,6 +31,8 @@ class Items {
   lists = new Map()
   // The messages in reading order, divided into the session's own and its subagents'.
   #divided = undefined
+  // Another number whenever it may be other messages, in another order, or of another session.
+  shape = (shapes += 1)
   // The session that the own messages name, as it was last known.
   #home = undefined
   // The last place that an item has.
@@ -48,6 +52,8 @@ class Items {
     for (const item of whole) this.#put(item, change)
     for (const key of removed) this.#remove(key, change)
     this.seq = seq
+    // Until all is there nobody knows which parts are without their message.
+    if (this.whole === Boolean(more)) this.#reshape()
     this.whole = !more
     return true
   }
@@ -69,8 +75,8 @@ class Items {
     else this.hidden.put(key, data)
     const [kind, id, part] = split(key)
     if (kind === 'session') {
-      // Whose messages are shown hangs on it.
-      if (record(data).id !== this.info?.id) this.#divided = undefined
+      // Whose messages are shown hangs on it, and what an undo took back.
+      this.#reshape()
       this.info = record(data)
       change.info = true
     } else if (kind === 'message') {
@@ -84,7 +90,7 @@ class Items {
       const known = message.parts.get(part)
       if (!known && !this.#isOfSubagent(sessionOf(data))) change.added += 1
       const opened = opens(data)
-      if (opened !== known?.opens) this.#divided = undefined
+      if (opened !== known?.opens) this.#reshape()
       message.parts.set(part, { id: part, n: this.#came(n ?? known?.n), data: record(data), opens: opened })
       message.sorted = undefined
       change.messages.add(id)
@@ -119,7 +125,7 @@ class Items {
     }
     for (const id of older.keys()) if (!newer.has(id)) change.messages.add(id)
     this.lists.set(key, { session: sessionID, messages: newer })
-    this.#divided = undefined
+    this.#reshape()
   }
 
   #partsOf(parts, known) {
@@ -138,7 +144,7 @@ class Items {
 
   /** Notes what says where a message stands. The order is made anew when that is something else than before. */
   #place(message, place, wasThere) {
-    if (!wasThere || Object.entries(place).some(([name, value]) => message[name] !== value)) this.#divided = undefined
+    if (!wasThere || Object.entries(place).some(([name, value]) => message[name] !== value)) this.#reshape()
     Object.assign(message, place)
   }
 
@@ -149,24 +155,27 @@ class Items {
     if (kind === 'message' && message) {
       message.info = undefined
       if (!message.parts.size) this.messages.delete(id)
-      this.#divided = undefined
+      this.#reshape()
       change.messages.add(id)
     } else if (kind === 'part' && message) {
-      if (message.parts.get(part)?.opens) this.#divided = undefined
+      if (message.parts.get(part)?.opens) this.#reshape()
       message.parts.delete(part)
       message.sorted = undefined
-      if (!message.info && !message.parts.size) this.messages.delete(id)
+      if (!message.info && !message.parts.size) {
+        this.messages.delete(id)
+        this.#reshape()
+      }
       change.messages.add(id)
     } else if (kind === 'messages') {
       for (const id of this.lists.get(key)?.messages.keys() ?? []) change.messages.add(id)
       this.lists.delete(key)
-      this.#divided = undefined
+      this.#reshape()
     } else if (kind === 'session_diff') {
       this.diffs = undefined
       change.info = true
     } else if (kind === 'session') {
       this.info = undefined
-      this.#divided = undefined
+      this.#reshape()
       change.info = true
     } else if (kind === 'model') {
       this.models = []
@@ -177,9 +186,16 @@ class Items {
     }
   }
 
+  /** Whose messages these are, and in which order, has to be found anew. */
+  #reshape() {
+    this.#divided = undefined
+    this.shape = shapes += 1
+  }
+
   #message(id) {
     let message = this.messages.get(id)
     if (!message) {
+      this.#reshape()
       message = { id, n: 0, info: undefined, parts: new Map(), sorted: undefined }
       this.messages.set(id, message)
     }
@@ -275,6 +291,16 @@ export class Session {
   /** The session's own item. */
   get info() {
     return this.#shown.info
+  }
+
+  /** Another number whenever its turns may be others. */
+  get shape() {
+    return this.#shown.shape
+  }
+
+  /** The directory that it works in; nothing when nobody says so. */
+  get directory() {
+    return text(this.info?.directory ?? record(this.info?.location).directory)
   }
 
   get models() {
@@ -422,25 +448,10 @@ export class Session {
     if (stray.length) turns.push({ id: undefined, prompt: undefined, answers: stray })
     return turns
   }
-
-  /** What the session and its subagents cost so far: from its own total, or from the answers. */
-  totals() {
-    const { created: started, updated: ended } = times(this.info)
-    const totals = { cost: 0, tokens: 0, started, ended }
-    for (const { info } of this.withSubagents()) {
-      if (info.role !== 'assistant') continue
-      totals.cost += number(info.cost) ?? 0
-      totals.tokens += tokenCount(info.tokens)
-      const { created, completed } = times(info)
-      totals.ended = Math.max(totals.ended ?? 0, completed ?? created ?? 0)
-    }
-    totals.cost = Math.max(totals.cost, number(this.info?.cost) ?? 0)
-    return totals
-  }
 }
 
 /** Whether with a message, when it is the last, nothing more is awaited. An answer without times ended when it came. */
-const isOver = (info) =>
+export const isOver = (info) =>
   info.role === 'assistant' && (!info.time || times(info).completed !== undefined || Boolean(info.error))
 
 /** A message's parts in reading order. */

@@ -8,7 +8,7 @@ import { sideBySide } from '../settings.js'
 import { strings } from '../strings.js'
 import { diffWordsWithSpace } from '../vendor/diff.min.js'
 import { output } from './frame.js'
-import { filesOf } from './rows.js'
+import { filesOf } from '../load/rows.js'
 
 const FIRST_ROWS = 60
 // Of a diff far from the screen so much of its start stands in.

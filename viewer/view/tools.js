@@ -4,16 +4,15 @@ import { AnsiReader } from '../ansi.js'
 import { el, guarded, spans, whenNear, write } from '../dom.js'
 import { duration } from '../format.js'
 import { highlight, languageOf } from '../highlight.js'
-import { patchOf, roughPatchOf } from '../load/patch.js'
+import { readCall } from '../load/calls.js'
+import { roughPatchOf } from '../load/patch.js'
 import { times } from '../load/session.js'
-import { callOf } from '../load/tools.js'
 import { renderMarkdown } from '../markdown.js'
 import { safeLink } from '../sanitize.js'
 import { strings } from '../strings.js'
 import { isRecord, json, own, record, text } from '../values.js'
 import { diffView } from './diff.js'
 import { errorBox, fileBody, folded, output } from './frame.js'
-import { lineCounts } from './rows.js'
 
 const STATUSES = new Set(['pending', 'running', 'completed', 'error'])
 
@@ -35,10 +34,10 @@ export const isEdit = ({ meaning }) => EDITING.has(meaning)
 /** A call's view, with the call as it was read. */
 export function toolView(part) {
   const state = record(part.state)
-  const call = callOf(part)
+  const call = readCall(part)
   const kind = isEdit(call) ? 'edit' : 'tool'
   const status = STATUSES.has(state.status) ? state.status : ''
-  const patches = guarded(() => patchesOf(call, record(state.metadata))) ?? []
+  const patches = call.changes
   const plain = searchable(call, state)
   const { node, details } = folded(
     part,
@@ -120,28 +119,6 @@ function meta({ meaning, exit, failed }, state, patches) {
     words.push(duration(end - start))
   }
   return words.flatMap((word, at) => (at ? [' ', word] : [word]))
-}
-
-// Characters of old and new texts up to which their difference is found at once, to be counted.
-const MAX_AT_ONCE = 20_000
-
-/** The changes of a call with their patches, or what makes them; and how many lines each adds and takes away. */
-const patchesOf = ({ changes }, { exists }) =>
-  changes.map((change) => {
-    const { patch, edits, content } = change
-    if (patch !== undefined) return { ...change, counts: lineCounts(patch) }
-    const lazy = { ...change, patch: () => patchOf(change) }
-    // Of a file that was there before nobody knows what was added.
-    if (content !== undefined)
-      return exists === true ? lazy : { ...lazy, counts: { added: lines(content), removed: 0 } }
-    const size = edits.reduce((sum, { before, after }) => sum + before.length + after.length, 0)
-    return size > MAX_AT_ONCE ? lazy : { ...lazy, counts: lineCounts(patchOf(change)) }
-  })
-
-function lines(content) {
-  let count = content && !content.endsWith('\n') ? 1 : 0
-  for (let at = content.indexOf('\n'); at >= 0; at = content.indexOf('\n', at + 1)) count += 1
-  return count
 }
 
 /** What went in and came out. A call whose input is not as its meaning needs it is shown as one of a tool unknown. */
