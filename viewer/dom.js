@@ -1,6 +1,7 @@
 // Making elements without HTML text. Text given here is always text.
 
 import { copyText } from './clipboard.js'
+import { icon } from './icons.js'
 import { piecesOf, runsWithSecrets } from './secrets.js'
 import { strings } from './strings.js'
 import { text } from './values.js'
@@ -92,7 +93,8 @@ export function arrange(parent, nodes) {
 
 /** A button that copies, and says so. */
 export function copyButton(strings, words, label = strings.copy) {
-  const button = el('button', { class: 'copy', type: 'button', title: label, 'aria-label': label })
+  const attributes = { class: 'copy', type: 'button', title: label, 'aria-label': label }
+  const button = el('button', attributes, icon('copy'), icon('check'))
   button.addEventListener('click', async (event) => {
     event.stopPropagation()
     event.preventDefault()

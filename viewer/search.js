@@ -2,6 +2,7 @@
 // without changing the page.
 
 import { el } from './dom.js'
+import { icon } from './icons.js'
 import { strings } from './strings.js'
 
 // More matches than anybody steps through.
@@ -22,14 +23,14 @@ export class Search {
       spellcheck: 'false',
     })
     this.count = el('output', { class: 'count' })
-    const button = (label, text, action) =>
-      el('button', { type: 'button', 'aria-label': label, title: label, onclick: action }, text)
+    const button = (label, name, action) =>
+      el('button', { type: 'button', 'aria-label': label, title: label, onclick: action }, icon(name))
     root.append(
       this.input,
       this.count,
-      button(strings.previous, '↑', () => this.step(-1)),
-      button(strings.next, '↓', () => this.step(1)),
-      button(strings.close, '×', () => this.close()),
+      button(strings.previous, 'up', () => this.step(-1)),
+      button(strings.next, 'down', () => this.step(1)),
+      button(strings.close, 'close', () => this.close()),
     )
     this.input.addEventListener('input', () => this.#find())
     this.input.addEventListener('keydown', (event) => {

@@ -1,4 +1,4 @@
-// What was hidden in a session before it was sent: in its place stands `[redacted:KIND-N]`. Pure, and linear in the text.
+// What was hidden in a session before it was sent: in its place stands `[redacted:KIND-N]`. Pure, linear in the text.
 
 const MARK = '[redacted:'
 const PLACEHOLDER = /\[redacted:([a-z0-9-]{1,40})-(\d{1,9})\]/g
@@ -6,7 +6,7 @@ const PLACEHOLDER = /\[redacted:([a-z0-9-]{1,40})-(\d{1,9})\]/g
 // Characters of the longest placeholder.
 const LONGEST = MARK.length + 40 + '-'.length + 9 + ']'.length
 
-/** The pieces of a text, `[{ text, secret }]`: `secret` is what a placeholder says of what it hides, "github token 1". */
+/** The pieces of a text, `[{ text, secret }]`: `secret` is what a placeholder says that it hides, "github token 1". */
 export function piecesOf(text) {
   if (!text.includes(MARK)) return [{ text }]
   const pieces = []

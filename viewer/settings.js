@@ -32,10 +32,11 @@ export function show() {
 /** Whether parts of a kind stand open by themselves. */
 export const opened = (kind) => settings.open.includes(kind)
 
-const wide = matchMedia('(min-width: 1400px)')
+// Pixels of its box from which on a diff stands in two columns by itself.
+const WIDE = 960
 
-/** Whether diffs stand in two columns: as chosen, or by the width of the page. */
-export const sideBySide = () => settings.sideBySide ?? wide.matches
+/** Whether a diff in a box of this width stands in two columns: as chosen, or by the width. */
+export const sideBySide = (width) => settings.sideBySide ?? width >= WIDE
 
 export function toggle(name, value) {
   set(

@@ -25,9 +25,9 @@ test('the recorded session shows: title, prompts, answers, tools, image, errors'
   const share = await shareRecorded(server)
   const page = await openShare(browser, share)
   assert.equal(await page.title(), 'Greeting script session')
-  assert.equal(await page.locator('h1').textContent(), 'Greeting script session')
+  assert.equal(await page.locator('.head h1').textContent(), 'Greeting script session')
   assert.equal(await page.locator('.turn').count(), 3)
-  assert.deepEqual(await page.locator('.outline a').allTextContents(), [
+  assert.deepEqual(await page.locator('.outline .label').allTextContents(), [
     'Write a greeting script and test it',
     'Now add a README and have it reviewed',
     'What is in this image? Then run the build.',

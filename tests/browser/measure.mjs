@@ -25,7 +25,7 @@ for (const [parts, bytes] of [
   await page.waitForFunction(
     (last) =>
       document.querySelector('.state[data-state=live]') &&
-      document.querySelector('.outline li:last-child a')?.textContent.startsWith(last),
+      document.querySelector('.outline li:last-child .label')?.textContent.startsWith(last),
     `Prompt ${parts - ((parts - 1) % 25) - 1}:`,
     polling,
   )

@@ -37,7 +37,7 @@ test('chips stand where secrets were: in prompts, prose, code, calls, outputs an
   assert.deepEqual(await chips('.part-text'), ['github token 1', 'password 12', 'private key 1', 'github token 1'])
   await page.locator('.part-text .hljs-string .secret, .part-text .hljs .secret').first().waitFor()
   assert.deepEqual(await chips('.part-text .hljs'), ['github token 1'], 'coloured code too')
-  assert.deepEqual(await chips('h1'), ['github token 1'])
+  assert.deepEqual(await chips('.head h1'), ['github token 1'])
   assert.deepEqual(await chips('[data-tool=edit] .removed'), ['github token 1'])
   assert.deepEqual(await chips('[data-tool=edit] .added'), ['private key 1'])
   await page.locator('[data-tool=bash] summary').click()

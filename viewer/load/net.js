@@ -142,7 +142,10 @@ class Reader {
   }
 }
 
-/** The lines of a patch, `[{ sign, text }]`, with `{ sign: '@', at, isNew }` where a hunk begins: behind how many lines, and whether there are none in the file yet. */
+/**
+ * The lines of a patch, `[{ sign, text }]`, with `{ sign: '@', at, isNew }` where a hunk begins: behind how many lines,
+ * and whether there are none in the file yet.
+ */
 function stepsOf(patch) {
   const steps = []
   let left = 0

@@ -11,6 +11,12 @@ const STATES = new Set(['busy', 'idle', 'waiting', 'gone'])
 
 let shapes = 0
 
+/** What of a session's own item all its turns hang on. */
+function placing(info) {
+  const { id, revert, directory, location } = record(info)
+  return JSON.stringify([id, revert, directory, location])
+}
+
 /** The items of one epoch, as they were stored at a position. */
 class Items {
   epoch = ''
@@ -75,8 +81,11 @@ class Items {
     else this.hidden.put(key, data)
     const [kind, id, part] = split(key)
     if (kind === 'session') {
-      // Whose messages are shown hangs on it, and what an undo took back.
-      this.#reshape()
+      // Whose messages are shown hangs on it, what an undo took back, and how files are named.
+      if (placing(data) !== placing(this.info)) {
+        this.#reshape()
+        change.all = true
+      }
       this.info = record(data)
       change.info = true
     } else if (kind === 'message') {
@@ -174,6 +183,7 @@ class Items {
       this.diffs = undefined
       change.info = true
     } else if (kind === 'session') {
+      change.all = true
       this.info = undefined
       this.#reshape()
       change.info = true
@@ -470,13 +480,6 @@ export function times(item) {
     start: moment(start),
     end: moment(end),
   }
-}
-
-/** All tokens of an answer, read and written. */
-export function tokenCount(tokens) {
-  const { total, input, output, reasoning, cache } = record(tokens)
-  const { read, write } = record(cache)
-  return number(total) ?? [input, output, reasoning, read, write].reduce((sum, count) => sum + (number(count) ?? 0), 0)
 }
 
 /** The text of a prompt, without what its client added. */

@@ -3,6 +3,7 @@
 import { el, inSlices, spans, track, whenNear, write } from '../dom.js'
 import { count } from '../format.js'
 import { highlight, languageOf } from '../highlight.js'
+import { relativeTo } from '../load/paths.js'
 import { startOf } from '../pieces.js'
 import { sideBySide } from '../settings.js'
 import { strings } from '../strings.js'
@@ -27,8 +28,9 @@ const WORDS = { maxEditLength: 300, timeout: 50 }
 /**
  * A diff, of one file or several, as an element. `patch` is its text, or what makes it. Far from the screen the start
  * of its text, or of `standIn`, stands in, as tall as what it stands for: nothing jumps, and find-in-page finds it.
+ * `head` says how the name of a file stands above it: not at all unless `isNamed`, with what `beside` makes beside it.
  */
-export function diffView(patch, path, standIn = typeof patch === 'string' ? patch : '') {
+export function diffView(patch, path, standIn = typeof patch === 'string' ? patch : '', head = {}) {
   const start = startOf(standIn, FIRST_ROWS, STAND_IN_CHARACTERS).split('\n')
   const plain = el('pre', { class: 'diff-plain', tabindex: '0' }, start.join('\n'))
   const view = el('div', { class: 'diffs' }, plain)
@@ -36,16 +38,17 @@ export function diffView(patch, path, standIn = typeof patch === 'string' ? patc
   whenNear(view, () => {
     const text = typeof patch === 'string' ? patch : patch()
     const files = text.length > MAX_PATCH ? [] : filesOf(text)
-    view.replaceChildren(...(files.length ? files.map((file) => fileDiff(file, path)) : [output(text)]))
+    view.replaceChildren(...(files.length ? files.map((file) => fileDiff(file, path, head)) : [output(text)]))
   })
   return view
 }
 
-function fileDiff({ name: written, rows, isDeleted }, path) {
-  const name = written || path || ''
+function fileDiff({ name: written, rows, isDeleted }, path, { isNamed = true, beside, directory = '' }) {
+  const name = relativeTo(directory, written || path || '')
   const language = languageOf(name)
   const scroll = el('div', { class: 'diff-scroll', tabindex: '0', role: 'group', 'aria-label': name })
-  const box = el('div', { class: 'diff-box' }, el('div', { class: 'diff-name', dir: 'auto' }, name), scroll)
+  const title = isNamed && el('div', { class: 'diff-name' }, el('span', { dir: 'auto' }, name), beside?.(name))
+  const box = el('div', { class: 'diff-box' }, title, scroll)
   if (!rows.length) {
     scroll.append(el('p', { class: 'note' }, isDeleted ? strings.deletedFile : strings.movedFile))
     return box
@@ -86,13 +89,29 @@ function fileDiff({ name: written, rows, isDeleted }, path) {
     box.append(more)
   }
   box.addEventListener('redraw', () => draw(false))
+  widths.observe(box)
   return box
 }
 
+// Diffs by whether they were drawn in two columns; a box that has become wider or narrower is drawn anew.
+const drawn = new WeakMap()
+const widths = new ResizeObserver((entries) => {
+  for (const { target, contentRect } of entries) {
+    const isWide = sideBySide(contentRect.width)
+    if (contentRect.width && drawn.has(target) && drawn.get(target) !== isWide)
+      target.dispatchEvent(new Event('redraw'))
+  }
+})
+
 function fill(table, rows, language) {
+  const box = table.closest('.diff-box')
+  const isWide = sideBySide(box.clientWidth)
+  drawn.set(box, isWide)
+  // Where there is nothing on the one side, the other one has all the room.
+  const isPair = isWide && rows.some((row) => row.old) && rows.some((row) => row.new)
   // The code that no words are marked in, to be coloured.
   const plain = []
-  table.replaceChildren(...(sideBySide() ? twoColumns(rows, plain) : oneColumn(rows, plain)))
+  table.replaceChildren(...(isPair ? twoColumns(rows, plain) : oneColumn(rows, plain)))
   if (language && plain.length) whenNear(table, () => highlight(plain, language))
 }
 

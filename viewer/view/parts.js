@@ -10,12 +10,15 @@ import { isRecord, own, plainText, text } from '../values.js'
 import { fileBody, folded, frame, noteBox, rawView } from './frame.js'
 import { toolView } from './tools.js'
 
-/** What a part is shown as: its view, or nothing where it says nothing to a reader. */
-export function partView(part) {
+/**
+ * What a part is shown as: its view, or nothing where it says nothing to a reader. `page` says how files are named
+ * (`directory`) and where they lead (`link`).
+ */
+export function partView(part, page = {}) {
   if (SILENT.has(part.type)) return undefined
   const make = own(VIEWS, part.type) ?? rawView
   return guarded(
-    () => make(part),
+    () => make(part, page),
     () => rawView(part),
   )
 }

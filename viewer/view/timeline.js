@@ -1,11 +1,13 @@
 // The session as one scroll: a section for each turn. A change touches the elements of its own turn alone.
 
+import { time } from '../clock.js'
 import { anchor, arrange, beginWithin, copyButton, el, finishWithin, foldsWithin, guarded, inSlices } from '../dom.js'
-import { cost, duration, exactTime, relativeTime, short, timeAgo } from '../format.js'
-import { promptText, times, tokenCount } from '../load/session.js'
+import { cost, duration, short } from '../format.js'
+import { promptText, times } from '../load/session.js'
+import { Turns } from '../load/turns.js'
 import { startOf } from '../pieces.js'
 import { strings } from '../strings.js'
-import { json, moment, number, record, text } from '../values.js'
+import { json, record, text } from '../values.js'
 import { errorBox, fileBody, frame, noteBox, output, paintLong } from './frame.js'
 import { errorText, partView } from './parts.js'
 import { SubagentView } from './subagent.js'
@@ -15,53 +17,55 @@ import { isEdit, isLook } from './tools.js'
 const FIRST_PROMPT = 60_000
 
 /** The turns of a session, or of one of its subagents, in an element. */
-class Turns {
-  #turns = new Map()
+class TurnsView {
+  #views = new Map()
 
   /**
-   * `subagents` are the views of all subagents, by their sessions, and `opened` which of them stand open: also when a
-   * task comes that opens one that had none.
+   * `link` makes the fragment of a place. `subagents` are the views of all subagents, by their sessions, and `opened`
+   * which of them stand open: also when a task comes that opens one that had none.
    */
-  constructor(root, session, subagent, subagents = new Map(), opened = new Set()) {
-    Object.assign(this, { root, session, subagent, subagents, opened })
+  constructor(root, session, link, subagent, subagents = new Map(), opened = new Set()) {
+    Object.assign(this, { root, session, link, subagent, subagents, opened })
+    this.turns = new Turns(session, subagent)
+  }
+
+  /** What parts have to know of the page. */
+  get page() {
+    return { directory: this.session.directory, link: this.link }
   }
 
   /** Brings the page up to date for the messages that changed; all of them when none are named. */
   update(changed) {
+    this.turns.update(changed)
     const nodes = []
-    const turns = this.session.turns(this.subagent)
-    for (const turn of turns) {
-      let view = this.#turns.get(turn.id)
-      const isNew = !view
-      if (isNew) {
+    for (const turn of this.turns.all) {
+      let view = this.#views.get(turn.id)
+      if (!view) {
         view = new TurnView(turn.id, this)
-        this.#turns.set(turn.id, view)
+        this.#views.set(turn.id, view)
       }
-      const messages = [turn.prompt, ...turn.answers].filter(Boolean)
-      const ids = Array.from(this.session.withSubagents(messages), ({ id }) => id)
-      if (isNew || !changed || ids.join() !== view.messages || ids.some((id) => changed.has(id))) {
-        view.messages = ids.join()
+      if (view.version !== turn.version) {
+        view.version = turn.version
         guarded(
           () => view.update(turn, changed),
-          () => view.updateRaw(messages),
+          () => view.updateRaw([turn.prompt, ...turn.answers].filter(Boolean)),
         )
       }
       nodes.push(view.node)
     }
-    const shown = new Set(turns.map(({ id }) => id))
-    for (const id of this.#turns.keys()) if (!shown.has(id)) this.#turns.delete(id)
+    for (const id of this.#views.keys()) if (!this.turns.get(id)) this.#views.delete(id)
     arrange(this.root, nodes)
   }
 
   /** The parts that a search goes through, in order: `[{ node, text }]` */
   searchable() {
-    return this.session.turns(this.subagent).flatMap(({ id }) => this.#turns.get(id)?.searchable() ?? [])
+    return this.turns.all.flatMap(({ id }) => this.#views.get(id)?.searchable() ?? [])
   }
 
   /** The view of a subagent. */
   subagentView(subagent, part) {
-    const { session, subagents, opened } = this
-    const makeTurns = (root) => new Turns(root, session, subagent, subagents, opened)
+    const { session, link, subagents, opened } = this
+    const makeTurns = (root) => new TurnsView(root, session, link, subagent, subagents, opened)
     const view = new SubagentView(session, subagent, part, opened.has(subagent), makeTurns)
     view.details.addEventListener('toggle', () => opened[view.details.open ? 'add' : 'delete'](subagent))
     subagents.set(subagent, view)
@@ -69,7 +73,7 @@ class Turns {
   }
 }
 
-export class Timeline extends Turns {
+export class Timeline extends TurnsView {
   /** The element of a message or a part. In a subagent it is made first. */
   find(id) {
     const around = this.session.subagentsAround(id)
@@ -103,8 +107,8 @@ export class Timeline extends Turns {
 }
 
 class TurnView {
-  // The ids of all messages in it, as they were last shown.
-  messages = ''
+  // That of the turn as it was last shown.
+  version = undefined
   #parts = new Map()
   #groups = new Map()
 
@@ -128,7 +132,8 @@ class TurnView {
     this.answer.replaceChildren(...all.map((words) => output(words)))
   }
 
-  update({ prompt, answers }, changed) {
+  update(turn, changed) {
+    const { prompt, answers } = turn
     const session = this.#session
     this.promptNode.hidden = !prompt
     if (prompt)
@@ -186,7 +191,7 @@ class TurnView {
     for (const id of this.#parts.keys()) if (!seen.has(id)) this.#parts.delete(id)
     arrange(this.answer, blocks)
     guarded(
-      () => this.#footer(answers),
+      () => this.#footer(turn),
       () => this.foot.replaceChildren(),
     )
   }
@@ -201,8 +206,8 @@ class TurnView {
       return known.view
     }
     const view = guarded(
-      () => (subagent === undefined ? partView(part) : this.#turns.subagentView(subagent, part)),
-      () => part && partView(part),
+      () => (subagent === undefined ? partView(part, this.#turns.page) : this.#turns.subagentView(subagent, part)),
+      () => part && partView(part, this.#turns.page),
     )
     // A subagent that stood elsewhere may be open already.
     if (view && known?.view && !view.details?.open) keepOpen(known.view.node, view.node)
@@ -295,18 +300,18 @@ class TurnView {
     return node
   }
 
-  #footer(answers) {
+  #footer(turn) {
+    const { answers } = turn
     const infos = answers.map(({ info }) => info)
     const last = infos.at(-1)
     if (!last) return this.foot.replaceChildren()
     const started = times(infos[0]).created
     const ended = times(last).completed
-    const tokens = infos.reduce((sum, info) => sum + tokenCount(info.tokens), 0)
-    const spent = infos.reduce((sum, info) => sum + (number(info.cost) ?? 0), 0)
+    const { tokens, cost: spent } = turn.sum
     const words = [
       text(infos.findLast(({ modelID }) => modelID)?.modelID),
       started && ended && duration(ended - started),
-      tokens && strings.tokens(short(tokens)),
+      tokens.all && strings.tokens(short(tokens.all)),
       cost(spent),
     ]
     this.foot.replaceChildren(
@@ -320,21 +325,6 @@ class TurnView {
     const found = ({ view }) => view?.searchable?.() ?? (view?.text ? [{ node: view.node, text: view.text() }] : [])
     return [...prompt, ...[...this.#parts.values()].flatMap(found)]
   }
-}
-
-/** A time that is said relatively, and exactly on hover; one that `mayComeYet` too. Nothing when it is no time. */
-export function time(value, mayComeYet = false) {
-  const ms = moment(value)
-  if (ms === undefined) return undefined
-  return el(
-    'time',
-    {
-      datetime: new Date(ms).toISOString(),
-      title: exactTime(ms),
-      dataset: { ms: String(ms), ...(mayComeYet && { ahead: '' }) },
-    },
-    (mayComeYet ? relativeTime : timeAgo)(ms),
-  )
 }
 
 function keepOpen(older, newer) {

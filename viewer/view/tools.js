@@ -6,6 +6,7 @@ import { duration } from '../format.js'
 import { highlight, languageOf } from '../highlight.js'
 import { readCall } from '../load/calls.js'
 import { roughPatchOf } from '../load/patch.js'
+import { relativeTo } from '../load/paths.js'
 import { times } from '../load/session.js'
 import { renderMarkdown } from '../markdown.js'
 import { safeLink } from '../sanitize.js'
@@ -32,7 +33,7 @@ export const isLook = ({ meaning, failed }) => LOOKING.has(meaning) && !failed
 export const isEdit = ({ meaning }) => EDITING.has(meaning)
 
 /** A call's view, with the call as it was read. */
-export function toolView(part) {
+export function toolView(part, page = {}) {
   const state = record(part.state)
   const call = readCall(part)
   const kind = isEdit(call) ? 'edit' : 'tool'
@@ -42,8 +43,8 @@ export function toolView(part) {
   const { node, details } = folded(
     part,
     kind,
-    callLine(call, state, patches),
-    () => body(call, state, patches),
+    callLine(call, state, patches, page),
+    () => body(call, state, patches, page),
     plain,
     kind === 'edit' || status === 'error' || undefined,
   )
@@ -57,7 +58,7 @@ export function toolView(part) {
 }
 
 /** A call's line: how it goes, what it was about, how it went. */
-export function callLine(call, state, patches = []) {
+export function callLine(call, state, patches = [], page = {}) {
   const status = STATUSES.has(state.status) ? state.status : ''
   return [
     el('span', { class: `dot ${call.failed ? 'error' : status}`, title: text(state.status) }),
@@ -65,7 +66,7 @@ export function callLine(call, state, patches = []) {
     el(
       'span',
       { class: 'tool-what', dir: 'auto' },
-      guarded(() => what(call)),
+      guarded(() => what(call, page)),
     ),
     el(
       'span',
@@ -82,7 +83,8 @@ export function nameOf({ tool, server }) {
 }
 
 /** What a call was about, in a few words. */
-function what({ meaning, about, within = [], paths = [], agent, todos }) {
+function what({ meaning, about, within = [], paths = [], agent, todos }, { directory = '' }) {
+  const named = (path) => shortPath(relativeTo(directory, path))
   switch (meaning) {
     case 'run':
       return el('code', {}, brief(about ?? ''))
@@ -90,9 +92,9 @@ function what({ meaning, about, within = [], paths = [], agent, todos }) {
     case 'edit':
     case 'write':
     case 'list':
-      return el('code', {}, brief(paths.map(shortPath).join(', ') || shortPath(about ?? '')))
+      return el('code', {}, brief(paths.map(named).join(', ') || named(about ?? '')))
     case 'search':
-      return el('code', {}, brief([about, within.map(shortPath).join(', ')].filter(Boolean).join(strings.within)))
+      return el('code', {}, brief([about, within.map(named).join(', ')].filter(Boolean).join(strings.within)))
     case 'task':
       return `${brief(about ?? '')}${agent ? ` (${brief(agent)})` : ''}`
     case 'todo':
@@ -122,9 +124,9 @@ function meta({ meaning, exit, failed }, state, patches) {
 }
 
 /** What went in and came out. A call whose input is not as its meaning needs it is shown as one of a tool unknown. */
-function body(call, state, patches) {
+function body(call, state, patches, page = {}) {
   const make = call.fits ? own(BODIES, call.meaning) : undefined
-  const made = make && guarded(() => make(call, patches))
+  const made = make && guarded(() => make(call, patches, page))
   const parts = made ? [...rest(call), ...made] : unknown(call.fits ? { ...call, rest: state.input } : call)
   if (state.status === 'error' || state.error) {
     const error = errorBox(text(state.error))
@@ -152,16 +154,19 @@ const BODIES = {
   read: (call) => came(call),
   search: (call) => came(call),
   list: (call) => came(call),
-  edit: (call, patches) => [
-    ...patches.map(({ patch, ...change }) =>
-      diffView(patch, change.file, roughPatchOf(typeof patch === 'string' ? { patch } : change)),
-    ),
+  edit: (call, patches, { directory, link }) => [
+    ...patches.map(({ patch, ...change }) => {
+      const rough = roughPatchOf(typeof patch === 'string' ? { patch } : change)
+      const all = link && !call.failed && { href: link({ room: 'changes', file: relativeTo(directory, change.file) }) }
+      const beside = () => all && el('a', all, strings.changesOfFile)
+      return diffView(patch, change.file, rough, { directory, beside })
+    }),
     ...(call.failed ? came(call) : []),
   ],
-  write(call, patches) {
+  write(call, patches, page) {
     const [{ file, content }] = patches
     return content === undefined
-      ? BODIES.edit(call, patches)
+      ? BODIES.edit(call, patches, page)
       : [source(content, file), ...(call.failed ? came(call) : [])]
   },
   todo({ todos }) {
