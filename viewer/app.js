@@ -39,6 +39,7 @@ const nodes = {
   state: el('span', { class: 'state', role: 'status' }),
   activity: el('span', { class: 'activity', dir: 'auto', hidden: true }),
   viewers: el('span', { class: 'viewers' }),
+  errors: el('button', { class: 'errors bad', type: 'button', title: strings.nextError, hidden: true }),
   title: el('span', { class: 'top-title', dir: 'auto' }),
   search: el('div', { class: 'search', role: 'search', hidden: true }),
   progress: el('div', { class: 'progress', 'aria-hidden': 'true' }),
@@ -71,6 +72,7 @@ document.querySelector('#app').replaceWith(
     nodes.state,
     nodes.activity,
     nodes.title,
+    nodes.errors,
     nodes.viewers,
     rooms.tabs,
     el(
@@ -138,6 +140,7 @@ function sumUp() {
     await inSlices(turns.all, ({ sum }) => sum)
     for (const part of [outline, review, rooms]) guarded(() => part.update(true))
     guarded(about)
+    guarded(countErrors)
     rooms.count = guarded(() => changes.read().files.length)
     setTimeout(() => {
       isSumming = false
@@ -175,11 +178,37 @@ setInterval(() => {
   tick((node, since) => status.isLeft(node, since))
 }, 1000)
 
+nodes.errors.addEventListener('click', () => toError(1))
+function countErrors() {
+  const { errors } = turns.totals
+  nodes.errors.hidden = !errors
+  nodes.errors.replaceChildren(icon('error'), el('span', {}, strings.errors(errors)))
+}
+
+/** Goes to the next part that failed, or to the one before; from the last to the first. */
+let error
+function toError(by) {
+  const { errors } = turns
+  if (!errors.length) return
+  const known = errors.indexOf(error)
+  const tops = known < 0 && errors.map((id) => document.getElementById(id)?.getBoundingClientRect().top ?? 0)
+  const near = by > 0 ? tops && tops.findIndex((top) => top > 100) : tops && tops.findLastIndex((top) => top < 50)
+  const at = known < 0 ? (near < 0 ? (by > 0 ? 0 : errors.length - 1) : near) : known + by
+  error = errors.at(at % errors.length)
+  rooms.go({ id: error })
+  point(error)
+}
+
 /** Goes to what the address names. */
 function go() {
   const place = guarded(() => readFragment(location.hash)) ?? {}
   rooms.go(place)
-  const node = place.id !== undefined && timeline.find(place.id)
+  if (place.id !== undefined) point(place.id)
+}
+
+/** Shows a message or a part to the reader. */
+function point(id) {
+  const node = timeline.find(id)
   if (!node) return
   reveal(node)
   node.scrollIntoView({ block: 'start' })
@@ -210,6 +239,8 @@ listen({
   j: () => outline.step(1),
   k: () => outline.step(-1),
   '/': () => search.open(),
+  e: () => toError(1),
+  E: () => toError(-1),
   f: () => follow.toggle(),
   o: () => foldAll(nodes.timeline, !nodes.timeline.querySelector('.part > details[open]')),
   c: () => rooms.toggle(),

@@ -26,7 +26,8 @@ export class Follow {
 
   /** Runs an update of the page that adds `added` parts, and keeps the reader where they want to be. */
   around(added, live, update) {
-    const stay = live && (this.#following || this.#atEnd()) && scrollY > 0
+    // Where the reader is was seen when they scrolled: to look now would lay the page out once more.
+    const stay = live && this.#following && scrollY > 0
     update()
     if (stay) this.#toEnd()
     else if (live && added && !this.#atEnd()) {

@@ -6,7 +6,7 @@ import { bytes } from './format.js'
 import { highlight } from './highlight.js'
 import { toHtml } from './markup.js'
 import { offload } from './offload.js'
-import { markdownPieces, startOf } from './pieces.js'
+import { MarkdownPieces, markdownPieces, startOf } from './pieces.js'
 import { toFragment } from './sanitize.js'
 import { strings } from './strings.js'
 
@@ -22,18 +22,33 @@ const whole = new WeakSet()
 /** The start of a text that stands in for its elements. */
 export const standIn = (text) => startOf(text, Infinity, MAX_FIRST)
 
-/** Puts a Markdown text's elements into a node, in place of an earlier version of it. */
-export function renderMarkdown(node, text) {
+// Lines of a text take so much room, in rem, and have so many characters.
+const [LINE, WIDTH] = [1.7, 84]
+
+const heightOf = (text) => text.split('\n').reduce((sum, line) => sum + (1 + Math.floor(line.length / WIDTH)) * LINE, 0)
+
+// What reads the pieces of a text that grows, by its node.
+const readers = new WeakMap()
+
+/**
+ * Puts a Markdown text's elements into a node, in place of an earlier version of it. Where it `grows` its end is open:
+ * code there gets its colours when it is over.
+ */
+export function renderMarkdown(node, text, grows = false) {
+  // Of a text that grows before the reader's eyes all is shown.
+  if (grows && node.querySelector(':scope > .piece') && !node.querySelector(':scope > .more')) whole.add(node)
   const shown = whole.has(node) ? text : standIn(text)
-  const pieces = markdownPieces(shown)
+  if (!readers.has(node)) readers.set(node, new MarkdownPieces())
+  const pieces = readers.get(node).read(shown)
   const known = [...node.children].filter((child) => child.className.startsWith('piece'))
   // What else stands there has stood in, or is the button for the rest.
   for (const child of [...node.childNodes]) if (!known.includes(child)) child.remove()
   for (const child of known.slice(pieces.length)) child.remove()
   pieces.forEach((piece, at) => {
-    const child = known[at] ?? el('div', { class: 'piece' })
+    const child = known[at] ?? el('div', { class: at ? 'piece far' : 'piece' })
+    if (at && !known[at]) child.style.containIntrinsicSize = `auto ${heightOf(piece.text)}rem`
     if (!known[at]) node.append(child)
-    draw(child, piece.head + piece.text, piece.text)
+    draw(child, piece.head + piece.text, piece.text, grows && at === pieces.length - 1)
   })
   if (shown.length === text.length) return
   const more = el('button', { class: 'more', type: 'button' }, strings.showWhole(bytes(text.length)))
@@ -53,34 +68,77 @@ function append(node, { head, text }) {
   whenNear(child, () => draw(child, head + text, text))
 }
 
-// The Markdown that is shown in a piece, or is being read for it.
+// The Markdown that is shown in a piece, or is being read for it, and whether its end was open then.
 const sources = new WeakMap()
 
 /** Puts the elements of Markdown into a node; its text, when it cannot be read, or not in time. */
-function draw(node, source, text) {
-  if (sources.get(node) === source) return
-  sources.set(node, source)
+function draw(node, source, text, isOpen = false) {
+  const known = sources.get(node)
+  if (known?.source === source && known.isOpen === isOpen) return
+  const wanted = { source, isOpen }
+  sources.set(node, wanted)
   if (source.length <= MAX_AT_ONCE) {
     const html = guarded(() => toHtml(source))
-    return html === undefined ? drawPlain(node, text) : drawHtml(node, html)
+    return html === undefined ? drawPlain(node, text) : drawHtml(node, html, isOpen)
   }
   if (!node.firstChild) drawPlain(node, text)
+  // While a piece is being read it may grow on: what is read next is what it is then.
+  if (reading.has(node)) return
+  reading.add(node)
   track(
     offload.run('markdown', source).then((html) => {
-      if (sources.get(node) !== source) return
+      reading.delete(node)
       if (html === undefined) drawPlain(node, text)
-      else drawHtml(node, html)
+      else drawHtml(node, html, isOpen)
+      const now = sources.get(node)
+      if (now === wanted) return
+      sources.delete(node)
+      draw(node, now.source, now.source, now.isOpen)
     }),
   )
 }
+
+// Pieces that are being read.
+const reading = new WeakSet()
 
 function drawPlain(node, text) {
   node.classList.add('plain')
   write(node, text)
 }
 
-function drawHtml(node, html) {
+// The blocks of a piece as they were made, before anything was coloured in them.
+const made = new WeakMap()
+
+/** Puts blocks into a node. Those that are as they were stay, with their colours, and with what is selected in them. */
+function drawHtml(node, html, isOpen) {
   const fragment = toFragment(html)
+  const blocks = [...fragment.childNodes].filter((block) => block.nodeType === Node.ELEMENT_NODE || block.data.trim())
+  const before = node.classList.contains('plain') ? [] : [...node.childNodes]
+  let same = 0
+  const texts = blocks.map((block) => block.outerHTML ?? block.data)
+  const isOver = (at) => !isOpen || at < blocks.length - 1
+  while (
+    same < Math.min(blocks.length, before.length) &&
+    made.get(before[same])?.html === texts[same] &&
+    made.get(before[same]).isOver === isOver(same)
+  )
+    same += 1
+  if (!before.length) node.replaceChildren()
+  for (const block of before.slice(same)) block.remove()
+  blocks.slice(same).forEach((block, at) => {
+    const isDone = isOver(same + at)
+    const holder = document.createDocumentFragment()
+    holder.append(block)
+    finish(holder, isDone)
+    const [first] = holder.childNodes
+    if (first) made.set(first, { html: texts[same + at], isOver: isDone })
+    node.append(holder)
+  })
+  node.classList.remove('plain')
+}
+
+/** Makes of a block what the page shows; its code is coloured when that is over. */
+function finish(fragment, isOver) {
   for (const table of fragment.querySelectorAll('table')) {
     const frame = el('div', { class: 'table', tabindex: '0', role: 'group', 'aria-label': strings.table })
     table.replaceWith(frame)
@@ -96,10 +154,8 @@ function drawHtml(node, html) {
     const frame = el('div', { class: 'code', dataset: { language: language ?? '' } })
     pre.replaceWith(frame)
     frame.append(pre, copyButton(strings, source))
-    if (language) whenNear(code, () => highlight([code], language))
+    if (language && isOver) whenNear(code, () => highlight([code], language))
   }
-  node.classList.remove('plain')
-  node.replaceChildren(fragment)
 }
 
 /**

@@ -1,11 +1,11 @@
 // All that the session changed in its files, as a room of its own: a tree of the files, and a box for each.
 
 import { arrange, copyButton, el, guarded } from './dom.js'
-import { count } from './format.js'
 import { icon } from './icons.js'
 import { treeOf } from './load/tree.js'
 import { strings } from './strings.js'
 import { diffView } from './view/diff.js'
+import { countsOf } from './view/frame.js'
 
 const LETTERS = { added: 'A', modified: 'M', deleted: 'D' }
 
@@ -205,10 +205,3 @@ const sumOf = (files) => ({
   added: files.reduce((sum, { counts }) => sum + counts.added, 0),
   removed: files.reduce((sum, { counts }) => sum + counts.removed, 0),
 })
-
-/** How many lines were added and taken away. */
-export const countsOf = ({ added, removed }) => [
-  el('span', { class: 'good' }, `+${count(added)}`),
-  ' ',
-  el('span', { class: 'bad' }, `−${count(removed)}`),
-]

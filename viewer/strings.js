@@ -9,6 +9,10 @@ export const strings = {
   outline: 'Prompts',
   filterPrompts: 'Filter prompts',
   outcomes: { running: 'under way', failed: 'failed', stopped: 'stopped', done: 'done' },
+  tests: ({ passed, failed }) =>
+    failed ? `✕ ${failed} of ${passed + failed} tests failed` : `✓ ${passed} tests passed`,
+  commands: (count) => `${count} ${count === 1 ? 'command' : 'commands'}`,
+  nextError: 'Go to the next error',
   errors: (count) => `${count} ${count === 1 ? 'error' : 'errors'}`,
   session: 'Session',
   rooms: 'Rooms',
@@ -140,6 +144,7 @@ export const strings = {
   keys: [
     ['j / k', 'next and previous prompt'],
     ['/', 'search'],
+    ['e / E', 'next and previous error'],
     ['f', 'follow what is new'],
     ['o', 'open or close everything'],
     ['c', 'changes, and back'],

@@ -100,7 +100,12 @@ function netOf(file, steps) {
   if (net && !isUndone) return { kind, ...net, isNet: true }
   const counts = patches.map(lineCounts)
   const sum = (side) => counts.reduce((sum, counts) => sum + counts[side], 0)
-  return { kind, patch: patches.map((patch) => patch.replace(/\n?$/, '\n')).join(''), counts: { added: sum('added'), removed: sum('removed') }, isNet: false }
+  return {
+    kind,
+    patch: patches.map((patch) => patch.replace(/\n?$/, '\n')).join(''),
+    counts: { added: sum('added'), removed: sum('removed') },
+    isNet: false,
+  }
 }
 
 /** The text of a file that the session made, for as long as every step of it can be followed. */

@@ -56,6 +56,11 @@ export class Turns {
     return this.#ofMessage.get(message)
   }
 
+  /** The ids of all that failed, in order. */
+  get errors() {
+    return this.all.flatMap(({ sum }) => sum.errors)
+  }
+
   /** What all turns came to, together. */
   get totals() {
     this.#totals ??= totalsOf(this.all, this.#session.info)

@@ -4,7 +4,7 @@
 import { anchor, copyButton, el, guarded, inSlices, save, track, write } from '../dom.js'
 import { bytesOf, fileName, parseDataUrl, pictureUrl, textOf } from '../files.js'
 import { bytes, count } from '../format.js'
-import { startOf, textPieces } from '../pieces.js'
+import { endOf, startOf, textPieces } from '../pieces.js'
 import { safeLink } from '../sanitize.js'
 import { opened } from '../settings.js'
 import { strings } from '../strings.js'
@@ -16,6 +16,8 @@ const STAND_IN_CHARACTERS = 20_000
 // Lines of a long text that are shown at first.
 const FIRST_LINES = 60
 const FIRST_CHARACTERS = 12_000
+// Lines of an output of which the end counts.
+const LAST_LINES = 12
 
 // Characters that are shown of a name.
 const MAX_NAME = 200
@@ -50,11 +52,24 @@ const plainPainter = () => write
 
 /** A text that may be long, as code. `copied` is what its button copies. */
 export function output(content, painter = plainPainter, copied = content) {
-  const code = el('code', { dir: 'auto' })
-  const box = el('div', { class: 'code output' }, el('pre', { tabindex: '0' }, code), copyButton(strings, copied))
+  const [box, code] = outputBox(copied)
   const more = paintLong(code, content, startOf(content, FIRST_LINES, FIRST_CHARACTERS), painter)
   if (more) box.append(more)
   return box
+}
+
+/** The same, of which the end is what counts. */
+export function outputEnd(content, painter = plainPainter) {
+  const [box, code] = outputBox(content)
+  const more = paintLong(code, content, endOf(content, LAST_LINES, FIRST_CHARACTERS), painter)
+  if (more) box.prepend(more)
+  return box
+}
+
+function outputBox(copied) {
+  const code = el('code', { dir: 'auto' })
+  const box = el('div', { class: 'code output' }, el('pre', { tabindex: '0' }, code), copyButton(strings, copied))
+  return [box, code]
 }
 
 /**
@@ -185,3 +200,10 @@ function lightbox(source, name) {
   document.body.append(dialog)
   dialog.showModal()
 }
+
+/** How many lines were added and taken away. */
+export const countsOf = ({ added, removed }) => [
+  el('span', { class: 'good' }, `+${count(added)}`),
+  ' ',
+  el('span', { class: 'bad' }, `−${count(removed)}`),
+]

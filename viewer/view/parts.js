@@ -48,22 +48,49 @@ function words(part) {
   )
   let shown
   let drawn = false
+  let timer
+  let last = 0
+  const draw = () => {
+    drawn = true
+    last = performance.now()
+    timer = undefined
+    renderMarkdown(body, shown, body.classList.contains('growing'))
+  }
   // Takes a newer version, when that is a text too.
   const update = (newer) => {
     const { words } = textOf(newer)
     if (!words || newer.synthetic || newer.ignored) return false
     if (words === shown) return true
+    if (shown !== undefined && words.startsWith(shown)) grows(body, draw)
     shown = words
     // Far from the screen the plain text stands in, so that nothing jumps and find-in-page finds it.
     if (!drawn) body.textContent = standIn(shown)
-    whenNear(body, () => {
-      drawn = true
-      renderMarkdown(body, shown)
-    })
+    const wait = last + DRAW_EVERY - performance.now()
+    if (drawn && wait > 0) timer ??= setTimeout(() => whenNear(body, draw), wait)
+    else if (!timer) whenNear(body, draw)
     return true
   }
   update(part)
   return { node, update, text: () => shown }
+}
+
+// A text that grows is drawn so often, in milliseconds.
+const DRAW_EVERY = 80
+
+// It grows no more when nothing was added to it for so long.
+const GROWS = 2000
+
+const growing = new WeakMap()
+
+/** Marks a text as one that grows, until it does no more; then it is drawn to its end. */
+function grows(body, draw) {
+  clearTimeout(growing.get(body))
+  body.classList.add('growing')
+  const timer = setTimeout(() => {
+    body.classList.remove('growing')
+    whenNear(body, draw)
+  }, GROWS)
+  growing.set(body, timer)
 }
 
 function reasoning(part) {

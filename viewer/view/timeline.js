@@ -8,7 +8,7 @@ import { Turns } from '../load/turns.js'
 import { startOf } from '../pieces.js'
 import { strings } from '../strings.js'
 import { json, record, text } from '../values.js'
-import { errorBox, fileBody, frame, noteBox, output, paintLong } from './frame.js'
+import { countsOf, errorBox, fileBody, frame, noteBox, output, paintLong } from './frame.js'
 import { errorText, partView } from './parts.js'
 import { SubagentView } from './subagent.js'
 import { isEdit, isLook } from './tools.js'
@@ -190,6 +190,7 @@ class TurnView {
     }
     for (const id of this.#parts.keys()) if (!seen.has(id)) this.#parts.delete(id)
     arrange(this.answer, blocks)
+    this.node.style.containIntrinsicSize = `auto ${heightOf(prompt, shown, session)}px`
     guarded(
       () => this.#footer(turn),
       () => this.foot.replaceChildren(),
@@ -300,23 +301,28 @@ class TurnView {
     return node
   }
 
-  #footer(turn) {
-    const { answers } = turn
-    const infos = answers.map(({ info }) => info)
-    const last = infos.at(-1)
+  /** What the turn came to, in a line. */
+  #footer({ answers, sum }) {
+    const last = answers.at(-1)?.info
     if (!last) return this.foot.replaceChildren()
-    const started = times(infos[0]).created
+    const { outcome, tests, files, added, removed, commands, errors, models, started, cost: spent, tokens } = sum
     const ended = times(last).completed
-    const { tokens, cost: spent } = turn.sum
-    const words = [
-      text(infos.findLast(({ modelID }) => modelID)?.modelID),
-      started && ended && duration(ended - started),
-      tokens.all && strings.tokens(short(tokens.all)),
-      cost(spent),
-    ]
+    const isBad = outcome === 'failed'
+    const said = (words, kind) => words && el('span', kind ? { class: kind } : {}, words)
     this.foot.replaceChildren(
-      ...words.filter(Boolean).map((word) => el('span', {}, word)),
-      ended || !started ? '' : el('span', { class: 'busy' }, strings.running),
+      ...[
+        outcome === 'stopped' && said(strings.outcomes.stopped),
+        isBad && !tests?.failed && said(`✕ ${strings.outcomes.failed}`, 'bad'),
+        tests && said(strings.tests(tests), tests.failed ? 'bad' : 'good'),
+        files.length > 0 && el('span', {}, strings.filesOf(files.length), ' ', ...countsOf({ added, removed })),
+        said(commands && strings.commands(commands)),
+        errors.length > 0 && !isBad && said(strings.errors(errors.length), 'bad'),
+        said(started && ended && duration(ended - started)),
+        said(cost(spent)),
+        tokens.all > 0 && said(strings.tokens(short(tokens.all))),
+        said(models.at(-1)),
+        !ended && started && outcome === 'running' && said(strings.running, 'busy'),
+      ].filter(Boolean),
     )
   }
 
@@ -326,6 +332,36 @@ class TurnView {
     return [...prompt, ...[...this.#parts.values()].flatMap(found)]
   }
 }
+
+// Pixels of a line of text, of a part's line, and of what stands around; and characters of a line.
+const [LINE, ROW, AROUND, WIDTH] = [26, 38, 190, 84]
+
+const linesOf = (words) => words.split('\n').reduce((sum, line) => sum + 1 + Math.floor(line.length / WIDTH), 0)
+
+/** About how tall a turn is, before it is drawn. */
+function heightOf(prompt, shown, session) {
+  let height = AROUND + (prompt ? linesOf(promptText(session.partsOf(prompt)).slice(0, FIRST_PROMPT)) * LINE : 0)
+  for (const { parts } of shown) {
+    for (const { part, view } of parts) {
+      if (!heights.has(part)) heights.set(part, view ? heightOfPart(part, view) : 0)
+      height += heights.get(part)
+    }
+  }
+  return height
+}
+
+const heights = new WeakMap()
+
+function heightOfPart(part, { call, text }) {
+  if (part.type === 'text') return linesOf(text()) * LINE
+  if (!call || isLook(call)) return ROW / 2
+  if (call.failed) return ROW + 300
+  return isEdit(call) ? ROW + 50 + heightOfEdits(call) : ROW
+}
+
+// Lines of a diff that are shown at first, as tall as the style sheet makes them.
+const heightOfEdits = ({ changes }) =>
+  changes.reduce((sum, { counts }) => sum + Math.min(60, 6 + (counts ? counts.added + counts.removed : 10)) * 20, 0)
 
 function keepOpen(older, newer) {
   const was = older.querySelector('details')

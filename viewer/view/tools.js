@@ -13,7 +13,7 @@ import { safeLink } from '../sanitize.js'
 import { strings } from '../strings.js'
 import { isRecord, json, own, record, text } from '../values.js'
 import { diffView } from './diff.js'
-import { errorBox, fileBody, folded, output } from './frame.js'
+import { errorBox, fileBody, folded, output, outputEnd } from './frame.js'
 
 const STATUSES = new Set(['pending', 'running', 'completed', 'error'])
 
@@ -32,6 +32,8 @@ export const isLook = ({ meaning, failed }) => LOOKING.has(meaning) && !failed
 /** Whether a call is one that changes files. */
 export const isEdit = ({ meaning }) => EDITING.has(meaning)
 
+const isBusy = (status) => status === 'running'
+
 /** A call's view, with the call as it was read. */
 export function toolView(part, page = {}) {
   const state = record(part.state)
@@ -44,9 +46,10 @@ export function toolView(part, page = {}) {
     part,
     kind,
     callLine(call, state, patches, page),
-    () => body(call, state, patches, page),
+    // Of what failed, or goes on, the end is what counts.
+    () => body(call, state, patches, { ...page, isEnd: call.failed || isBusy(status) }),
     plain,
-    kind === 'edit' || status === 'error' || undefined,
+    kind === 'edit' || call.failed || (call.meaning === 'run' && isBusy(status)) || undefined,
   )
   node.dataset.tool = call.server === undefined ? call.tool : text(part.tool)
   node.dataset.status = status
@@ -150,7 +153,7 @@ function body(call, state, patches, page = {}) {
 }
 
 const BODIES = {
-  run: (call) => [commandBox(call.command), ...came(call, terminal)],
+  run: (call, _, { isEnd }) => [commandBox(call.command), ...came(call, terminal, isEnd ? outputEnd : output)],
   read: (call) => came(call),
   search: (call) => came(call),
   list: (call) => came(call),
@@ -221,7 +224,7 @@ export function besideSteps(call, state, isAsked, lastWords) {
 }
 
 /** What came out. */
-const came = ({ output: shown }, painter) => (text(shown) ? [output(text(shown), painter)] : [])
+const came = ({ output: shown }, painter, make = output) => (text(shown) ? [make(text(shown), painter)] : [])
 
 // Characters of what an input says beside the rest, up to which it is a note.
 const MAX_NOTE = 400
