@@ -1,6 +1,7 @@
 // The page put together: the session, its connection, and the rooms in which it is looked at.
 
 import { fragmentOf, readFragment } from './address.js'
+import { Bell } from './bell.js'
 import { tick } from './clock.js'
 import { el, guarded, inSlices } from './dom.js'
 import { Environment } from './environment.js'
@@ -15,7 +16,7 @@ import { Session } from './load/session.js'
 import { downloadMenu, foldAll, viewMenu } from './menus.js'
 import { Outline } from './outline.js'
 import { placeOf } from './place.js'
-import { Review } from './review.js'
+import { Review, sumOf } from './review.js'
 import { Rooms } from './rooms.js'
 import { Search, reveal } from './search.js'
 import { show } from './settings.js'
@@ -42,7 +43,7 @@ const nodes = {
   errors: el('button', { class: 'errors bad', type: 'button', title: strings.nextError, hidden: true }),
   title: el('span', { class: 'top-title', dir: 'auto' }),
   search: el('div', { class: 'search', role: 'search', hidden: true }),
-  progress: el('div', { class: 'progress', 'aria-hidden': 'true' }),
+  rail: el('div', { class: 'rail', 'aria-hidden': 'true', hidden: true }),
   outline: el('nav', { class: 'outline', 'aria-label': strings.outline }),
   band: el('p', { class: 'band', role: 'status', hidden: true }),
   head: el('div', { class: 'head' }),
@@ -57,10 +58,14 @@ const timeline = new Timeline(nodes.timeline, session, link)
 const { turns } = timeline
 const changes = new Changes(session, turns)
 const outline = new Outline(nodes.outline, { session, turns, link, find: (id) => timeline.find(id) })
-const search = new Search(nodes.search, timeline)
+const search = new Search(nodes.search, { timeline, turns, noted: (place) => note(place) })
 const follow = new Follow(nodes.live)
-const status = new Status(session, turns, nodes.state, nodes.activity)
-const head = new Head(nodes.head, session, turns, nodes.title)
+const bell = new Bell()
+const status = new Status(session, turns, nodes.state, nodes.activity, (does) =>
+  bell.ring(strings.told[does], head.title),
+)
+const head = new Head(nodes.head, { session, turns, link, topTitle: nodes.title, rail: nodes.rail })
+outline.onHere = (id) => head.at(id)
 const review = new Review(nodes.review, { changes, link, share: id })
 const rooms = new Rooms({ review, link })
 
@@ -78,19 +83,21 @@ document.querySelector('#app').replaceWith(
     el(
       'span',
       { class: 'tools' },
-      sign(strings.search, 'search', () => search.open()),
+      bell.button,
+      sign(strings.search, 'search', () => openSearch()),
       viewMenu(nodes.timeline),
       downloadMenu({ base, id, html: () => downloadHtml(session, timeline) }),
       el('button', { class: 'icon help-button', type: 'button', 'aria-label': strings.help, onclick: showHelp }, '?'),
     ),
     nodes.search,
-    nodes.progress,
+    nodes.rail,
   ),
   nodes.band,
   outline.scrim,
   nodes.outline,
   el('main', { id: 'app' }, nodes.head, nodes.notice, nodes.timeline, nodes.review),
   follow.pill,
+  follow.beginning,
   nodes.live,
 )
 
@@ -98,7 +105,10 @@ document.querySelector('#app').replaceWith(
 let pending
 function changed({ all, messages, added }) {
   // What comes before the page is live was said before.
-  if (status.isLive) status.lastWord = Date.now()
+  if (status.isLive) {
+    status.lastWord = Date.now()
+    if (document.hidden) status.unseen += added
+  }
   if (!pending) {
     pending = { all: false, messages: new Set(), added: 0 }
     requestAnimationFrame(update)
@@ -138,10 +148,11 @@ function sumUp() {
   setTimeout(async () => {
     isSumDue = false
     await inSlices(turns.all, ({ sum }) => sum)
-    for (const part of [outline, review, rooms]) guarded(() => part.update(true))
+    files = guarded(() => sumOf(changes.read().files))
+    for (const part of [outline, review]) guarded(() => part.update(true))
     guarded(about)
     guarded(countErrors)
-    rooms.count = guarded(() => changes.read().files.length)
+    rooms.count = files?.count
     setTimeout(() => {
       isSumming = false
       if (isSumDue) sumUp()
@@ -155,8 +166,10 @@ function notice() {
 }
 
 let ends
+let files
 function about() {
-  head.update(ends)
+  head.update(ends, files)
+  status.title = head.title
   const { state } = status
   notice()
   // Wherever a reader is: what is shown is all that there is any more.
@@ -177,6 +190,12 @@ setInterval(() => {
   status.update()
   tick((node, since) => status.isLeft(node, since))
 }, 1000)
+
+function openSearch() {
+  // What it finds is in the session.
+  if (!rooms.isSession) rooms.toggle()
+  search.open()
+}
 
 nodes.errors.addEventListener('click', () => toError(1))
 function countErrors() {
@@ -204,6 +223,13 @@ function go() {
   const place = guarded(() => readFragment(location.hash)) ?? {}
   rooms.go(place)
   if (place.id !== undefined) point(place.id)
+  if (place.search !== undefined && nodes.search.hidden) search.open(place.search, place.options)
+}
+
+/** Puts what is sought into the address, so that it can be sent. */
+function note(place) {
+  const hasPlace = readFragment(location.hash).search !== undefined
+  if (place || hasPlace) history.replaceState(null, '', link(place ?? {}))
 }
 
 /** Shows a message or a part to the reader. */
@@ -219,15 +245,7 @@ function point(id) {
 addEventListener('hashchange', go)
 addEventListener('popstate', go)
 
-addEventListener(
-  'scroll',
-  () => {
-    const whole = document.documentElement.scrollHeight - innerHeight
-    nodes.progress.style.transform = `scaleX(${whole > 0 ? scrollY / whole : 0})`
-    document.body.classList.toggle('scrolled', scrollY > 120)
-  },
-  { passive: true },
-)
+addEventListener('scroll', () => document.body.classList.toggle('scrolled', scrollY > 120), { passive: true })
 
 let foldAgain
 addEventListener('beforeprint', () => {
@@ -238,7 +256,7 @@ addEventListener('afterprint', () => foldAgain?.())
 listen({
   j: () => outline.step(1),
   k: () => outline.step(-1),
-  '/': () => search.open(),
+  '/': () => openSearch(),
   e: () => toError(1),
   E: () => toError(-1),
   f: () => follow.toggle(),
@@ -246,6 +264,14 @@ listen({
   c: () => rooms.toggle(),
   '?': showHelp,
 })
+
+/** Where the agent works, a reader begins at what it does now. */
+let isStart = true
+function start() {
+  isStart = false
+  if (location.hash || status.does !== 'busy') return
+  requestAnimationFrame(() => follow.begin())
+}
 
 const connection = new Connection(`${base}api/share/${id}`, session, new Environment())
 connection.addEventListener('change', ({ detail }) => changed(detail))
@@ -255,7 +281,9 @@ connection.addEventListener('viewers', ({ detail }) => {
 connection.addEventListener('state', ({ detail }) => {
   status.state = detail
   about()
-  if (status.isLive) connection.refresh()
+  if (!status.isLive) return
+  connection.refresh()
+  if (isStart) start()
 })
 connection.addEventListener('summary', ({ detail }) => {
   ends = moment(detail.expiresAt)

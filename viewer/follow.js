@@ -14,11 +14,17 @@ export class Follow {
   constructor(announcer) {
     this.announcer = announcer
     this.pill = el('button', { class: 'pill', type: 'button', hidden: true, onclick: () => this.#go() })
+    this.beginning = el(
+      'button',
+      { class: 'beginning', type: 'button', hidden: true, onclick: () => scrollTo({ top: 0 }) },
+      strings.fromBeginning,
+    )
     addEventListener(
       'scroll',
       () => {
         this.#following = this.#atEnd()
         if (this.#following) this.#forget()
+        if (scrollY < innerHeight) this.beginning.hidden = true
       },
       { passive: true },
     )
@@ -36,6 +42,13 @@ export class Follow {
       this.pill.hidden = false
     }
     if (live && added) this.announcer.textContent = strings.newAnnounced(added)
+  }
+
+  /** Begins at the end, and offers the way to the beginning. */
+  begin() {
+    if (this.#atEnd()) return
+    this.#go()
+    this.beginning.hidden = false
   }
 
   toggle() {

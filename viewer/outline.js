@@ -39,7 +39,7 @@ export class Outline {
     const grip = el('header', {}, el('h2', {}, strings.outline), this.filter)
     this.scroller = el('div', { class: 'outline-list' }, this.list)
     root.append(grip, this.scroller)
-    root.addEventListener('keydown', ({ key }) => key === 'Escape' && this.close())
+    addEventListener('keydown', ({ key }) => key === 'Escape' && this.close())
     this.list.addEventListener('click', ({ target }) => target.closest('a') && this.close())
     this.#pulled(grip)
   }
@@ -145,6 +145,7 @@ export class Outline {
     before?.link.removeAttribute('aria-current')
     before?.node.querySelector('.headings')?.remove()
     this.#here = here
+    this.onHere?.(here)
     const entry = this.#entries.get(here)
     entry.link.setAttribute('aria-current', 'true')
     entry.node.append(this.#headings(entry.turn))

@@ -201,7 +201,9 @@ function stored() {
   }
 }
 
-const sumOf = (files) => ({
+/** How many files these are, and how many lines were added to them and taken away. */
+export const sumOf = (files) => ({
+  count: files.length,
   added: files.reduce((sum, { counts }) => sum + counts.added, 0),
   removed: files.reduce((sum, { counts }) => sum + counts.removed, 0),
 })

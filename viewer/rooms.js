@@ -42,8 +42,6 @@ export class Rooms {
     this.#count.textContent = files ? ` ${count(files)}` : ''
   }
 
-  update() {}
-
   /** Into the other room, and back. */
   toggle() {
     history.pushState(null, '', this.link(this.isSession ? { room: 'changes' } : {}))

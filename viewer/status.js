@@ -1,7 +1,10 @@
-// How the page stands to its share, and what the agent does, in the bar.
+// How the page stands to its share, and what the agent does: in the bar, in the page's title, and for who looks
+// elsewhere as a notification.
 
 import { duration, exactTime, timeAgo } from './format.js'
+import { doingOf } from './load/doing.js'
 import { strings } from './strings.js'
+import { nameOf } from './view/tools.js'
 
 // Characters of an agent's own words.
 const MAX_LABEL = 80
@@ -16,41 +19,85 @@ export class Status {
   state = 'loading'
   /** When something of the session last changed, in milliseconds since 1970. */
   lastWord = undefined
+  /** How many parts came while nobody looked. */
+  unseen = 0
+  #was
+  #isDone = false
 
-  constructor(session, turns, stateNode, activityNode) {
-    Object.assign(this, { session, turns, stateNode, activityNode })
+  /** `tell` is called when the agent has come to its end, or waits for an answer, with what it did. */
+  constructor(session, turns, stateNode, activityNode, tell) {
+    Object.assign(this, { session, turns, stateNode, activityNode, tell })
+    document.addEventListener('visibilitychange', () => {
+      this.unseen = 0
+      this.#isDone = false
+      this.update()
+    })
   }
 
   get isLive() {
     return this.state === 'live'
   }
 
-  update() {
-    const { state, stateNode } = this
-    stateNode.dataset.state = state
-    const { ended } = this.turns.totals
-    const rests = this.isLive && ended && Date.now() - ended > RESTS
-    const { state: does } = this.session.activity ?? {}
-    // Green says that the agent works now; a page that is only open has a ring.
-    stateNode.dataset.does = !this.isLive ? '' : does === 'gone' ? 'gone' : does === 'busy' && !rests ? 'busy' : 'idle'
-    write(stateNode, rests ? strings.ended(timeAgo(ended)) : strings.state[state])
-    stateNode.title = ended ? exactTime(ended) : ''
-    this.#activity()
+  /** What the agent does: `busy`, `waiting`, `idle`, `gone`, `rests` when it was busy and is silent; or nothing. */
+  get does() {
+    if (!this.isLive) return undefined
+    const { state, at } = this.session.activity ?? {}
+    const last = Math.max(this.turns.totals.ended ?? 0, this.lastWord ?? 0)
+    return state === 'busy' && !at && last && Date.now() - last > RESTS ? 'rests' : state
   }
 
-  /** What the agent does, for as long as it can be known: of a page that is not live nobody does. */
-  #activity() {
-    const { activityNode, session } = this
-    const { state: does, label, at } = session.activity ?? {}
-    // Of an agent that says nothing itself only that an answer is awaited is worth a word.
-    activityNode.hidden = !this.isLive || !does || (does === 'idle' && !at)
+  update() {
+    const { state, stateNode, does } = this
+    stateNode.dataset.state = state
+    // Green says that the agent works now; a page that is only open has a ring.
+    stateNode.dataset.does = does ?? ''
+    const { ended } = this.turns.totals
+    const isDone = ended && (does === 'idle' || does === 'gone')
+    const words = isDone ? strings.done(timeAgo(ended)) : does === 'rests' && ended && strings.ended(timeAgo(ended))
+    write(stateNode, words || strings.state[state])
+    stateNode.title = ended ? exactTime(ended) : ''
+    this.#activity(does)
+    this.#elsewhere(does)
+  }
+
+  #activity(does) {
+    const { activityNode } = this
+    const { label = '', at } = this.session.activity ?? {}
+    // That an agent that says nothing itself is done is said already.
+    activityNode.hidden = !does || does === 'rests' || (does === 'idle' && !at)
     if (activityNode.hidden) return
     activityNode.dataset.activity = does
     const silence = does === 'busy' && this.lastWord ? Date.now() - this.lastWord : 0
-    const words = [label.slice(0, MAX_LABEL).toWellFormed() || strings.activity[does]]
+    const words = [label.slice(0, MAX_LABEL).toWellFormed() || this.#doing(does)]
     if (silence > RESTS) words.push(strings.silent(duration(silence)))
     write(activityNode, words.join(', '))
     activityNode.title = at ? exactTime(at) : ''
+  }
+
+  #doing(does) {
+    if (does !== 'busy') return strings.activity[does]
+    const { kind, call, since } = doingOf(this.session)
+    const about = (call?.about ?? '').slice(0, MAX_LABEL).toWellFormed()
+    const what = call && [call.meaning === 'run' ? '' : nameOf(call), about].filter(Boolean).join(' ')
+    const took = since && Date.now() - since >= 1000 ? ` · ${duration(Date.now() - since)}` : ''
+    return strings.doing[kind](what) + took
+  }
+
+  /** Says it in the title and the icon, and tells who wanted to be told. */
+  #elsewhere(does) {
+    if (this.#was === 'busy' && (does === 'idle' || does === 'gone' || does === 'waiting')) {
+      if (document.hidden) this.#isDone = true
+      this.tell(does)
+    }
+    if (does === 'busy') this.#isDone = false
+    this.#was = does ?? this.#was
+    const mark = does === 'waiting' ? 'waiting' : does === 'busy' ? 'busy' : this.#isDone ? 'done' : ''
+    const begin = mark ? strings.titles[mark] : this.unseen ? `(${this.unseen}) ` : ''
+    const title = begin + (this.title ?? strings.untitled)
+    if (document.title !== title) document.title = title
+    const icon = document.querySelector('link[rel=icon]')
+    const file = mark ? `icon-${mark}.svg` : 'icon.svg'
+    if (icon && !icon.href.endsWith(`/${file}`)) icon.href = new URL(file, import.meta.url).href
   }
 
   /** Whether what runs in a node since then did not come to its end. */

@@ -34,7 +34,8 @@ for (const colorScheme of ['light', 'dark']) {
       await page.evaluate(async () => {
         for (let at = 0; at < document.documentElement.scrollHeight; at += 500) {
           scrollTo(0, at)
-          await new Promise(requestAnimationFrame)
+          // What comes into view is drawn in the first frame, and what waits for that is told in the second.
+          for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame)
         }
       })
       await page.waitForFunction(() => !document.querySelector('.turn .code [data-lazy]'))

@@ -180,7 +180,7 @@ test('every kind of part is shown by its meaning', async () => {
   await page.getByText('summarised to make room').waitFor()
   await page.getByText('Stopped by the user').waitFor()
   assert.equal(await shown('.chip-name').textContent(), 'paper.pdf')
-  await page.getByText('15 tokens').first().waitFor()
+  await page.locator('.turn-foot').getByText('15 tokens').waitFor()
   assert.deepEqual(page.record.errors, [])
 
   await shown('[data-tool=mcp_thing] .picture').click()

@@ -89,8 +89,12 @@ async function large() {
 async function stream() {
   const share = await server.share()
   const block = (at) =>
-    `## Part ${at}\n\nSome **words** with \`code\` and a [link](https://example.org/${at}) that go on and on for a while.\n\n` +
-    `- one item\n- another *item*\n\n\`\`\`rust\nfn part_${at}() -> usize {\n    ${at}\n}\n\`\`\`\n\n| a | b |\n|---|---|\n| ${at} | x |\n\n`
+    [
+      `## Part ${at}\n`,
+      `Some **words** with \`code\` and a [link](https://example.org/${at}) that go on and on for a while.\n`,
+      `- one item\n- another *item*\n\n\`\`\`rust\nfn part_${at}() -> usize {\n    ${at}\n}\n\`\`\`\n`,
+      `| a | b |\n|---|---|\n| ${at} | x |\n\n`,
+    ].join('\n')
   let whole = ''
   for (let at = 0; whole.length < 120_000; at++) whole += block(at)
   const items = [...prompt('Write a lot'), ...answer([text('Begin')])]

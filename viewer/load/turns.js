@@ -125,7 +125,14 @@ class Turn {
   }
 }
 
-const firstWords = (words) => words.slice(0, 2000).trim().replace(/\s+/g, ' ').slice(0, 160)
+/** A text in one line, without the marks of bold words and of code. */
+export const withoutMarks = (words) =>
+  words
+    .trim()
+    .replace(/(\*\*|`)([^*`\n]+)\1/g, '$2')
+    .replace(/\s+/g, ' ')
+
+const firstWords = (words) => withoutMarks(words.slice(0, 2000)).slice(0, 160)
 
 // What single parts say, by the parts, which are other objects once they change.
 const said = new WeakMap()

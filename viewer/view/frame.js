@@ -80,7 +80,7 @@ export function paintLong(node, content, start, painter = plainPainter) {
   painter()(node, start)
   if (start.length === content.length) return undefined
   const lines = lineCount(content)
-  const label = lines > FIRST_LINES ? strings.showAll(count(lines)) : strings.showWhole(bytes(content.length))
+  const label = lines > lineCount(start) ? strings.showAll(count(lines)) : strings.showWhole(bytes(content.length))
   const more = el('button', { class: 'more', type: 'button' }, label)
   more.show = (atOnce) => {
     const paint = painter()
@@ -114,7 +114,7 @@ export function errorBox(words) {
 }
 
 function lineCount(text) {
-  let lines = 1
+  let lines = text.endsWith('\n') ? 0 : 1
   for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines += 1
   return lines
 }

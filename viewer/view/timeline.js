@@ -133,6 +133,7 @@ class TurnView {
   }
 
   update(turn, changed) {
+    this.turn = turn
     const { prompt, answers } = turn
     const session = this.#session
     this.promptNode.hidden = !prompt
@@ -326,12 +327,22 @@ class TurnView {
     )
   }
 
+  /** What a search goes through: `[{ node, text, kind, turn, isError }]` */
   searchable() {
-    const prompt = this.promptText ? [{ node: this.promptNode, text: this.promptText }] : []
-    const found = ({ view }) => view?.searchable?.() ?? (view?.text ? [{ node: view.node, text: view.text() }] : [])
+    const { turn } = this
+    const prompt = this.promptText ? [{ node: this.promptNode, text: this.promptText, kind: 'prompts', turn }] : []
+    const found = ({ part, view }) =>
+      (view?.searchable?.() ?? view?.pieces?.() ?? (view?.text ? [{ text: view.text() }] : [])).map((piece) => ({
+        ...{ node: view.node, kind: KINDS[part?.type] ?? 'output', isError: !part || Boolean(view.call?.failed) },
+        ...piece,
+        turn,
+      }))
     return [...prompt, ...[...this.#parts.values()].flatMap(found)]
   }
 }
+
+// What a search calls parts of these types.
+const KINDS = { text: 'answers', reasoning: 'thoughts', file: 'files', patch: 'files' }
 
 // Pixels of a line of text, of a part's line, and of what stands around; and characters of a line.
 const [LINE, ROW, AROUND, WIDTH] = [26, 38, 190, 84]

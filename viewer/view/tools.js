@@ -41,7 +41,8 @@ export function toolView(part, page = {}) {
   const kind = isEdit(call) ? 'edit' : 'tool'
   const status = STATUSES.has(state.status) ? state.status : ''
   const patches = call.changes
-  const plain = searchable(call, state)
+  const pieces = searchable(call, state)
+  const plain = pieces.map(({ text }) => text).join('\n')
   const { node, details } = folded(
     part,
     kind,
@@ -57,7 +58,7 @@ export function toolView(part, page = {}) {
     details.open = true
     details.make()
   }
-  return { node, call, text: () => plain }
+  return { node, call, pieces: () => pieces, text: () => plain }
 }
 
 /** A call's line: how it goes, what it was about, how it went. */
@@ -283,9 +284,19 @@ export function shortPath(path) {
   return names.length > 4 ? `…/${names.slice(-3).join('/')}` : path
 }
 
+/** What a search goes through, in the order in which it is seen: `[{ text, kind }]` */
 function searchable(call, state) {
   const { input } = state
   const values = isRecord(input) ? Object.values(input) : [input]
   const words = values.filter((value) => typeof value === 'string' || typeof value === 'object').map(text)
-  return [nameOf(call), call.command ?? '', ...words, text(state.output), text(state.error)].join('\n')
+  const given = [
+    nameOf(call),
+    ...(call.command ? [call.command] : []),
+    ...words.filter((word) => word !== call.command),
+  ]
+  const isFile = isEdit(call) || LOOKING.has(call.meaning)
+  return [
+    { text: given.join('\n'), kind: isFile ? 'files' : 'commands' },
+    { text: [text(call.output ?? state.output), text(state.error)].filter(Boolean).join('\n'), kind: 'output' },
+  ]
 }

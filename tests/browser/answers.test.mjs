@@ -1,0 +1,282 @@
+// The page answers: what was asked, what came out, where it failed, where one is, and what goes on now.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import { answer, openPage, openShare, prompt, session, setUp, text, tool } from '../lib/browser.mjs'
+
+const { browser, server } = await setUp()
+
+const DIFF = '--- a\n+++ a\n@@ -1 +1,2 @@\n-1\n+2\n+3\n'
+const LINES = Array.from({ length: 40 }, (_, at) => `test case_${at} ... ok`).join('\n')
+const tested = (passed, failed) =>
+  tool(
+    'bash',
+    { command: 'cargo test' },
+    {
+      output: `${LINES}\ntest result: ${failed ? 'FAILED' : 'ok'}. ${passed} passed; ${failed} failed; 0 ignored\n`,
+      metadata: { exit: failed ? 101 : 0 },
+    },
+  )
+const edit = (file) => tool('edit', { filePath: file }, { metadata: { diff: DIFF } })
+
+/** Turns of which the third fails. */
+async function long(count) {
+  const share = await server.share()
+  const turn = (at) => [
+    ...prompt(`Question ${at} of them all`),
+    ...answer([
+      edit(`f${at}.rs`),
+      tested(19, at === 2 ? 1 : 0),
+      text(`# Answer ${at}\n\n${'long '.repeat(300)}\n\n## Rest`),
+    ]),
+  ]
+  const turns = Array.from({ length: count }, (_, at) => turn(at))
+  await share.sync(session({ title: 'Many' }), ...turns.flat())
+  return { share, turns }
+}
+
+for (const viewport of [
+  { width: 1280, height: 800 },
+  { width: 390, height: 844 },
+])
+  test(`one failing run of tests is found at once, ${viewport.width} wide`, async () => {
+    const { share, turns } = await long(12)
+    const page = await openShare(browser, share, { viewport })
+    const errors = page.locator('.errors')
+    await errors.waitFor()
+    assert.equal(await errors.textContent(), '1 error')
+    await errors.click()
+    const part = page.locator(`[id="${turns[2][4].data.id}"]`)
+    await page.waitForFunction(
+      (id) => Math.abs(document.getElementById(id).getBoundingClientRect().top) < 200,
+      turns[2][4].data.id,
+    )
+    assert.equal(await part.locator('.dot.error').count(), 1)
+    const shown = await part.locator('.output:not(.command) code').textContent()
+    assert.match(shown, /1 failed/)
+    assert.equal(shown.trim().split('\n').length, 12, 'the end of it')
+    await part.getByText('Show all 41 lines').click()
+    assert.match(await part.locator('.output:not(.command) code').textContent(), /case_0 /)
+    const foot = page.locator('.turn').nth(2).locator('.turn-foot')
+    assert.match(await foot.innerText(), /✕ 1 of 20 tests failed\s+1 file \+2 −1\s+1 command/)
+    assert.match(await page.locator('.turn').nth(0).locator('.turn-foot').textContent(), /✓ 19 tests passed/)
+    assert.deepEqual(page.record.errors, [])
+  })
+
+test('e and E go from error to error, also to one that an answer ended with', async () => {
+  const share = await server.share()
+  const failing = (command) => tool('bash', { command }, { output: 'no', metadata: { exit: 1 } })
+  const filler = text('long '.repeat(800))
+  await share.sync(
+    session(),
+    ...prompt('one'),
+    ...answer([failing('first'), filler]),
+    ...prompt('two'),
+    ...answer([filler], { error: { name: 'APIError', data: { message: 'too busy' } } }),
+    ...prompt('three'),
+    ...answer([failing('last'), filler]),
+  )
+  const page = await openShare(browser, share)
+  await page.locator('.errors').getByText('3 errors').waitFor()
+  const seen = (words) =>
+    page.waitForFunction((words) => {
+      const parts = [...document.querySelectorAll('.part')].filter(({ textContent }) => textContent.includes(words))
+      const { top } = parts.at(-1).getBoundingClientRect()
+      return top > 0 && top < 200
+    }, words)
+  await page.keyboard.press('e')
+  await seen('first')
+  await page.keyboard.press('e')
+  await seen('too busy')
+  await page.keyboard.press('e')
+  await seen('last')
+  await page.keyboard.press('e')
+  await seen('first')
+  await page.keyboard.press('E')
+  await seen('last')
+})
+
+test('the head says what was asked, how it ended and what it took, and its strip leads to each turn', async () => {
+  const { share } = await long(30)
+  const page = await openShare(browser, share)
+  const head = page.locator('.head')
+  await head.getByText('30 +60 −30').waitFor()
+  assert.match(await head.innerText(), /Asked\s+Question 0 of them all\s+Result\s+long long/)
+  assert.match(
+    await head.locator('.facts').innerText(),
+    /Turns 30\s+Files 30 \+60 −30\s+Cost US\$0\.30\s+Tokens in 300 · out 150/,
+  )
+  assert.equal(await head.locator('.strip i').count(), 30)
+  assert.equal(await head.locator('.strip [data-outcome=failed]').count(), 1)
+  await head.locator('.strip i').nth(20).click()
+  await page.waitForFunction(() => Math.abs(document.querySelectorAll('.turn')[20].getBoundingClientRect().top) < 120)
+  await page.waitForFunction(() => document.querySelector('.rail .here')?.title.startsWith('21. Question 20'))
+  assert.ok(await page.locator('.rail').isVisible())
+  await head.locator('.said.result a').click()
+  await page.getByRole('heading', { name: 'Answer 29' }).waitFor()
+  assert.deepEqual(page.record.errors, [])
+})
+
+test('the outline is numbered, follows the reader, and is narrowed by words', async () => {
+  const { share } = await long(60)
+  const page = await openShare(browser, share)
+  const entries = page.locator('.outline-list > ol > li')
+  await page.locator('.outline .dot.error').waitFor()
+  assert.match(await entries.nth(2).innerText(), /^3\s+Question 2 of them all\s+\+2\s+−1\s+1 file/)
+  await page.evaluate(() => document.querySelectorAll('.turn')[50].scrollIntoView())
+  const current = page.locator('.outline li > a[aria-current]')
+  await current.getByText('Question 50').waitFor()
+  await page.waitForFunction(() => {
+    const { top, bottom } = document.querySelector('.outline a[aria-current]').getBoundingClientRect()
+    return top > 0 && bottom < innerHeight
+  })
+  assert.deepEqual(await page.locator('.outline .headings a').allTextContents(), ['Answer 50', 'Rest'])
+  await page.locator('.outline .headings a').last().click()
+  await page.waitForFunction(() => {
+    const heading = document.querySelectorAll('.turn')[50].querySelector('h4')
+    return heading && heading.getBoundingClientRect().top > 0 && heading.getBoundingClientRect().top < 200
+  })
+  await page.locator('.outline input').fill('question 4')
+  assert.equal(await page.locator('.outline-list > ol > li:visible').count(), 11)
+})
+
+test('on a phone the outline is a sheet, opened where one is, and closed by a tap beside it or Esc', async () => {
+  const { share } = await long(40)
+  const page = await openShare(browser, share, { viewport: { width: 390, height: 844 } })
+  await page.locator('.outline .dot.error').waitFor({ state: 'attached' })
+  await page.evaluate(() => document.querySelectorAll('.turn')[30].scrollIntoView())
+  await page.waitForFunction(() =>
+    document.querySelector('.outline a[aria-current]')?.textContent.includes('Question 30'),
+  )
+  const open = page.getByRole('button', { name: 'Prompts' })
+  await open.click()
+  await page.locator('.outline a[aria-current]').waitFor()
+  await page.mouse.click(200, 100)
+  await page.waitForFunction(() => !document.body.classList.contains('outline-open'))
+  await open.click()
+  await page.keyboard.press('Escape')
+  await page.waitForFunction(() => !document.body.classList.contains('outline-open'))
+  await open.click()
+  await page.locator('.outline .label', { hasText: 'Question 29' }).click()
+  await page.waitForFunction(() => Math.abs(document.querySelectorAll('.turn')[29].getBoundingClientRect().top) < 120)
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth))
+})
+
+test('a search lists what it found by turns, is narrowed by kinds, and can be sent', async () => {
+  const { share } = await long(6)
+  const page = await openShare(browser, share)
+  await page.keyboard.press('/')
+  await page.keyboard.type('FAILED')
+  const count = page.locator('.search .count')
+  await count.getByText('1 of 7').waitFor()
+  assert.equal(await page.locator('.found .row').count(), 7)
+  await page.getByRole('button', { name: 'Aa' }).click()
+  await count.getByText('1 of 1').waitFor()
+  assert.match(await page.locator('.found').innerText(), /3\s+Question 2 of them all\s+test result: FAILED\. 19 passed/)
+  assert.match(page.url(), /#q=FAILED&in=case$/)
+
+  const sent = await openPage(browser)
+  await sent.goto(page.url())
+  await sent.locator('.search .count').getByText('1 of 1').waitFor()
+  await sent.waitForFunction(() => CSS.highlights.get('current')?.size === 1)
+  await sent.keyboard.press('Escape')
+  assert.doesNotMatch(sent.url(), /q=/)
+
+  await page.getByRole('button', { name: 'Aa' }).click()
+  await page.getByRole('button', { name: 'Errors' }).click()
+  await page.locator('.search input').fill('case_1 ')
+  await count.getByText('1 of 1').waitFor()
+  await page.waitForFunction(() => CSS.highlights.get('current')?.size === 1, null)
+  await page.getByRole('button', { name: 'Errors' }).click()
+  await page.getByRole('button', { name: 'Output' }).click()
+  await count.getByText('1 of 6').waitFor()
+  const first = page.locator('.turn').nth(0).locator('[data-tool=bash] details')
+  assert.ok(await first.evaluate(({ open }) => open))
+  await page.keyboard.press('ArrowDown')
+  await count.getByText('2 of 6').waitFor()
+  await page.waitForFunction(() => !document.querySelector('.turn [data-tool=bash] details').open, null)
+  await page.locator('.found .row').nth(4).click()
+  await count.getByText('5 of 6').waitFor()
+  assert.deepEqual(page.record.errors, [])
+})
+
+test('who comes while the agent works begins at what it does, and sees and is told when it is done', async () => {
+  const { share } = await long(10)
+  const items = [...prompt('And now build it'), ...answer([text('So.')])]
+  const now = Date.now()
+  items[0].data.time = { created: now - 3000 }
+  items[2].data.time = { created: now - 2000 }
+  const call = {
+    ...{ id: 'prt_run', messageID: items[2].data.id, type: 'tool', tool: 'bash', callID: 'c' },
+    state: {
+      status: 'running',
+      input: { command: 'make all' },
+      metadata: { output: `${LINES}\nalmost` },
+      time: { start: now },
+    },
+  }
+  await share.sync(...items, { type: 'part', data: call })
+  const page = await openPage(browser)
+  await page.addInitScript(() => {
+    window.told = []
+    window.Notification = class extends EventTarget {
+      static requestPermission = async () => 'granted'
+      constructor(title) {
+        super()
+        window.told.push(title)
+      }
+    }
+  })
+  await page.goto(share.url)
+  await page.waitForFunction(() => scrollY > 0 && scrollY + innerHeight > document.documentElement.scrollHeight - 120)
+  await page.locator('.activity', { hasText: 'Running make all' }).waitFor()
+  assert.equal(await page.locator('.state').getAttribute('data-does'), 'busy')
+  assert.match(await page.title(), /^● Running – Many$/)
+  await page.locator('#prt_run .output', { hasText: 'almost' }).waitFor()
+  await page.getByRole('button', { name: 'Tell me when it is done' }).click()
+  await page.locator('.bell[aria-pressed=true]').waitFor()
+  await page.getByText('Start from the beginning').click()
+  await page.waitForFunction(() => scrollY < 200)
+
+  await page.evaluate(() => {
+    Object.defineProperty(document, 'hidden', { get: () => window.away ?? true, configurable: true })
+  })
+  call.state = { ...call.state, status: 'completed', output: 'built', metadata: { exit: 0 } }
+  items[2].data.time.completed = Date.now()
+  await share.sync({ type: 'part', data: call }, items[2])
+  await page.waitForFunction(() => document.title === '✓ Done – Many')
+  assert.deepEqual(await page.evaluate(() => window.told), ['Done'])
+  assert.match(await page.locator('link[rel=icon]').getAttribute('href'), /icon-done\.svg$/)
+  await page.evaluate(() => {
+    window.away = false
+    document.dispatchEvent(new Event('visibilitychange'))
+  })
+  await page.waitForFunction(() => document.title === 'Many')
+  await page.locator('.state', { hasText: /Done/ }).waitFor()
+  assert.deepEqual(page.record.errors, [])
+})
+
+test('a text that grows keeps what is done of it: its elements, its colours, what is selected in it', async () => {
+  const share = await server.share()
+  const items = [...prompt('x'), ...answer([text('# One\n\nfirst words\n\n```rust\nfn main() {}\n```\n\nmore')])]
+  delete items[2].data.time.completed
+  await share.sync(session(), ...items)
+  const page = await openShare(browser, share)
+  await page.locator('.part-text .hljs').waitFor()
+  await page.evaluate(() => {
+    getSelection().selectAllChildren(document.querySelector('.part-text p'))
+    document.querySelector('.part-text .hljs').isTheSame = true
+  })
+  items[3].data.text += ' and more\n\n```js\nlet open = 1\n'
+  await share.sync(items[3])
+  await page.locator('.part-text .code').nth(1).waitFor()
+  assert.equal(await page.evaluate(() => getSelection().toString()), 'first words')
+  assert.ok(await page.evaluate(() => document.querySelector('.part-text .hljs').isTheSame))
+  assert.equal(await page.locator('.part-text .code').nth(1).locator('.hljs').count(), 0, 'code that is open is plain')
+  assert.equal(await page.locator('.growing').count(), 1)
+  items[3].data.text += '```\n'
+  await share.sync(items[3])
+  await page.locator('.part-text .code').nth(1).locator('.hljs').waitFor()
+  await page.locator('.growing').waitFor({ state: 'detached' })
+})
