@@ -19,7 +19,7 @@ import { placeOf } from './place.js'
 import { Review, sumOf } from './review.js'
 import { Rooms } from './rooms.js'
 import { Search, reveal } from './search.js'
-import { show } from './settings.js'
+import { set, settings, show } from './settings.js'
 import { Status } from './status.js'
 import { strings } from './strings.js'
 import { moment } from './values.js'
@@ -69,7 +69,10 @@ outline.onHere = (id) => head.at(id)
 const review = new Review(nodes.review, { changes, link, share: id })
 const rooms = new Rooms({ review, link })
 
+const skip = () => nodes.timeline.querySelector('.turn')?.focus()
+
 document.querySelector('#app').replaceWith(
+  el('button', { class: 'skip', type: 'button', onclick: skip }, strings.skip),
   el(
     'header',
     { class: 'top' },
@@ -262,6 +265,7 @@ listen({
   f: () => follow.toggle(),
   o: () => foldAll(nodes.timeline, !nodes.timeline.querySelector('.part > details[open]')),
   c: () => rooms.toggle(),
+  w: () => set('wide', !settings.wide),
   '?': showHelp,
 })
 

@@ -32,9 +32,9 @@ const readers = new WeakMap()
 
 /**
  * Puts a Markdown text's elements into a node, in place of an earlier version of it. Where it `grows` its end is open:
- * code there gets its colours when it is over.
+ * code there gets its colours when it is over. What a person typed (`isTyped`) keeps its lines.
  */
-export function renderMarkdown(node, text, grows = false) {
+export function renderMarkdown(node, text, { grows = false, isTyped = false } = {}) {
   // Of a text that grows before the reader's eyes all is shown.
   if (grows && node.querySelector(':scope > .piece') && !node.querySelector(':scope > .more')) whole.add(node)
   const shown = whole.has(node) ? text : standIn(text)
@@ -48,52 +48,52 @@ export function renderMarkdown(node, text, grows = false) {
     const child = known[at] ?? el('div', { class: at ? 'piece far' : 'piece' })
     if (at && !known[at]) child.style.containIntrinsicSize = `auto ${heightOf(piece.text)}rem`
     if (!known[at]) node.append(child)
-    draw(child, piece.head + piece.text, piece.text, grows && at === pieces.length - 1)
+    draw(child, piece.head + piece.text, piece.text, { isOpen: grows && at === pieces.length - 1, isTyped })
   })
   if (shown.length === text.length) return
   const more = el('button', { class: 'more', type: 'button' }, strings.showWhole(bytes(text.length)))
   more.show = (atOnce) => {
     whole.add(node)
     more.remove()
-    return track(inSlices(markdownPieces(text).slice(pieces.length), (piece) => append(node, piece), atOnce))
+    return track(inSlices(markdownPieces(text).slice(pieces.length), (piece) => append(node, piece, isTyped), atOnce))
   }
   more.addEventListener('click', () => more.show())
   node.append(more)
 }
 
 /** A piece of the rest: it is read when it comes near the screen. */
-function append(node, { head, text }) {
+function append(node, { head, text }, isTyped) {
   const child = el('div', { class: 'piece far' }, text)
   node.append(child)
-  whenNear(child, () => draw(child, head + text, text))
+  whenNear(child, () => draw(child, head + text, text, { isTyped }))
 }
 
 // The Markdown that is shown in a piece, or is being read for it, and whether its end was open then.
 const sources = new WeakMap()
 
 /** Puts the elements of Markdown into a node; its text, when it cannot be read, or not in time. */
-function draw(node, source, text, isOpen = false) {
+function draw(node, source, text, { isOpen = false, isTyped = false } = {}) {
   const known = sources.get(node)
   if (known?.source === source && known.isOpen === isOpen) return
-  const wanted = { source, isOpen }
+  const wanted = { source, isOpen, isTyped }
   sources.set(node, wanted)
   if (source.length <= MAX_AT_ONCE) {
-    const html = guarded(() => toHtml(source))
-    return html === undefined ? drawPlain(node, text) : drawHtml(node, html, isOpen)
+    const html = guarded(() => toHtml(source, isTyped))
+    return html === undefined ? drawPlain(node, text) : drawHtml(node, html, wanted)
   }
   if (!node.firstChild) drawPlain(node, text)
   // While a piece is being read it may grow on: what is read next is what it is then.
   if (reading.has(node)) return
   reading.add(node)
   track(
-    offload.run('markdown', source).then((html) => {
+    offload.run('markdown', source, isTyped).then((html) => {
       reading.delete(node)
       if (html === undefined) drawPlain(node, text)
-      else drawHtml(node, html, isOpen)
+      else drawHtml(node, html, wanted)
       const now = sources.get(node)
       if (now === wanted) return
       sources.delete(node)
-      draw(node, now.source, now.source, now.isOpen)
+      draw(node, now.source, now.source, now)
     }),
   )
 }
@@ -110,7 +110,7 @@ function drawPlain(node, text) {
 const made = new WeakMap()
 
 /** Puts blocks into a node. Those that are as they were stay, with their colours, and with what is selected in them. */
-function drawHtml(node, html, isOpen) {
+function drawHtml(node, html, { isOpen, isTyped }) {
   const fragment = toFragment(html)
   const blocks = [...fragment.childNodes].filter((block) => block.nodeType === Node.ELEMENT_NODE || block.data.trim())
   const before = node.classList.contains('plain') ? [] : [...node.childNodes]
@@ -130,6 +130,7 @@ function drawHtml(node, html, isOpen) {
     const holder = document.createDocumentFragment()
     holder.append(block)
     finish(holder, isDone)
+    if (isTyped) showMentions(holder)
     const [first] = holder.childNodes
     if (first) made.set(first, { html: texts[same + at], isOver: isDone })
     node.append(holder)
@@ -146,6 +147,9 @@ function finish(fragment, isOver) {
   }
   showSecrets(fragment)
   findDirections(fragment)
+  for (const box of fragment.querySelectorAll('input')) {
+    box.setAttribute('aria-label', box.parentElement.textContent.trim().slice(0, 100) || strings.checkbox)
+  }
   for (const code of fragment.querySelectorAll('pre > code')) {
     const language = /language-([\w+#-]+)/.exec(code.className)?.[1]
     const pre = code.parentElement
@@ -155,6 +159,23 @@ function finish(fragment, isOver) {
     pre.replaceWith(frame)
     frame.append(pre, copyButton(strings, source))
     if (language && isOver) whenNear(code, () => highlight([code], language))
+  }
+}
+
+const MENTION = /(?<![\w@/.])@[\w./-]*\w/g
+
+/** Marks the files that a person named with an @. */
+function showMentions(fragment) {
+  const walker = document.createTreeWalker(fragment, NodeFilter.SHOW_TEXT)
+  const texts = []
+  while (walker.nextNode()) if (walker.currentNode.data.includes('@')) texts.push(walker.currentNode)
+  for (const text of texts) {
+    if (text.parentElement?.closest('pre, code, a, .secret')) continue
+    for (const { 0: mention, index } of [...text.data.matchAll(MENTION)].toReversed()) {
+      const rest = text.splitText(index)
+      rest.splitText(mention.length)
+      rest.replaceWith(el('span', { class: 'mention' }, mention))
+    }
   }
 }
 

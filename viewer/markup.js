@@ -83,13 +83,40 @@ const marked = new Marked({
   },
 })
 
-/** A Markdown text as HTML text. */
-export function toHtml(markdown) {
-  const text = markdown.toWellFormed()
-  const tokens = marked.lexer(text)
+/** A Markdown text as HTML text. What a person typed (`isTyped`) keeps its lines, and a pasted log stays as it was. */
+export function toHtml(markdown, isTyped = false) {
+  const text = isTyped ? withLogs(markdown.toWellFormed()) : markdown.toWellFormed()
+  const tokens = marked.lexer(text, { ...marked.defaults, breaks: isTyped })
   findFolds(tokens)
   referred = tokens.links && Object.keys(tokens.links).length ? labelsIn(text) : new Set()
   return marked.parser(tokens)
+}
+
+// So many lines without an empty one between them, and without any mark of a list, are no prose.
+const MIN_LOG = 12
+const IS_MARKED = /^ {0,3}(?:[-*+>#|] ?|\d+[.)] |`{3}|~{3})/
+
+/** A typed text in which what looks like a pasted log is code. */
+function withLogs(text) {
+  const lines = text.split('\n')
+  const result = []
+  let fence = ''
+  let run = []
+  const flush = () => {
+    const isLog = run.length >= MIN_LOG && run.filter((line) => IS_MARKED.test(line)).length < run.length / 4
+    result.push(...(isLog && !run.some((line) => line.includes('````')) ? ['````', ...run, '````'] : run))
+    run = []
+  }
+  for (const line of lines) {
+    const mark = /^ {0,3}(`{3,}|~{3,})/.exec(line)?.[1]
+    if (mark || fence || line.trim() === '') {
+      flush()
+      result.push(line)
+      if (mark && (!fence || mark.startsWith(fence))) fence = fence ? '' : mark
+    } else run.push(line)
+  }
+  flush()
+  return result.join('\n')
 }
 
 function labelsIn(text) {

@@ -53,6 +53,8 @@ export function viewMenu(timelineNode) {
       set('sideBySide', target.checked)
       for (const node of document.querySelectorAll('.diff-box')) node.dispatchEvent(new Event('redraw'))
     }),
+    box(strings.wrap, settings.wrap, ({ target }) => set('wrap', target.checked)),
+    box(strings.wide, settings.wide, ({ target }) => set('wide', target.checked)),
     el('hr'),
     el('button', { type: 'button', onclick: () => fold(true) }, strings.expandAll),
     el('button', { type: 'button', onclick: () => fold(false) }, strings.collapseAll),

@@ -232,6 +232,7 @@ export function reveal(node) {
     if (!at.open) opened.push(at)
     at.open = true
   }
+  node.querySelector('.clamped + .more')?.show()
   return opened
 }
 

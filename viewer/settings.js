@@ -1,7 +1,7 @@
-// What a reader chose, kept in this browser: theme, kinds that are hidden or stand open, diffs side by side.
+// What a reader chose, kept in this browser: theme, widths, kinds that are hidden or stand open, diffs side by side.
 
 const KEY = 'brutus-share'
-export const settings = { theme: '', hidden: [], open: [], sideBySide: undefined, ...stored() }
+export const settings = { theme: '', hidden: [], open: [], sideBySide: undefined, wrap: true, wide: false, ...stored() }
 
 function stored() {
   try {
@@ -27,6 +27,8 @@ export function show() {
   const root = document.documentElement
   root.dataset.theme = settings.theme
   root.dataset.hidden = settings.hidden.join(' ')
+  root.toggleAttribute('data-unwrapped', !settings.wrap)
+  root.toggleAttribute('data-wide', Boolean(settings.wide))
 }
 
 /** Whether parts of a kind stand open by themselves. */

@@ -3,10 +3,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
+import { AxeBuilder } from '@axe-core/playwright'
+
 import { answer, openPage, openShare, prompt, session, setUp, text, tool } from '../lib/browser.mjs'
 
 const { browser, server } = await setUp()
 
+const PIXEL =
+  'data:image/png;base64,' +
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
 const DIFF = '--- a\n+++ a\n@@ -1 +1,2 @@\n-1\n+2\n+3\n'
 const LINES = Array.from({ length: 40 }, (_, at) => `test case_${at} ... ok`).join('\n')
 const tested = (passed, failed) =>
@@ -279,4 +284,136 @@ test('a text that grows keeps what is done of it: its elements, its colours, wha
   await share.sync(items[3])
   await page.locator('.part-text .code').nth(1).locator('.hljs').waitFor()
   await page.locator('.growing').waitFor({ state: 'detached' })
+})
+
+test('prompts are shown as they were meant: Markdown, lines, files, and of long ones the beginning', async () => {
+  const share = await server.share()
+  const log = Array.from({ length: 40 }, (_, at) => `error * at line ${at} in <module>`).join('\n')
+  await share.sync(
+    session(),
+    ...prompt('Mend **the importer**\nof @src/import.rs, mail me@example.org\n\n- [x] done\n- [ ] not yet'),
+    ...answer([text('# Yes\n\n- [ ] an open point')]),
+    ...prompt(`Look:\n\n${log}\n\nThe last needle`),
+    ...answer([text('x')]),
+  )
+  const page = await openShare(browser, share)
+  const [first, second] = [0, 1].map((at) => page.locator('.turn').nth(at).locator('.prompt'))
+  await first.locator('strong').getByText('the importer').waitFor()
+  assert.equal(await first.locator('br').count(), 1)
+  assert.deepEqual(await first.locator('.mention').allTextContents(), ['@src/import.rs'])
+  await page.getByRole('heading', { level: 2, name: /^Prompt ?: Mend the importer of @src/ }).waitFor()
+  await page.getByRole('heading', { level: 3, name: 'Answer' }).first().waitFor({ state: 'attached' })
+  await page.getByRole('checkbox', { name: 'an open point' }).waitFor()
+  await second.locator('.clamped pre').waitFor()
+  assert.ok(await second.locator('.prompt-text').evaluate((node) => node.clientHeight < 400))
+  await page.keyboard.press('/')
+  await page.keyboard.type('last needle')
+  await page.locator('.search .count').getByText('1 of 1').waitFor()
+  await second.locator('.clamped').waitFor({ state: 'detached' })
+  await page.keyboard.press('Escape')
+  assert.deepEqual((await new AxeBuilder({ page }).analyze()).violations, [])
+  await page.locator('.skip').focus()
+  await page.keyboard.press('Enter')
+  assert.ok(await page.evaluate(() => document.activeElement === document.querySelector('.turn')))
+})
+
+test('thoughts between looks break no run, and what took no time says none', async () => {
+  const share = await server.share()
+  const thought = (words) => ({ type: 'reasoning', text: words, time: { start: 1000, end: 5000 } })
+  const read = (file, ms) => tool('read', { filePath: file }, { output: 'x', time: { start: 1000, end: 1000 + ms } })
+  await share.sync(
+    session({ directory: '/p' }),
+    ...prompt('x'),
+    ...answer([
+      thought('one'),
+      read('/p/a', 3),
+      thought('two'),
+      read('/p/b', 3),
+      tool('grep', { pattern: 'x' }, { output: 'y', time: { start: 1, end: 2 } }),
+      thought('about the edit'),
+      tool('edit', { filePath: '/p/a' }, { metadata: { diff: DIFF }, time: { start: 1, end: 5 } }),
+      tool('mcp__github__create_issue', { title: 'Lost' }, { status: 'error', error: 'not allowed' }),
+    ]),
+  )
+  const page = await openShare(browser, share)
+  const group = page.locator('.part-group')
+  assert.match(await group.locator('summary').first().innerText(), /Looked at 2 files, 1 search\s+8\.0 s/)
+  assert.equal(await group.count(), 1)
+  await group.locator('summary').first().click()
+  assert.equal(await group.locator('.part-reasoning').count(), 2)
+  assert.equal(await page.locator('.answer > .part-reasoning').count(), 1, 'a thought before an edit stands by itself')
+  assert.doesNotMatch(await page.locator('[data-tool=edit] summary').innerText(), / ms/)
+  assert.match(await page.locator('[data-tool=edit] summary').innerText(), /^Edit\s+a\s/)
+  const issue = page.locator('[data-tool=mcp__github__create_issue]')
+  assert.match(await issue.locator('summary').innerText(), /github › create issue\s+Lost/)
+  assert.equal(await issue.locator('.body > *').first().innerText(), 'not allowed', 'why it failed comes first')
+})
+
+test('pictures that calls made are seen, and lead from one to the next', async () => {
+  const share = await server.share()
+  const picture = (name) => ({ type: 'file', mime: 'image/png', filename: name, url: PIXEL })
+  const shot = (name) => tool('playwright_screenshot', { name }, { output: 'saved', attachments: [picture(name)] })
+  await share.sync(session(), ...prompt('x'), ...answer([shot('one.png'), shot('two.png'), shot('three.png')]))
+  const page = await openShare(browser, share)
+  const pictures = page.locator('.pictures .picture')
+  await pictures.nth(2).waitFor()
+  await pictures.nth(1).click()
+  const box = page.locator('dialog.lightbox')
+  await box.getByText('two.png · 1 × 1 · 2 / 3').waitFor()
+  await page.keyboard.press('ArrowRight')
+  await box.getByText('three.png · 1 × 1 · 3 / 3').waitFor()
+  await box.getByRole('button', { name: 'Next picture' }).click()
+  await box.getByText('one.png').waitFor()
+  await box.locator('img').click()
+  await box.locator('.zoomed').waitFor()
+  const save = box.getByRole('button', { name: 'Save this file' })
+  const [file] = await Promise.all([page.waitForEvent('download'), save.click()])
+  assert.equal(file.suggestedFilename(), 'one.png')
+  assert.deepEqual((await new AxeBuilder({ page }).analyze()).violations, [])
+  await page.keyboard.press('Escape')
+  assert.ok(await pictures.nth(0).evaluate((node) => node === document.activeElement))
+  assert.deepEqual(page.record.errors, [])
+})
+
+test('prose keeps its measure, diffs have room and two columns where they have enough of it, in one size', async () => {
+  const share = await server.share()
+  const line = (word) =>
+    `    let value = some_function_with_a_name(${word}).and_then(|value| value.checked_add(17)).unwrap_or_default();`
+  const diff = `--- a.rs\n+++ a.rs\n@@ -1,2 +1,2 @@\n fn main() {\n-${line('one')}\n+${line('two')}\n`
+  const parts = [
+    text(`${'word '.repeat(400)}\n\n\`\`\`rust\n${line('three')}\n\`\`\`\n\nwith \`code\``),
+    tool('edit', { filePath: 'a.rs' }, { metadata: { diff } }),
+  ]
+  await share.sync(session(), ...prompt('x'), ...answer(parts))
+  const page = await openShare(browser, share, { viewport: { width: 1700, height: 900 } })
+  const width = (selector) =>
+    page
+      .locator(selector)
+      .first()
+      .evaluate((node) => node.getBoundingClientRect().width)
+  const size = (selector) =>
+    page
+      .locator(selector)
+      .first()
+      .evaluate((node) => getComputedStyle(node).fontSize)
+  await page.locator('.part-text .hljs').waitFor()
+  await page.locator('.diff .hljs').first().waitFor()
+  assert.ok((await width('.part-text p')) <= 46 * 16)
+  assert.ok((await width('.part-text .code')) > 46 * 16)
+  assert.deepEqual([await size('.part-text pre code'), await size('.diff code')], ['13px', '13px'])
+  assert.equal(await page.locator('.diff .hljs mark').count(), 2, 'words are marked in what is coloured')
+  await page.setViewportSize({ width: 900, height: 900 })
+  await page.waitForFunction(() => !document.querySelector('.diff .pair'))
+  await page.keyboard.press('w')
+  await page.waitForFunction(() => document.documentElement.hasAttribute('data-wide'))
+  await page.getByText('View', { exact: true }).click()
+  await page.getByLabel('Wrap long lines').uncheck()
+  assert.equal(
+    await page
+      .locator('.diff .text')
+      .first()
+      .evaluate((node) => getComputedStyle(node).whiteSpace),
+    'pre',
+  )
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth))
 })

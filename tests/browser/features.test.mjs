@@ -242,7 +242,7 @@ test('calls of other agents are shown by their meaning', async () => {
   ])
   await shown('[data-tool=plan] .markdown').getByText('The plan').waitFor()
   const foreign = shown('[data-tool=mcp__tracker__create_issue]')
-  assert.match(await foreign.locator('summary').innerText(), /tracker › create_issue\s+Lost line/)
+  assert.match(await foreign.locator('summary').innerText(), /tracker › create issue\s+Lost line/)
   await foreign.locator('summary').click()
   await foreign.locator('.body .output').first().waitFor()
   assert.match(await foreign.locator('.body').innerText(), /"bug"[^]*created/)

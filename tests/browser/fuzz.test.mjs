@@ -173,7 +173,7 @@ test(`${CASES} items with an odd field: everything else is shown, printed and ta
     const page = await openShare(browser, share)
     await page.evaluate(() => dispatchEvent(new Event('beforeprint')))
     await page.keyboard.press('c')
-    await page.locator('dialog.sheet').waitFor()
+    await page.locator('.review').waitFor()
     await page.keyboard.press('Escape')
     const shown = await page.locator('main').textContent()
     await page.getByText('Download', { exact: true }).click()

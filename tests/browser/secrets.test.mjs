@@ -42,7 +42,7 @@ test('chips stand where secrets were: in prompts, prose, code, calls, outputs an
   assert.deepEqual(await chips('[data-tool=edit] .added'), ['private key 1'])
   await page.locator('[data-tool=bash] summary').click()
   assert.deepEqual(await chips('[data-tool=bash] .body'), ['github token 1', 'password 12'])
-  assert.deepEqual(await chips('[data-tool=thing] .body'), ['private key 1', 'github token 1'])
+  assert.deepEqual(await chips('[data-tool=thing] .body'), ['github token 1', 'private key 1'])
   await page.locator('.head').getByText('3 secrets hidden').waitFor()
   assert.equal(await page.locator('.prompt .secret').getAttribute('title'), 'A secret was hidden here')
 

@@ -94,3 +94,19 @@ test('a patch of a hundred thousand lines is no matter', () => {
     assert.ok(performance.now() - started < 3000, JSON.stringify(line))
   }
 })
+
+test('lines that are alike stand side by side, wherever they are in what changed', () => {
+  const patch =
+    '@@ -1,2 +1,4 @@\n-Ok(total)\n-let x = old_name(1)\n' +
+    '+if total.is_negative() {\n+}\n+Ok(total)\n+let x = new_name(1)\n'
+  const [{ rows }] = filesOf(patch)
+  assert.deepEqual(
+    rows.map((row) => [row.old?.text, row.new?.text]),
+    [
+      [undefined, 'if total.is_negative() {'],
+      [undefined, '}'],
+      ['Ok(total)', 'Ok(total)'],
+      ['let x = old_name(1)', 'let x = new_name(1)'],
+    ],
+  )
+})

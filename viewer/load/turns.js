@@ -132,7 +132,8 @@ export const withoutMarks = (words) =>
     .replace(/(\*\*|`)([^*`\n]+)\1/g, '$2')
     .replace(/\s+/g, ' ')
 
-const firstWords = (words) => withoutMarks(words.slice(0, 2000)).slice(0, 160)
+/** The first words of a prompt, in one line. */
+export const firstWords = (words) => withoutMarks(words.slice(0, 2000)).slice(0, 160)
 
 // What single parts say, by the parts, which are other objects once they change.
 const said = new WeakMap()

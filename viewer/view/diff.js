@@ -109,10 +109,10 @@ function fill(table, rows, language) {
   drawn.set(box, isWide)
   // Where there is nothing on the one side, the other one has all the room.
   const isPair = isWide && rows.some((row) => row.old) && rows.some((row) => row.new)
-  // The code that no words are marked in, to be coloured.
+  // The code that is to be coloured.
   const plain = []
   table.replaceChildren(...(isPair ? twoColumns(rows, plain) : oneColumn(rows, plain)))
-  if (language && plain.length) whenNear(table, () => highlight(plain, language))
+  if (language && plain.length) whenNear(table, () => highlight(plain, language, marks))
 }
 
 function oneColumn(rows, plain) {
@@ -168,7 +168,10 @@ function twoColumns(rows, plain) {
   })
 }
 
-/** A line's code: with the words that differ from its counterpart marked, or else, among `plain`, to be coloured. */
+// The words that differ, as ranges of the text of their line.
+const marks = new WeakMap()
+
+/** A line's code, to be coloured among `plain`: with the words that differ from its counterpart marked. */
 function code(text, counterpart, kind, plain) {
   const node = el('code', { dir: 'auto' })
   if (counterpart !== undefined && text.length + counterpart.length < MAX_WORDS_IN) {
@@ -178,7 +181,15 @@ function code(text, counterpart, kind, plain) {
     const marked = pieces.filter((piece) => piece.added || piece.removed)
     // Where nearly all differs, marks say nothing.
     if (pieces.length && marked.reduce((sum, { value }) => sum + value.length, 0) < text.length * 0.7) {
-      node.append(spans(pieces.map(({ value, added, removed }) => ({ text: value, isMarked: added || removed }))))
+      const runs = pieces.map(({ value, added, removed }) => ({ text: value, isMarked: added || removed }))
+      node.append(spans(runs))
+      let at = 0
+      const ranges = runs.map(({ text, isMarked }) => ({ from: at, to: (at += text.length), isMarked }))
+      marks.set(
+        node,
+        ranges.filter(({ isMarked }) => isMarked),
+      )
+      plain.push(node)
       return node
     }
   }

@@ -4,6 +4,7 @@
 import { anchor, copyButton, el, guarded, inSlices, save, track, write } from '../dom.js'
 import { bytesOf, fileName, parseDataUrl, pictureUrl, textOf } from '../files.js'
 import { bytes, count } from '../format.js'
+import { icon } from '../icons.js'
 import { endOf, startOf, textPieces } from '../pieces.js'
 import { safeLink } from '../sanitize.js'
 import { opened } from '../settings.js'
@@ -158,6 +159,10 @@ export function fileBody(part) {
   return content?.trim() ? el('div', { class: 'file-text' }, chip, output(content)) : chip
 }
 
+/** Whether a file is a picture that browsers show. */
+export const isPicture = (file) =>
+  isRecord(file) && typeof file.url === 'string' && pictureUrl(file.url, text(file.mime)) !== undefined
+
 /** A picture that opens; when the browser cannot show it, what `instead` makes. */
 function picture(source, name, instead) {
   const image = el('img', { src: source, alt: name, loading: 'lazy', decoding: 'async' })
@@ -167,10 +172,11 @@ function picture(source, name, instead) {
       class: 'picture',
       type: 'button',
       'aria-label': `${strings.image}: ${name}`,
-      onclick: () => lightbox(source, name),
+      onclick: () => lightbox(button),
     },
     image,
   )
+  button.picture = { source, name }
   image.addEventListener('error', () => button.replaceWith(instead()))
   return button
 }
@@ -193,12 +199,58 @@ function fileChip(url, kind, name) {
     : el('span', { class: 'chip' }, ...label)
 }
 
-function lightbox(source, name) {
-  const dialog = el('dialog', { class: 'lightbox', 'aria-label': name }, el('img', { src: source, alt: name }))
-  dialog.addEventListener('click', () => dialog.close())
-  dialog.addEventListener('close', () => dialog.remove())
+/** A picture on its own, from which one goes on to all others of the session. */
+function lightbox(first) {
+  const all = [...document.querySelectorAll('.picture')]
+  let at = Math.max(0, all.indexOf(first))
+  const image = el('img', { alt: '' })
+  const name = el('span', { class: 'lightbox-name', dir: 'auto' })
+  const sign = (label, name, action, className = '') =>
+    el(
+      'button',
+      { type: 'button', class: `icon ${className}`, title: label, 'aria-label': label, onclick: action },
+      icon(name),
+    )
+  const show = (to) => {
+    at = (to + all.length) % all.length
+    const { source, name } = all[at].picture
+    image.classList.remove('zoomed')
+    Object.assign(image, { src: source, alt: name })
+  }
+  const dialog = el(
+    'dialog',
+    { class: 'lightbox', 'aria-label': strings.image },
+    el(
+      'header',
+      {},
+      name,
+      sign(strings.previousPicture, 'chevron', () => show(at - 1), 'back'),
+      sign(strings.nextPicture, 'chevron', () => show(at + 1)),
+      sign(strings.save, 'down', () => save(fileName(all[at].picture.name), bytesOf(all[at].picture.source))),
+      sign(strings.close, 'close', () => dialog.close()),
+    ),
+    el('div', { class: 'lightbox-view' }, image),
+  )
+  if (all.length < 2) for (const button of dialog.querySelectorAll('.icon:has(.sign-chevron)')) button.hidden = true
+  image.addEventListener('load', () => {
+    const size = `${image.naturalWidth} × ${image.naturalHeight}`
+    const place = all.length > 1 ? `${at + 1} / ${all.length}` : ''
+    name.textContent = [all[at].picture.name, size, place].filter(Boolean).join(' · ')
+  })
+  image.addEventListener('click', () => image.classList.toggle('zoomed'))
+  dialog.addEventListener('click', ({ target }) => target === dialog && dialog.close())
+  dialog.addEventListener('keydown', ({ key }) => {
+    if (key === 'ArrowLeft') show(at - 1)
+    if (key === 'ArrowRight') show(at + 1)
+  })
+  dialog.addEventListener('close', () => {
+    dialog.remove()
+    all[at].scrollIntoView({ block: 'nearest' })
+    all[at].focus({ preventScroll: true })
+  })
   document.body.append(dialog)
   dialog.showModal()
+  show(at)
 }
 
 /** How many lines were added and taken away. */

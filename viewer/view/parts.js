@@ -3,6 +3,7 @@
 
 import { copyButton, el, guarded, whenNear } from '../dom.js'
 import { duration } from '../format.js'
+import { icon } from '../icons.js'
 import { times } from '../load/session.js'
 import { renderMarkdown, standIn } from '../markdown.js'
 import { strings } from '../strings.js'
@@ -54,7 +55,7 @@ function words(part) {
     drawn = true
     last = performance.now()
     timer = undefined
-    renderMarkdown(body, shown, body.classList.contains('growing'))
+    renderMarkdown(body, shown, { grows: body.classList.contains('growing') })
   }
   // Takes a newer version, when that is a text too.
   const update = (newer) => {
@@ -98,7 +99,7 @@ function reasoning(part) {
   if (raw) return rawView(part)
   if (!words) return undefined
   const { start, end } = times(part)
-  const took = end ? duration(end - start) : ''
+  const took = end - start >= 1000 ? duration(end - start) : ''
   const line = words
     .slice(0, 1000)
     .trim()
@@ -108,6 +109,7 @@ function reasoning(part) {
     part,
     'reasoning',
     [
+      icon('thought'),
       el('span', { class: 'tool-name' }, strings.reasoning),
       el('span', { class: 'tool-what' }, line),
       el('span', { class: 'tool-meta' }, took),

@@ -1,20 +1,33 @@
 // The session as one scroll: a section for each turn. A change touches the elements of its own turn alone.
 
 import { time } from '../clock.js'
-import { anchor, arrange, beginWithin, copyButton, el, finishWithin, foldsWithin, guarded, inSlices } from '../dom.js'
-import { cost, duration, short } from '../format.js'
+import {
+  anchor,
+  arrange,
+  beginWithin,
+  copyButton,
+  el,
+  finishWithin,
+  foldsWithin,
+  guarded,
+  inSlices,
+  whenNear,
+  write,
+} from '../dom.js'
+import { cost, count, duration, short } from '../format.js'
+import { icon } from '../icons.js'
 import { promptText, times } from '../load/session.js'
-import { Turns } from '../load/turns.js'
-import { startOf } from '../pieces.js'
+import { Turns, firstWords } from '../load/turns.js'
+import { renderMarkdown, standIn } from '../markdown.js'
 import { strings } from '../strings.js'
 import { json, record, text } from '../values.js'
-import { countsOf, errorBox, fileBody, frame, noteBox, output, paintLong } from './frame.js'
+import { countsOf, errorBox, fileBody, frame, noteBox, output } from './frame.js'
 import { errorText, partView } from './parts.js'
 import { SubagentView } from './subagent.js'
 import { isEdit, isLook } from './tools.js'
 
-// Characters of a prompt that are shown at first.
-const FIRST_PROMPT = 60_000
+// Lines of a prompt that are shown at first.
+const PROMPT_LINES = 12
 
 /** The turns of a session, or of one of its subagents, in an element. */
 class TurnsView {
@@ -106,6 +119,14 @@ export class Timeline extends TurnsView {
   }
 }
 
+// What took less, in milliseconds, is not worth a number.
+const SHOWN = 1000
+
+function took(item) {
+  const { start, end } = times(item)
+  return start && end > start ? end - start : 0
+}
+
 class TurnView {
   // That of the turn as it was last shown.
   version = undefined
@@ -121,8 +142,16 @@ class TurnView {
     this.#session = turns.session
     this.promptNode = el('div', { class: 'prompt' })
     this.answer = el('div', { class: 'answer' })
+    this.heading = el('h3', { class: 'visually-hidden' }, strings.answer)
     this.foot = el('footer', { class: 'turn-foot' })
-    this.node = el('section', { class: 'turn', id, tabindex: '-1' }, this.promptNode, this.answer, this.foot)
+    this.node = el(
+      'section',
+      { class: 'turn', id, tabindex: '-1' },
+      this.promptNode,
+      this.heading,
+      this.answer,
+      this.foot,
+    )
     if (id === undefined) this.node.prepend(el('p', { class: 'note' }, strings.stray))
   }
 
@@ -146,8 +175,10 @@ class TurnView {
     const blocks = []
     let run = []
     const flush = () => {
-      if (run.length > 1) blocks.push(this.#group(run))
-      else blocks.push(...run.map(({ view }) => view.node))
+      // Thoughts between looks go with them; behind the last one they are the beginning of what comes.
+      const looks = run.findLastIndex(({ view }) => view.call) + 1
+      if (looks > 1) blocks.push(this.#group(run.splice(0, looks)))
+      blocks.push(...run.map(({ view }) => view.node))
       run = []
     }
     const shown = answers.map((message) => ({
@@ -167,8 +198,8 @@ class TurnView {
         // What runs in an answer that has come to its end does so no more, but for a subagent in the background.
         const isOver = times(message.info).completed !== undefined && view.isOver !== false
         view.node.toggleAttribute('data-over', Boolean(message.info.error) || isOver)
-        if (view.call && isLook(view.call)) {
-          run.push({ id, view })
+        if (part.type === 'reasoning' || (view.call && isLook(view.call))) {
+          run.push({ id, part, view })
           continue
         }
         flush()
@@ -191,6 +222,7 @@ class TurnView {
     }
     for (const id of this.#parts.keys()) if (!seen.has(id)) this.#parts.delete(id)
     arrange(this.answer, blocks)
+    this.heading.hidden = !blocks.length
     this.node.style.containIntrinsicSize = `auto ${heightOf(prompt, shown, session)}px`
     guarded(
       () => this.#footer(turn),
@@ -230,7 +262,7 @@ class TurnView {
       el(
         'header',
         {},
-        el('h2', {}, strings.you),
+        el('h2', {}, strings.you, el('span', { class: 'visually-hidden' }, `: ${firstWords(words)}`)),
         time(record(message.info.time).created),
         anchor(strings, message.id),
         words ? copyButton(strings, words) : '',
@@ -256,9 +288,20 @@ class TurnView {
     )
   }
 
+  /** The text of the prompt; of a long one its beginning, until somebody wants all. */
   #words(words) {
-    const node = el('div', { class: 'prompt-text', dir: 'auto' })
-    return [node, paintLong(node, words, startOf(words, Infinity, FIRST_PROMPT))].filter(Boolean)
+    const node = el('div', { class: 'prompt-text markdown', dir: 'auto' }, standIn(words))
+    whenNear(node, () => renderMarkdown(node, words, { isTyped: true }))
+    const lines = linesOf(words)
+    if (lines <= PROMPT_LINES + 3) return [node]
+    node.classList.add('clamped')
+    const more = el('button', { class: 'more', type: 'button' }, strings.showAll(count(lines)))
+    more.show = () => {
+      node.classList.remove('clamped')
+      more.remove()
+    }
+    more.addEventListener('click', more.show)
+    return [node, more]
   }
 
   #group(run) {
@@ -267,19 +310,28 @@ class TurnView {
     let group = this.#groups.get(id)
     if (!group) {
       const label = el('span', { class: 'tool-what' })
+      const took = el('span', { class: 'tool-meta' })
       const inner = el('div', { class: 'group' })
       const details = el(
         'details',
         { class: 'fold' },
-        el('summary', {}, el('span', { class: 'dot completed' }), label),
+        el('summary', {}, el('span', { class: 'dot completed' }), icon('look'), label, took),
         inner,
       )
-      group = { node: el('div', { class: 'part part-tool', dataset: { kind: 'tool' } }, details), label, inner }
+      group = {
+        node: el('div', { class: 'part part-tool part-group', dataset: { kind: 'tool' } }, details),
+        label,
+        took,
+        inner,
+      }
       this.#groups.set(id, group)
     }
-    const reads = run.filter(({ view }) => view.call.meaning === 'read')
+    const looks = run.filter(({ view }) => view.call)
+    const reads = looks.filter(({ view }) => view.call.meaning === 'read')
     const files = new Set(reads.flatMap(({ view }) => view.call.paths ?? [])).size
-    group.label.textContent = strings.lookedAt(files || reads.length, run.length - reads.length)
+    const spent = run.reduce((sum, { part, view }) => sum + took(view.call ? part.state : part), 0)
+    write(group.label, strings.lookedAt(files || reads.length, looks.length - reads.length))
+    write(group.took, spent >= SHOWN ? duration(spent) : '')
     arrange(
       group.inner,
       run.map(({ view }) => view.node),
@@ -351,7 +403,7 @@ const linesOf = (words) => words.split('\n').reduce((sum, line) => sum + 1 + Mat
 
 /** About how tall a turn is, before it is drawn. */
 function heightOf(prompt, shown, session) {
-  let height = AROUND + (prompt ? linesOf(promptText(session.partsOf(prompt)).slice(0, FIRST_PROMPT)) * LINE : 0)
+  let height = AROUND + (prompt ? Math.min(PROMPT_LINES, linesOf(promptText(session.partsOf(prompt)))) * LINE : 0)
   for (const { parts } of shown) {
     for (const { part, view } of parts) {
       if (!heights.has(part)) heights.set(part, view ? heightOfPart(part, view) : 0)

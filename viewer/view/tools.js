@@ -4,6 +4,7 @@ import { AnsiReader } from '../ansi.js'
 import { el, guarded, spans, whenNear, write } from '../dom.js'
 import { duration } from '../format.js'
 import { highlight, languageOf } from '../highlight.js'
+import { icon } from '../icons.js'
 import { readCall } from '../load/calls.js'
 import { roughPatchOf } from '../load/patch.js'
 import { relativeTo } from '../load/paths.js'
@@ -11,14 +12,19 @@ import { times } from '../load/session.js'
 import { renderMarkdown } from '../markdown.js'
 import { safeLink } from '../sanitize.js'
 import { strings } from '../strings.js'
-import { isRecord, json, own, record, text } from '../values.js'
+import { isRecord, json, list, own, record, text } from '../values.js'
 import { diffView } from './diff.js'
-import { errorBox, fileBody, folded, output, outputEnd } from './frame.js'
+import { errorBox, fileBody, folded, isPicture, output, outputEnd } from './frame.js'
 
 const STATUSES = new Set(['pending', 'running', 'completed', 'error'])
 
 // What is shown at once, because it is short and says what is going on.
 const OPEN = new Set(['todo', 'question', 'plan'])
+
+const ICONS = {
+  ...{ run: 'shell', read: 'look', list: 'look', search: 'search', edit: 'edit', write: 'edit', fetch: 'web' },
+  ...{ todo: 'todo', task: 'task', question: 'question', plan: 'list' },
+}
 
 // Calls that look and change nothing. Runs of them are shown as one line.
 const LOOKING = new Set(['read', 'search', 'list'])
@@ -52,6 +58,8 @@ export function toolView(part, page = {}) {
     plain,
     kind === 'edit' || call.failed || (call.meaning === 'run' && isBusy(status)) || undefined,
   )
+  const pictures = list(state.attachments).filter(isPicture)
+  if (pictures.length) node.append(el('div', { class: 'pictures' }, pictures.map(fileBody)))
   node.dataset.tool = call.server === undefined ? call.tool : text(part.tool)
   node.dataset.status = status
   if (OPEN.has(call.meaning)) {
@@ -66,6 +74,7 @@ export function callLine(call, state, patches = [], page = {}) {
   const status = STATUSES.has(state.status) ? state.status : ''
   return [
     el('span', { class: `dot ${call.failed ? 'error' : status}`, title: text(state.status) }),
+    icon(own(ICONS, call.meaning) ?? 'tool'),
     el('span', { class: 'tool-name', dir: 'auto' }, nameOf(call)),
     el(
       'span',
@@ -82,7 +91,7 @@ export function callLine(call, state, patches = [], page = {}) {
 
 /** The name of a call's tool, for people. */
 export function nameOf({ tool, server }) {
-  if (server !== undefined) return `${brief(server)} › ${brief(tool)}`
+  if (server !== undefined) return `${brief(server)} › ${brief(tool).replaceAll('_', ' ')}`
   return own(strings.tools, tool) ?? (brief(tool) || strings.tool)
 }
 
@@ -121,7 +130,7 @@ function meta({ meaning, exit, failed }, state, patches) {
   if (failed && !exit) words.push(el('span', { class: 'bad' }, strings.failed))
   if (state.status === 'running' || state.status === 'pending') {
     words.push(el('span', { class: 'busy', dataset: { since: String(start ?? '') } }, strings[state.status]))
-  } else if (end) {
+  } else if (end - start >= 1000) {
     words.push(duration(end - start))
   }
   return words.flatMap((word, at) => (at ? [' ', word] : [word]))
@@ -134,19 +143,21 @@ function body(call, state, patches, page = {}) {
   const parts = made ? [...rest(call), ...made] : unknown(call.fits ? { ...call, rest: state.input } : call)
   if (state.status === 'error' || state.error) {
     const error = errorBox(text(state.error))
-    // Why an edit failed tells more than what it was to change.
-    if (isEdit(call)) parts.unshift(error)
-    else parts.push(error)
+    // Why a call failed tells more than what it was given; a command stands above what came out of it.
+    if (call.meaning === 'run' && made) parts.push(error)
+    else parts.unshift(error)
   }
   const { attachments } = state
   if (Array.isArray(attachments))
     parts.push(
-      ...attachments.map((file) =>
-        guarded(
-          () => fileBody(file),
-          () => output(json(file)),
+      ...attachments
+        .filter((file) => !isPicture(file))
+        .map((file) =>
+          guarded(
+            () => fileBody(file),
+            () => output(json(file)),
+          ),
         ),
-      ),
     )
   else if (attachments) parts.push(output(json(attachments)))
   if (record(state.metadata).truncated) parts.push(el('p', { class: 'note' }, strings.truncated))
