@@ -8,12 +8,13 @@ import { Environment } from './environment.js'
 import { downloadHtml } from './export.js'
 import { Follow } from './follow.js'
 import { Head } from './head.js'
+import { goTo } from './hold.js'
 import { icon } from './icons.js'
 import { listen, showHelp } from './keyboard.js'
 import { Changes } from './load/changes.js'
 import { Connection } from './load/connection.js'
 import { Session } from './load/session.js'
-import { downloadMenu, foldAll, viewMenu } from './menus.js'
+import { foldAll, viewMenu } from './menus.js'
 import { Outline } from './outline.js'
 import { placeOf } from './place.js'
 import { Review, sumOf } from './review.js'
@@ -21,6 +22,7 @@ import { Rooms } from './rooms.js'
 import { Search, reveal } from './search.js'
 import { set, settings, show } from './settings.js'
 import { Status } from './status.js'
+import { Share } from './share.js'
 import { strings } from './strings.js'
 import { moment } from './values.js'
 import { Timeline } from './view/timeline.js'
@@ -68,6 +70,12 @@ const head = new Head(nodes.head, { session, turns, link, topTitle: nodes.title,
 outline.onHere = (id) => head.at(id)
 const review = new Review(nodes.review, { changes, link, share: id })
 const rooms = new Rooms({ review, link })
+const share = new Share({
+  ...{ base, id, link },
+  here: () => turns.get(outline.here) ?? turns.all[0],
+  html: () => downloadHtml(session, timeline),
+})
+timeline.openTurn = (turn) => share.openTurn(turn)
 
 const skip = () => nodes.timeline.querySelector('.turn')?.focus()
 
@@ -89,7 +97,7 @@ document.querySelector('#app').replaceWith(
       bell.button,
       sign(strings.search, 'search', () => openSearch()),
       viewMenu(nodes.timeline),
-      downloadMenu({ base, id, html: () => downloadHtml(session, timeline) }),
+      share.menu,
       el('button', { class: 'icon help-button', type: 'button', 'aria-label': strings.help, onclick: showHelp }, '?'),
     ),
     nodes.search,
@@ -101,6 +109,7 @@ document.querySelector('#app').replaceWith(
   el('main', { id: 'app' }, nodes.head, nodes.notice, nodes.timeline, nodes.review),
   follow.pill,
   follow.beginning,
+  share.bubble,
   nodes.live,
 )
 
@@ -153,6 +162,8 @@ function sumUp() {
     await inSlices(turns.all, ({ sum }) => sum)
     files = guarded(() => sumOf(changes.read().files))
     for (const part of [outline, review]) guarded(() => part.update(true))
+    guarded(() => head.update(ends, files))
+    status.title = head.title
     guarded(about)
     guarded(countErrors)
     rooms.count = files?.count
@@ -171,8 +182,6 @@ function notice() {
 let ends
 let files
 function about() {
-  head.update(ends, files)
-  status.title = head.title
   const { state } = status
   notice()
   // Wherever a reader is: what is shown is all that there is any more.
@@ -185,6 +194,7 @@ function about() {
       el('button', { type: 'button', onclick: () => downloadHtml(session, timeline) }, strings.saveSeen),
     )
   document.body.classList.toggle('over', isOver)
+  if (isOver) ends = undefined
   if (state !== 'live') nodes.viewers.textContent = ''
   status.update()
 }
@@ -240,7 +250,7 @@ function point(id) {
   const node = timeline.find(id)
   if (!node) return
   reveal(node)
-  node.scrollIntoView({ block: 'start' })
+  goTo(node)
   const mark = node.querySelector('.prompt:not([hidden])') ?? node
   mark.classList.add('pointed')
   setTimeout(() => mark.classList.remove('pointed'), 2500)
@@ -285,6 +295,7 @@ connection.addEventListener('viewers', ({ detail }) => {
 connection.addEventListener('state', ({ detail }) => {
   status.state = detail
   about()
+  sumUp()
   if (!status.isLive) return
   connection.refresh()
   if (isStart) start()
@@ -292,7 +303,7 @@ connection.addEventListener('state', ({ detail }) => {
 connection.addEventListener('summary', ({ detail }) => {
   ends = moment(detail.expiresAt)
   status.lastWord = Math.max(status.lastWord ?? 0, moment(detail.updatedAt) ?? 0)
-  about()
+  sumUp()
 })
 // A sync may put the end off.
 const REFRESH_EVERY = 5 * 60_000

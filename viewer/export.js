@@ -24,7 +24,7 @@ export async function downloadHtml(session, timeline) {
   )
   const main = page.importNode(timeline.root, true)
   saveFiles(page, timeline.root.querySelectorAll('.chip'), main.querySelectorAll('.chip'))
-  for (const node of main.querySelectorAll('.copy, .anchor, button.more')) node.remove()
+  for (const node of main.querySelectorAll('.copy, .anchor, .turn-menu, button.more')) node.remove()
   for (const details of main.querySelectorAll('details')) details.open = true
   const title = make(page, 'h1', { class: 'export-title' }, document.title)
   const body = make(page, 'main', { class: 'exported' })

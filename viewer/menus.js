@@ -1,6 +1,6 @@
 // Menus: a word or a sign that opens a list.
 
-import { copyButton, el, foldsWithin } from './dom.js'
+import { el, foldsWithin } from './dom.js'
 import { set, settings, toggle } from './settings.js'
 import { strings } from './strings.js'
 
@@ -17,7 +17,7 @@ export function menu(label, name, ...entries) {
   details.addEventListener('keydown', ({ key }) => {
     if (key !== 'Escape') return
     details.open = false
-    details.firstChild.focus()
+    details.firstChild.focus({ preventScroll: true })
   })
   return details
 }
@@ -76,20 +76,4 @@ export function foldAll(root, open, which = '.part > details') {
     if (open) details.make?.()
     details.open = open
   }
-}
-
-/** Taking the session along. */
-export function downloadMenu({ base, id, html }) {
-  // OpenCode takes a link to the share's own address, not to this page's.
-  const importCommand = `opencode import ${base}share/${id}`
-  return menu(
-    strings.download,
-    '',
-    el('a', { href: `${base}s/${id}.md`, download: '' }, strings.downloadMarkdown),
-    el('a', { href: `${base}s/${id}.json`, download: '' }, strings.downloadJson),
-    el('button', { type: 'button', onclick: html }, strings.downloadHtml),
-    el('hr'),
-    el('h3', {}, strings.importInto),
-    el('div', { class: 'import' }, el('code', {}, importCommand), copyButton(strings, importCommand)),
-  )
 }

@@ -2,6 +2,7 @@
 
 import { arrange, el, write } from './dom.js'
 import { count } from './format.js'
+import { goTo } from './hold.js'
 import { different, headingsOf } from './load/headings.js'
 import { strings } from './strings.js'
 import { plainText } from './values.js'
@@ -26,6 +27,11 @@ export class Outline {
     },
     { rootMargin: '-80px 0px -50% 0px' },
   )
+
+  /** The turn in which the reader is. */
+  get here() {
+    return this.#here
+  }
 
   /** `link` makes the fragment of a place; `find` gives the element of a part. */
   constructor(root, { session, turns, link, find }) {
@@ -174,7 +180,7 @@ export class Outline {
           // Behind the way to the part, which draws what stands in it.
           setTimeout(() => {
             const heading = this.find(part.id)?.querySelectorAll(':is(h3, h4, h5, h6)')[nth]
-            heading?.scrollIntoView({ block: 'start' })
+            if (heading) goTo(heading)
           }, 100)
         })
         return el('li', {}, link)
@@ -199,8 +205,9 @@ export class Outline {
     }))
     const target = by > 0 ? tops.find(({ top }) => top > 90) : tops.findLast(({ top }) => top < 50)
     const node = target && document.getElementById(target.id)
-    node?.scrollIntoView({ block: 'start' })
-    node?.focus({ preventScroll: true })
+    if (!node) return
+    goTo(node)
+    node.focus({ preventScroll: true })
   }
 }
 

@@ -102,7 +102,7 @@ export class Search {
       this.#options = new Set(options.filter((name) => this.choices.has(name)))
       this.#choose()
     }
-    this.input.focus()
+    this.input.focus({ preventScroll: true })
     this.input.select()
     this.#find()
   }

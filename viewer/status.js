@@ -42,7 +42,7 @@ export class Status {
   get does() {
     if (!this.isLive) return undefined
     const { state, at } = this.session.activity ?? {}
-    const last = Math.max(this.turns.totals.ended ?? 0, this.lastWord ?? 0)
+    const last = Math.max(this.turns.ended ?? 0, this.lastWord ?? 0)
     return state === 'busy' && !at && last && Date.now() - last > RESTS ? 'rests' : state
   }
 
@@ -51,7 +51,7 @@ export class Status {
     stateNode.dataset.state = state
     // Green says that the agent works now; a page that is only open has a ring.
     stateNode.dataset.does = does ?? ''
-    const { ended } = this.turns.totals
+    const { ended } = this.turns
     const isDone = ended && (does === 'idle' || does === 'gone')
     const words = isDone ? strings.done(timeAgo(ended)) : does === 'rests' && ended && strings.ended(timeAgo(ended))
     write(stateNode, words || strings.state[state])
@@ -106,7 +106,7 @@ export class Status {
     // Where the agent says itself that it rests or has ended, nothing is under way.
     const rests = at && (does === 'idle' || does === 'gone')
     // Some agents do not say since when: then their last word counts, once that is known.
-    const last = Math.max(since, this.turns.totals.ended ?? 0, this.lastWord ?? 0)
+    const last = Math.max(since, this.turns.ended ?? 0, this.lastWord ?? 0)
     return rests || node.closest('[data-over]') || (this.lastWord && Date.now() - last > UNFINISHED)
   }
 }

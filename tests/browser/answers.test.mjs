@@ -417,3 +417,51 @@ test('prose keeps its measure, diffs have room and two columns where they have e
   )
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth))
 })
+
+test('the session, a turn and a quotation are given on', async () => {
+  const { share, turns } = await long(8)
+  const permissions = ['clipboard-read', 'clipboard-write']
+  const page = await openShare(browser, share, { permissions })
+  const copied = () => page.evaluate(() => navigator.clipboard.readText())
+  // The driver would scroll to what it clicks, though that stands in the bar.
+  const choose = async (label) => {
+    const menu = page.locator('.menu', { has: page.getByText('Share', { exact: true }) })
+    await menu.evaluate((details) => (details.open = true))
+    await page.getByRole('button', { name: label, exact: true }).dispatchEvent('click')
+    await page.getByText('Copied', { exact: true }).first().waitFor()
+    await page.getByText('Copied', { exact: true }).waitFor({ state: 'detached' })
+    await menu.evaluate((details) => (details.open = false))
+  }
+  await page.locator('.outline .label', { hasText: 'Question 4' }).click()
+  await page.locator('.outline a[aria-current]').getByText('Question 4').waitFor()
+  await choose('Copy link')
+  assert.equal(await copied(), share.url)
+  await choose('Copy link to here')
+  assert.equal(await copied(), `${share.url}#${turns[4][0].data.id}`)
+  await choose('Copy this turn as Markdown')
+  assert.match(await copied(), /Question 4 of them all/)
+  assert.doesNotMatch(await copied(), /Question 5/)
+  await page.getByText('Share', { exact: true }).click()
+  assert.equal(await page.locator('.import code').textContent(), `opencode import ${server.url}/share/${share.id}`)
+  await page.getByRole('button', { name: 'QR code' }).click()
+  await page.locator('dialog.qr canvas').waitFor()
+  assert.deepEqual((await new AxeBuilder({ page }).analyze()).violations, [])
+  await page.keyboard.press('Escape')
+
+  const part = turns[4][5].data.id
+  await page.evaluate((id) => {
+    const words = document.getElementById(id).querySelector('h3').firstChild
+    getSelection().selectAllChildren(words.parentElement)
+  }, part)
+  await page.getByRole('button', { name: 'Copy quote with link' }).click()
+  await page.locator('.bubble', { hasText: 'Copied' }).waitFor()
+  assert.equal(await copied(), `> Answer 4\n\n${share.url}#${part}:~:text=Answer%204\n`)
+  assert.deepEqual(page.record.errors, [])
+
+  const phone = await openShare(browser, share, { permissions, viewport: { width: 390, height: 844 } })
+  await phone.locator('.turn-menu').first().click()
+  await phone.locator('.turn-sheet').getByText('Copy link to here').click()
+  await phone.locator('.turn-sheet').waitFor({ state: 'detached' })
+  assert.equal(await phone.evaluate(() => navigator.clipboard.readText()), `${share.url}#${turns[0][0].data.id}`)
+  assert.deepEqual(phone.record.errors, [])
+})

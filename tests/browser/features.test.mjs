@@ -380,7 +380,7 @@ test('the session is taken along as Markdown, JSON and one HTML file that works 
   const dir = await mkdtemp(join(tmpdir(), 'export-'))
   const page = await openShare(browser, await shareRecorded(server))
   const download = async (label) => {
-    await page.getByText('Download', { exact: true }).click()
+    await page.getByText('Share', { exact: true }).click()
     const [file] = await Promise.all([page.waitForEvent('download'), page.getByText(label, { exact: true }).click()])
     await page.keyboard.press('Escape')
     const path = join(dir, file.suggestedFilename())

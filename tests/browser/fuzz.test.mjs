@@ -176,7 +176,7 @@ test(`${CASES} items with an odd field: everything else is shown, printed and ta
     await page.locator('.review').waitFor()
     await page.keyboard.press('Escape')
     const shown = await page.locator('main').textContent()
-    await page.getByText('Download', { exact: true }).click()
+    await page.getByText('Share', { exact: true }).click()
     const [file] = await Promise.all([
       page.waitForEvent('download'),
       page.getByText('HTML file, works offline').click(),

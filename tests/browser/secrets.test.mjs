@@ -44,7 +44,7 @@ test('chips stand where secrets were: in prompts, prose, code, calls, outputs an
   assert.deepEqual(await chips('[data-tool=bash] .body'), ['github token 1', 'password 12'])
   assert.deepEqual(await chips('[data-tool=thing] .body'), ['github token 1', 'private key 1'])
   await page.locator('.head').getByText('3 secrets hidden').waitFor()
-  assert.equal(await page.locator('.prompt .secret').getAttribute('title'), 'A secret was hidden here')
+  assert.equal(await page.locator('.prompt-text .secret').getAttribute('title'), 'A secret was hidden here')
 
   const copied = await page.evaluate(() => {
     const selection = getSelection()
@@ -63,7 +63,7 @@ test('chips stand where secrets were: in prompts, prose, code, calls, outputs an
   assert.ok(await before.evaluate((node) => node.isConnected))
   assert.deepEqual(page.record.errors, [])
 
-  await page.getByText('Download', { exact: true }).click()
+  await page.getByText('Share', { exact: true }).click()
   const label = page.getByText('HTML file, works offline')
   const [file] = await Promise.all([page.waitForEvent('download'), label.click()])
   const html = await readFile(await file.path(), 'utf8')

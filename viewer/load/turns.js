@@ -61,6 +61,12 @@ export class Turns {
     return this.all.flatMap(({ sum }) => sum.errors)
   }
 
+  /** When something of them last came to its end, or began; without counting all of them. */
+  get ended() {
+    const { updated } = times(this.#session.info)
+    return Math.max(updated ?? 0, this.all.at(-1)?.sum.ended ?? 0) || undefined
+  }
+
   /** What all turns came to, together. */
   get totals() {
     this.#totals ??= totalsOf(this.all, this.#session.info)
@@ -138,11 +144,20 @@ export const firstWords = (words) => withoutMarks(words.slice(0, 2000)).slice(0,
 // What single parts say, by the parts, which are other objects once they change.
 const said = new WeakMap()
 
+/** A call; one that cannot be read says nothing, and takes nothing along. */
+function readable(part) {
+  try {
+    return readCall(part)
+  } catch {
+    return { changes: [], failed: false }
+  }
+}
+
 /** What a call adds to the sum of its turn. */
 function callSum(part) {
   let sum = said.get(part)
   if (!sum) {
-    const call = readCall(part)
+    const call = readable(part)
     const isRun = call.meaning === 'run'
     sum = { call, isRun, tests: isRun && typeof call.output === 'string' ? testResults(call.output) : undefined }
     said.set(part, sum)

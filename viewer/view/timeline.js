@@ -266,6 +266,15 @@ class TurnView {
         time(record(message.info.time).created),
         anchor(strings, message.id),
         words ? copyButton(strings, words) : '',
+        this.#turns.openTurn &&
+          el(
+            'button',
+            {
+              ...{ class: 'turn-menu', type: 'button', title: strings.turnMenu, 'aria-label': strings.turnMenu },
+              onclick: () => this.#turns.openTurn(this.turn),
+            },
+            icon('more'),
+          ),
       ),
       ...this.#words(words),
       files.length
