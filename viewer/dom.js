@@ -1,6 +1,9 @@
 // Making elements without HTML text. Text given here is always text.
 
 import { copyText } from './clipboard.js'
+import { icon } from './icons.js'
+import { piecesOf, runsWithSecrets } from './secrets.js'
+import { strings } from './strings.js'
 import { text } from './values.js'
 
 /** `el('a', { class: 'x', href, onclick }, 'text', child)` */
@@ -14,16 +17,54 @@ export function el(name, attributes = {}, ...children) {
   }
   for (const child of children.flat()) {
     if (child === undefined || child === null || child === false || child === '') continue
-    node.append(child instanceof Node ? child : text(child))
+    if (child instanceof Node) node.append(child)
+    else node.append(...textNodes(text(child)))
   }
   return node
 }
 
-/** Runs of text, `[{ text, classes }]`, as elements. */
+/** Runs of text, `[{ text, classes, isMarked }]`, as elements. */
 export function spans(runs) {
   const fragment = document.createDocumentFragment()
-  for (const { text, classes } of runs) fragment.append(classes ? el('span', { class: classes }, text) : text)
+  for (const { text, classes, isMarked, secret } of runsWithSecrets(runs)) {
+    if (secret) fragment.append(chip(text, secret))
+    else if (isMarked) fragment.append(el('mark', { class: classes || undefined }, text))
+    else fragment.append(classes ? el('span', { class: classes }, text) : text)
+  }
   return fragment
+}
+
+/** A text as nodes: what was hidden in it is a chip. */
+const textNodes = (words) =>
+  piecesOf(words).map(({ text, secret }) => (secret ? chip(text, secret) : document.createTextNode(text)))
+
+/** What stands where a secret was. Its text is the placeholder's: that is found, copied and taken along. */
+function chip(placeholder, secret) {
+  const inner = document.createElement('span')
+  inner.textContent = placeholder
+  const label = strings.secret(secret)
+  return el(
+    'span',
+    { class: 'secret', role: 'img', 'aria-label': label, title: strings.secretHint, dataset: { secret } },
+    inner,
+  )
+}
+
+/** Puts a text into a node, in place of what was there. */
+export function write(node, words) {
+  node.replaceChildren(...textNodes(words.toWellFormed()))
+}
+
+/** Makes chips of what was hidden in the texts of elements that are not shown yet. */
+export function showSecrets(fragment) {
+  if (piecesOf(fragment.textContent).length === 1) return
+  const texts = []
+  const walker = document.createTreeWalker(fragment, NodeFilter.SHOW_TEXT)
+  while (walker.nextNode()) texts.push(walker.currentNode)
+  for (const text of texts) {
+    const nodes = textNodes(text.data)
+    if (nodes.length > 1 || nodes[0]?.nodeType === Node.ELEMENT_NODE) text.replaceWith(...nodes)
+  }
 }
 
 /** What `make` returns; when it fails, what `instead` does. So one fault does not take what stands beside it. */
@@ -52,7 +93,8 @@ export function arrange(parent, nodes) {
 
 /** A button that copies, and says so. */
 export function copyButton(strings, words, label = strings.copy) {
-  const button = el('button', { class: 'copy', type: 'button', title: label, 'aria-label': label })
+  const attributes = { class: 'copy', type: 'button', title: label, 'aria-label': label }
+  const button = el('button', attributes, icon('copy'), icon('check'))
   button.addEventListener('click', async (event) => {
     event.stopPropagation()
     event.preventDefault()

@@ -8,7 +8,8 @@ import { text } from './values.js'
 /** The page as it stands, whole, with its styles and without its scripts. */
 export async function downloadHtml(session, timeline) {
   await timeline.finish()
-  const style = await (await fetch(new URL('style.css', import.meta.url))).text()
+  const sheets = [...document.querySelectorAll('link[rel=stylesheet]')]
+  const styles = await Promise.all(sheets.map(async ({ href }) => (await fetch(href)).text()))
   const page = document.implementation.createHTMLDocument(document.title)
   page.documentElement.lang = 'en'
   page.documentElement.dataset.hidden = ''
@@ -23,14 +24,14 @@ export async function downloadHtml(session, timeline) {
   )
   const main = page.importNode(timeline.root, true)
   saveFiles(page, timeline.root.querySelectorAll('.chip'), main.querySelectorAll('.chip'))
-  for (const node of main.querySelectorAll('.copy, .anchor, button.more')) node.remove()
+  for (const node of main.querySelectorAll('.copy, .anchor, .turn-menu, button.more')) node.remove()
   for (const details of main.querySelectorAll('details')) details.open = true
   const title = make(page, 'h1', { class: 'export-title' }, document.title)
   const body = make(page, 'main', { class: 'exported' })
   body.append(title, main)
   page.body.append(body)
   // Put in as text: the page's own policy would refuse a style element even in a document that is not shown.
-  const html = page.documentElement.outerHTML.replace('</head>', () => `<style>${style}</style></head>`)
+  const html = page.documentElement.outerHTML.replace('</head>', () => `<style>${styles.join('\n')}</style></head>`)
   save(`${name(session)}.html`, `<!doctype html>\n${html}\n`, 'text/html')
 }
 

@@ -14,11 +14,17 @@ export class Follow {
   constructor(announcer) {
     this.announcer = announcer
     this.pill = el('button', { class: 'pill', type: 'button', hidden: true, onclick: () => this.#go() })
+    this.beginning = el(
+      'button',
+      { class: 'beginning', type: 'button', hidden: true, onclick: () => scrollTo({ top: 0 }) },
+      strings.fromBeginning,
+    )
     addEventListener(
       'scroll',
       () => {
         this.#following = this.#atEnd()
         if (this.#following) this.#forget()
+        if (scrollY < innerHeight) this.beginning.hidden = true
       },
       { passive: true },
     )
@@ -26,7 +32,8 @@ export class Follow {
 
   /** Runs an update of the page that adds `added` parts, and keeps the reader where they want to be. */
   around(added, live, update) {
-    const stay = live && (this.#following || this.#atEnd()) && scrollY > 0
+    // Where the reader is was seen when they scrolled: to look now would lay the page out once more.
+    const stay = live && this.#following && scrollY > 0
     update()
     if (stay) this.#toEnd()
     else if (live && added && !this.#atEnd()) {
@@ -35,6 +42,13 @@ export class Follow {
       this.pill.hidden = false
     }
     if (live && added) this.announcer.textContent = strings.newAnnounced(added)
+  }
+
+  /** Begins at the end, and offers the way to the beginning. */
+  begin() {
+    if (this.#atEnd()) return
+    this.#go()
+    this.beginning.hidden = false
   }
 
   toggle() {

@@ -2,6 +2,7 @@
 
 import { inSlices, spans } from './dom.js'
 import { offload } from './offload.js'
+import { markedRuns } from './runs.js'
 import { own, text } from './values.js'
 
 // Larger than this, colouring costs more than it helps.
@@ -53,15 +54,15 @@ export function languageOf(path) {
   return own(BY_ENDING, name.split('.').at(-1).toLowerCase())
 }
 
-/** Colours the code of nodes, each by itself, in place. */
-export async function highlight(nodes, language) {
+/** Colours the code of nodes, each by itself, in place. `marks` has what is marked in a node, as ranges of its text. */
+export async function highlight(nodes, language, marks) {
   const texts = nodes.map((node) => node.textContent)
   if (!language || texts.reduce((sum, text) => sum + text.length, 0) > MAX_CHARACTERS) return
   const coloured = await offload.run('code', texts, language)
   if (!coloured) return
   await inSlices(nodes.entries(), ([at, node]) => {
     if (node.textContent !== texts[at]) return
-    node.replaceChildren(spans(coloured[at]))
+    node.replaceChildren(spans(markedRuns(coloured[at], marks?.get(node) ?? [])))
     node.classList.add('hljs')
   })
 }

@@ -1,6 +1,7 @@
 // Keys, where nobody is writing; and the help that lists them.
 
 import { el } from './dom.js'
+import { icon } from './icons.js'
 import { strings } from './strings.js'
 
 /** `actions` by key. */
@@ -16,7 +17,11 @@ export function listen(actions) {
 }
 
 export function showHelp() {
-  const close = el('button', { type: 'button', class: 'icon', 'aria-label': strings.close, title: strings.close }, '×')
+  const close = el(
+    'button',
+    { type: 'button', class: 'icon', 'aria-label': strings.close, title: strings.close },
+    icon('close'),
+  )
   const dialog = el(
     'dialog',
     { class: 'help', 'aria-label': strings.help },

@@ -24,6 +24,17 @@ const formula = {
   renderer: ({ raw }) => `<span class="formula">${escape(raw)}</span>`,
 }
 
+// What was hidden stands in brackets; it is no link, whatever stands behind it.
+const placeholder = {
+  name: 'placeholder',
+  level: 'inline',
+  tokenizer(source) {
+    const raw = /^\[redacted:[a-z0-9-]{1,40}-\d{1,9}\]/.exec(source)?.[0]
+    return raw && { type: 'placeholder', raw }
+  },
+  renderer: ({ raw }) => raw,
+}
+
 const formulaBlock = {
   name: 'formulaBlock',
   level: 'block',
@@ -40,7 +51,7 @@ let referred = new Set()
 const marked = new Marked({
   gfm: true,
   breaks: false,
-  extensions: [formula, formulaBlock],
+  extensions: [formula, placeholder, formulaBlock],
   tokenizer: {
     /** A tag within a text is its characters. A line break in the cell of a table can be written in no other way. */
     tag(source) {
@@ -72,18 +83,46 @@ const marked = new Marked({
   },
 })
 
-/** A Markdown text as HTML text. */
-export function toHtml(markdown) {
-  const text = markdown.toWellFormed()
-  const tokens = marked.lexer(text)
+/** A Markdown text as HTML text. What a person typed (`isTyped`) keeps its lines, and a pasted log stays as it was. */
+export function toHtml(markdown, isTyped = false) {
+  const text = isTyped ? withLogs(markdown.toWellFormed()) : markdown.toWellFormed()
+  const tokens = marked.lexer(text, { ...marked.defaults, breaks: isTyped })
   findFolds(tokens)
   referred = tokens.links && Object.keys(tokens.links).length ? labelsIn(text) : new Set()
   return marked.parser(tokens)
 }
 
+// So many lines without an empty one between them, and without any mark of a list, are no prose.
+const MIN_LOG = 12
+const IS_MARKED = /^ {0,3}(?:[-*+>#|] ?|\d+[.)] |`{3}|~{3})/
+
+/** A typed text in which what looks like a pasted log is code. */
+function withLogs(text) {
+  const lines = text.split('\n')
+  const result = []
+  let fence = ''
+  let run = []
+  const flush = () => {
+    const isLog = run.length >= MIN_LOG && run.filter((line) => IS_MARKED.test(line)).length < run.length / 4
+    result.push(...(isLog && !run.some((line) => line.includes('````')) ? ['````', ...run, '````'] : run))
+    run = []
+  }
+  for (const line of lines) {
+    const mark = /^ {0,3}(`{3,}|~{3,})/.exec(line)?.[1]
+    if (mark || fence || line.trim() === '') {
+      flush()
+      result.push(line)
+      if (mark && (!fence || mark.startsWith(fence))) fence = fence ? '' : mark
+    } else run.push(line)
+  }
+  flush()
+  return result.join('\n')
+}
+
 function labelsIn(text) {
   const labels = text.matchAll(/\[([^[\]\n]{1,200})\](?!:)/g)
-  return new Set([...labels].map(([, label]) => label.toLowerCase().replace(/\s+/g, ' ')))
+  const names = [...labels].map(([, label]) => label.toLowerCase().replace(/\s+/g, ' '))
+  return new Set(names.filter((name) => !name.startsWith('redacted:')))
 }
 
 const PIECES = /<[^<>]*>|[^<]+|</g

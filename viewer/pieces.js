@@ -22,23 +22,45 @@ const DELIMITERS = /^ *\|? *:?-+:? *(?:\| *:?-+:? *)*\|? *$/
  * the beginning of the code or of the table that it goes on with, or nothing.
  */
 export function markdownPieces(text) {
-  const pieces = []
-  const blocks = new Blocks()
-  let head = ''
-  let from = 0
-  for (const { start, line } of linesOf(text)) {
-    const length = start - from
-    const isTooLong = length > 0 && length + line.length > MAX_MARKDOWN
-    if (isTooLong || (length >= MIN_MARKDOWN && blocks.isBreak(line))) {
-      pieces.push({ head, text: text.slice(from, start) })
-      from = start
-      head = blocks.head
-    }
-    blocks.add(line)
-  }
-  pieces.push({ head, text: text.slice(from) })
-  return pieces.flatMap(({ head, text }) => cut(text, MAX_MARKDOWN).map((text) => ({ head, text })))
+  return new MarkdownPieces().read(text)
 }
+
+/** The same of a text that grows: what was read before its last piece is not read again. */
+export class MarkdownPieces {
+  #text = ''
+  // Pieces that are over, and where in them the last one begins, with what block it begins in.
+  #done = []
+  #from = 0
+  #blocks = new Blocks()
+
+  read(text) {
+    // A text is compared up to where it was read, which costs far less than reading it.
+    if (!text.startsWith(this.#text.slice(0, this.#from))) this.#restart()
+    this.#text = text
+    let { head } = this.#blocks
+    const blocks = this.#blocks.copy()
+    for (const { start, line } of linesOf(text, this.#from)) {
+      const length = start - this.#from
+      const isTooLong = length > 0 && length + line.length > MAX_MARKDOWN
+      if (isTooLong || (length >= MIN_MARKDOWN && blocks.isBreak(line))) {
+        this.#done.push(...cutPiece(head, text.slice(this.#from, start)))
+        this.#from = start
+        this.#blocks = blocks.copy()
+        head = blocks.head
+      }
+      blocks.add(line)
+    }
+    return [...this.#done, ...cutPiece(head, text.slice(this.#from))]
+  }
+
+  #restart() {
+    this.#done = []
+    this.#from = 0
+    this.#blocks = new Blocks()
+  }
+}
+
+const cutPiece = (head, text) => cut(text, MAX_MARKDOWN).map((text) => ({ head, text }))
 
 /** What block of a Markdown text its next line stands in. */
 class Blocks {
@@ -48,6 +70,16 @@ class Blocks {
   #inFormula = false
   #folds = 0
   #last = ''
+
+  copy() {
+    const copy = new Blocks()
+    copy.head = this.head
+    copy.#fence = this.#fence
+    copy.#inFormula = this.#inFormula
+    copy.#folds = this.#folds
+    copy.#last = this.#last
+    return copy
+  }
 
   /** Whether a block begins with this line that is no part of what stands before it. */
   isBreak(line) {
@@ -97,8 +129,16 @@ export function startOf(text, maxLines, maxCharacters) {
   return text.slice(0, Math.min(end < 0 ? text.length : end, wholeCharacter(text, maxCharacters)))
 }
 
-function* linesOf(text) {
-  for (let start = 0; start < text.length;) {
+/** The last lines of a text: so many of them, and so many characters, at the most. */
+export function endOf(text, maxLines, maxCharacters) {
+  let from = text.endsWith('\n') ? text.length - 1 : text.length
+  for (let count = 0; count < maxLines && from > 0; count++) from = text.lastIndexOf('\n', from - 1)
+  const start = from > 0 ? from + 1 : Math.max(0, from)
+  return text.slice(wholeCharacter(text, Math.max(start, text.length - maxCharacters)))
+}
+
+function* linesOf(text, from = 0) {
+  for (let start = from; start < text.length;) {
     const end = text.indexOf('\n', start)
     const next = end < 0 ? text.length : end + 1
     yield { start, line: text.slice(start, end < 0 ? text.length : end) }

@@ -20,3 +20,22 @@ export function runsOf(html) {
   }
   return runs
 }
+
+/** Runs, of which the ranges `[{ from, to }]` of their text are marked. Ranges are in order and do not overlap. */
+export function markedRuns(runs, ranges) {
+  const marked = []
+  let at = 0
+  let next = 0
+  for (const run of runs) {
+    for (let used = 0; used < run.text.length;) {
+      while (next < ranges.length && ranges[next].to <= at) next += 1
+      const { from, to } = ranges[next] ?? { from: Infinity, to: Infinity }
+      const isMarked = from <= at
+      const end = Math.min(run.text.length, used + (isMarked ? to : from) - at)
+      marked.push({ ...run, text: run.text.slice(used, end), ...(isMarked && { isMarked }) })
+      at += end - used
+      used = end
+    }
+  }
+  return marked
+}

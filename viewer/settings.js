@@ -1,7 +1,7 @@
-// What a reader chose, kept in this browser: theme, kinds that are hidden or stand open, diffs side by side.
+// What a reader chose, kept in this browser: theme, widths, kinds that are hidden or stand open, diffs side by side.
 
 const KEY = 'brutus-share'
-export const settings = { theme: '', hidden: [], open: [], sideBySide: undefined, ...stored() }
+export const settings = { theme: '', hidden: [], open: [], sideBySide: undefined, wrap: true, wide: false, ...stored() }
 
 function stored() {
   try {
@@ -27,15 +27,18 @@ export function show() {
   const root = document.documentElement
   root.dataset.theme = settings.theme
   root.dataset.hidden = settings.hidden.join(' ')
+  root.toggleAttribute('data-unwrapped', !settings.wrap)
+  root.toggleAttribute('data-wide', Boolean(settings.wide))
 }
 
 /** Whether parts of a kind stand open by themselves. */
 export const opened = (kind) => settings.open.includes(kind)
 
-const wide = matchMedia('(min-width: 1400px)')
+// Pixels of its box from which on a diff stands in two columns by itself.
+const WIDE = 960
 
-/** Whether diffs stand in two columns: as chosen, or by the width of the page. */
-export const sideBySide = () => settings.sideBySide ?? wide.matches
+/** Whether a diff in a box of this width stands in two columns: as chosen, or by the width. */
+export const sideBySide = (width) => settings.sideBySide ?? width >= WIDE
 
 export function toggle(name, value) {
   set(

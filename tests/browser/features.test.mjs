@@ -180,7 +180,7 @@ test('every kind of part is shown by its meaning', async () => {
   await page.getByText('summarised to make room').waitFor()
   await page.getByText('Stopped by the user').waitFor()
   assert.equal(await shown('.chip-name').textContent(), 'paper.pdf')
-  await page.getByText('15 tokens').first().waitFor()
+  await page.locator('.turn-foot').getByText('15 tokens').waitFor()
   assert.deepEqual(page.record.errors, [])
 
   await shown('[data-tool=mcp_thing] .picture').click()
@@ -232,7 +232,7 @@ test('calls of other agents are shown by their meaning', async () => {
   assert.match(await head('[data-tool=write]'), /Write\s+new\.md\s+\+3 −0/)
   const moved = shown('[data-tool=apply_patch]')
   assert.match(await moved.locator('summary').innerText(), /Patch\s+here\.py, c\.py\s+\+2 −1/)
-  assert.deepEqual(await moved.locator('.diff-name').allInnerTexts(), ['moved.py → here.py', 'c.py'])
+  assert.deepEqual(await moved.locator('.diff-name > span').allInnerTexts(), ['moved.py → here.py', 'c.py'])
   const wrong = shown('[data-tool=edit][data-status=error]')
   assert.doesNotMatch(await wrong.locator('summary').innerText(), /\+1/)
   assert.equal(await wrong.locator('.body > *').first().innerText(), 'not found')
@@ -242,16 +242,17 @@ test('calls of other agents are shown by their meaning', async () => {
   ])
   await shown('[data-tool=plan] .markdown').getByText('The plan').waitFor()
   const foreign = shown('[data-tool=mcp__tracker__create_issue]')
-  assert.match(await foreign.locator('summary').innerText(), /tracker › create_issue\s+Lost line/)
+  assert.match(await foreign.locator('summary').innerText(), /tracker › create issue\s+Lost line/)
   await foreign.locator('summary').click()
+  await foreign.locator('.body .output').first().waitFor()
   assert.match(await foreign.locator('.body').innerText(), /"bug"[^]*created/)
   const odd = shown('[data-tool=edit]').last()
   assert.match(await odd.locator('.body').innerText(), /"file_path": 7[^]*odd/)
 
-  await page.getByRole('button', { name: 'Changes' }).first().click()
-  const names = shown('dialog.sheet .diff-name')
+  await page.locator('.tab', { hasText: 'Changes' }).click()
+  const names = shown('.review .file-name')
   await names.first().waitFor()
-  assert.deepEqual(await names.allInnerTexts(), ['main.go', 'new.md', 'moved.py → here.py', 'c.py'])
+  assert.deepEqual(await names.allInnerTexts(), ['main.go', 'new.md', 'here.py', 'c.py'])
   assert.deepEqual(page.record.errors, [])
 })
 
@@ -287,7 +288,7 @@ test('the outline, the keyboard and deep links find the way', async () => {
   ])
   await share.sync(session(), ...turns.flat())
   const page = await openShare(browser, share)
-  await page.locator('.outline').getByText('Question 5').click()
+  await page.locator('.outline .label').getByText('Question 5').click()
   const top = (words) =>
     page
       .locator('.turn', { hasText: words })
@@ -356,28 +357,9 @@ test('kinds are hidden and opened by choice, which is remembered', async () => {
   await page.keyboard.press('o')
   assert.ok(await page.locator('[data-tool=bash] .body').isHidden())
   await page.getByText('View', { exact: true }).click()
-  await page.getByText('Dark or light').click()
+  await page.getByLabel('Dark').check()
   assert.equal(await page.evaluate(() => getComputedStyle(document.documentElement).colorScheme), 'dark')
   await page.getByLabel('Side by side').check()
-})
-
-test('changes are gathered, from the session or from its edits', async () => {
-  const edits = [tool('edit', { filePath: 'src/a.rs' }, { metadata: { diff: DIFF } })]
-  const page = await openShare(browser, await shareOf(edits))
-  await page.keyboard.press('c')
-  await page.locator('dialog.sheet .diff').waitFor()
-  assert.equal(await page.locator('dialog.sheet .count').textContent(), '1 file')
-  const old = {
-    type: 'session_diff',
-    data: [
-      { file: 'b.txt', before: 'one\n', after: 'two\n', additions: 1, deletions: 1 },
-      { file: 'c.txt', patch: DIFF },
-    ],
-  }
-  const other = await openShare(browser, await shareOf(edits, {}, old))
-  await other.getByRole('button', { name: 'Changes' }).click()
-  assert.deepEqual(await other.locator('dialog.sheet .diff-name').allTextContents(), ['b.txt', 'src/a.rs'])
-  assert.match(await other.locator('dialog.sheet .diff').first().textContent(), /one.*two/s)
 })
 
 test('an undo is honoured', async () => {
@@ -398,7 +380,7 @@ test('the session is taken along as Markdown, JSON and one HTML file that works 
   const dir = await mkdtemp(join(tmpdir(), 'export-'))
   const page = await openShare(browser, await shareRecorded(server))
   const download = async (label) => {
-    await page.getByText('Download', { exact: true }).click()
+    await page.getByText('Share', { exact: true }).click()
     const [file] = await Promise.all([page.waitForEvent('download'), page.getByText(label, { exact: true }).click()])
     await page.keyboard.press('Escape')
     const path = join(dir, file.suggestedFilename())

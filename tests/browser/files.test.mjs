@@ -20,7 +20,7 @@ async function open(items) {
 }
 
 async function exported(page) {
-  await page.getByText('Download', { exact: true }).click()
+  await page.getByText('Share', { exact: true }).click()
   const [file] = await Promise.all([page.waitForEvent('download'), page.getByText('HTML file, works offline').click()])
   await page.keyboard.press('Escape')
   const path = `${await file.path()}.html`

@@ -173,10 +173,10 @@ test(`${CASES} items with an odd field: everything else is shown, printed and ta
     const page = await openShare(browser, share)
     await page.evaluate(() => dispatchEvent(new Event('beforeprint')))
     await page.keyboard.press('c')
-    await page.locator('dialog.sheet').waitFor()
+    await page.locator('.review').waitFor()
     await page.keyboard.press('Escape')
     const shown = await page.locator('main').textContent()
-    await page.getByText('Download', { exact: true }).click()
+    await page.getByText('Share', { exact: true }).click()
     const [file] = await Promise.all([
       page.waitForEvent('download'),
       page.getByText('HTML file, works offline').click(),

@@ -21,7 +21,7 @@ test('two thousand parts: all there, found, printed, linked, and still live', as
 
   // Far from the screen texts wait to be drawn, and can be found all the same.
   const far = await page.evaluate(
-    () => [...document.querySelectorAll('.turn')].at(-2).querySelector('.markdown[data-lazy]')?.textContent,
+    () => [...document.querySelectorAll('.turn')].at(-2).querySelector('.answer .markdown[data-lazy]')?.textContent,
   )
   assert.ok(far.includes('part_'))
   assert.ok(await page.evaluate(() => window.find('part_1944')))

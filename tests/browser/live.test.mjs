@@ -25,9 +25,9 @@ test('the recorded session shows: title, prompts, answers, tools, image, errors'
   const share = await shareRecorded(server)
   const page = await openShare(browser, share)
   assert.equal(await page.title(), 'Greeting script session')
-  assert.equal(await page.locator('h1').textContent(), 'Greeting script session')
+  assert.equal(await page.locator('.head h1').textContent(), 'Greeting script session')
   assert.equal(await page.locator('.turn').count(), 3)
-  assert.deepEqual(await page.locator('.outline a').allTextContents(), [
+  assert.deepEqual(await page.locator('.outline .label').allTextContents(), [
     'Write a greeting script and test it',
     'Now add a README and have it reviewed',
     'What is in this image? Then run the build.',
@@ -85,7 +85,7 @@ test('a server that stops and starts again is found again, and nothing is missin
     await server.restart()
     await share.sync(...prompt('After the restart'), ...answer([text('new answer')]))
     await live(page)
-    await page.getByText('new answer').waitFor()
+    await page.locator('.answer').getByText('new answer').waitFor()
     assert.deepEqual(await page.locator('.prompt-text').allTextContents(), ['Before the restart', 'After the restart'])
     assert.equal(await page.locator('.part-text').count(), 2)
     assert.deepEqual(page.record.errors, [])
@@ -227,9 +227,9 @@ test('a share that ends says when, and that it has', async () => {
       .locator('.facts')
       .getByText(/Ends in (60|59) min|Ends in 1 hr/)
       .waitFor()
-    const { json } = await brief.request('POST', '/api/share', { sessionID: 's', expiresIn: 3 })
+    const { json } = await brief.request('POST', '/api/share', { sessionID: 's', expiresIn: 8 })
     const short = new Share(brief, json)
-    await short.sync(session(), ...prompt('for three seconds'))
+    await short.sync(session(), ...prompt('for eight seconds'))
     const soon = await openShare(browser, short)
     await soon.getByText('This share has expired').waitFor()
     assert.ok(await soon.locator('.prompt-text').isVisible())
@@ -276,7 +276,8 @@ test('the head says what the agent does, and what it left when it went did not f
   )
   const page = await openShare(browser, share)
   const activity = page.locator('.top .activity')
-  await activity.getByText('working').waitFor()
+  await activity.getByText('Running make').waitFor()
+  assert.match(await page.title(), /^● Running – Build$/)
   await page.locator('.facts').getByText('brutus 1.2').waitFor()
   await page.locator('#prt_t .busy').getByText('running').first().waitFor()
   await page.locator('#prt_left .busy').getByText('did not finish').waitFor()

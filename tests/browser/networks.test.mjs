@@ -23,7 +23,7 @@ test('under a path, behind a proxy that takes it away, all of the page works', a
     await page.locator('.markdown .hljs-keyword, .diff').first().waitFor()
     await share.sync(...answer([text(`seen live at ${kind}`)]))
     await page.getByText(`seen live at ${kind}`).waitFor()
-    await page.getByText('Download', { exact: true }).click()
+    await page.getByText('Share', { exact: true }).click()
     for (const [label, begins] of [
       ['Markdown', '# '],
       ['JSON', '['],
@@ -42,7 +42,7 @@ test('under a path, behind a proxy that takes it away, all of the page works', a
   )
   const missing = await openPage(browser)
   const [style] = await Promise.all([
-    missing.waitForResponse((response) => response.url().endsWith('style.css')),
+    missing.waitForResponse((response) => response.url().endsWith('styles/base.css')),
     missing.goto(`${proxy.url}/share-app/s/0000000000000000000000`),
   ])
   assert.equal(style.status(), 200)
@@ -69,7 +69,7 @@ test('over plain HTTP a copy button copies all the same', async () => {
   await page.locator('.prompt .copy').click()
   await page.locator('.prompt .copy.done').waitFor()
   assert.equal(await pasted(), 'copied words of the prompt')
-  await page.getByText('Download', { exact: true }).click()
+  await page.getByText('Share', { exact: true }).click()
   await page.locator('.import .copy').click()
   await page.locator('.import .copy.done').waitFor()
   await page.keyboard.press('Escape')

@@ -20,12 +20,14 @@ async function open(items) {
   await page.getByText('View', { exact: true }).click()
   await page.getByText('Expand all').click()
   await page.keyboard.press('Escape')
-  await page.getByRole('button', { name: 'Changes' }).first().click()
-  await page.locator('dialog.sheet').waitFor()
-  await page.keyboard.press('Escape')
+  await page.locator('.tab', { hasText: 'Changes' }).click()
+  await page.locator('.review').waitFor()
+  await page.keyboard.press('c')
+  // The session is drawn in the frame behind the one in which it comes back.
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
   const shown = await page.locator('main').innerText()
   await page.evaluate(() => dispatchEvent(new Event('beforeprint')))
-  await page.getByText('Download', { exact: true }).click()
+  await page.getByText('Share', { exact: true }).click()
   const [file] = await Promise.all([page.waitForEvent('download'), page.getByText('HTML file, works offline').click()])
   const html = await readFile(await file.path(), 'utf8')
   return { page, shown, html }

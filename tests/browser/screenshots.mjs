@@ -31,7 +31,7 @@ for (const [name, options] of views) {
     await page.waitForFunction(() => document.querySelector('.picture img')?.naturalWidth > 0)
     await page.screenshot({ path: join(target, 'end-light.png') })
     await page.keyboard.press('c')
-    await page.locator('dialog.sheet .diff').first().waitFor()
+    await page.locator('.review .diff').first().waitFor()
     await page.screenshot({ path: join(target, 'changes-light.png') })
   }
   await page.context().close()

@@ -67,7 +67,7 @@ test('a task says what its subagent does, and its keyboard opens it', async () =
   assert.equal(await page.locator('.steps .part').count(), 0, 'nothing is made before it is opened')
   assert.equal(await page.locator('.turn').count(), 2, 'its prompt is no turn of the session')
   assert.equal(await page.locator('.outline a').count(), 2)
-  assert.equal(await page.locator('.activity').textContent(), 'working')
+  await page.locator('.activity').getByText('Working').waitFor()
   assert.equal(await expanded(page), false)
   await line(page).focus()
   await page.keyboard.press('Enter')
@@ -150,7 +150,7 @@ test('subagents of subagents, and those that no task names', async () => {
   await page.keyboard.press('/')
   await page.keyboard.type('fossil')
   await page.keyboard.press('Escape')
-  await page.getByText('A fossil.').waitFor()
+  await page.locator('.answer').getByText('A fossil.').waitFor()
   assert.equal(await page.locator('.steps .steps').count(), 1)
 
   // The task that names it comes later: it moves there, and is open still.

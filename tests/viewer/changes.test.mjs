@@ -4,24 +4,29 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 
-import { changesOf } from '../../viewer/load/changes.js'
-import { lineCounts } from '../../viewer/view/rows.js'
+import { Changes } from '../../viewer/load/changes.js'
+import { lineCounts } from '../../viewer/load/rows.js'
+import { Turns } from '../../viewer/load/turns.js'
 import { answer, prompt, tool } from '../lib/items.mjs'
 import { sessionOf } from '../lib/session.mjs'
 
 const patch = (file, from, to) => `--- a/${file}\n+++ b/${file}\n@@ -1 +1 @@\n-${from}\n+${to}\n`
 
-/** Its changes as the counts of lines of each file's patches. */
+/** Its changes as `kind +added -removed`, by their files. */
 const counts = (items) =>
   Object.fromEntries(
-    changesOf(sessionOf(items)).map(({ file, patches }) => [
-      file,
-      patches
-        .map((patch) => lineCounts(typeof patch === 'string' ? patch : patch()))
-        .map(({ added, removed }) => `+${added} -${removed}`)
-        .join(' '),
-    ]),
+    read(items).files.map(({ file, kind, counts, patch, isNet }) => {
+      if (isNet) assert.deepEqual(lineCounts(patch), counts, file)
+      return [file, `${kind} +${counts.added} -${counts.removed}${isNet ? '' : ' in all'}`]
+    }),
   )
+
+function read(items) {
+  const session = sessionOf(items)
+  const turns = new Turns(session)
+  turns.update()
+  return new Changes(session, turns).read()
+}
 
 test('the recorded session made two files, though its own list of them is empty', async () => {
   const lines = await readFile(new URL('../fixtures/opencode-session.jsonl', import.meta.url), 'utf8')
@@ -29,7 +34,7 @@ test('the recorded session made two files, though its own list of them is empty'
     .trim()
     .split('\n')
     .flatMap((line) => JSON.parse(line).body.data ?? [])
-  assert.deepEqual(counts(items), { 'greeter.py': '+2 -0', 'README.md': '+3 -0' })
+  assert.deepEqual(counts(items), { 'greeter.py': 'added +2 -0', 'README.md': 'added +3 -0' })
 })
 
 test('without any word of its own, edits, patches and written files are gathered, one entry a file', () => {
@@ -53,10 +58,10 @@ test('without any word of its own, edits, patches and written files are gathered
     tool('read', { filePath: 'read.rs' }),
   ]
   assert.deepEqual(counts([...prompt('x'), ...answer(edits)]), {
-    'a.rs': '+1 -1 +1 -1',
-    'NEW.md': '+2 -0',
-    'b.rs': '+1 -1',
-    'c.rs': '+1 -1',
+    'a.rs': 'modified +1 -1',
+    'NEW.md': 'added +2 -0',
+    'b.rs': 'modified +1 -1',
+    'c.rs': 'modified +1 -1',
   })
 })
 
@@ -72,10 +77,10 @@ test('the edits of other agents are gathered too, but for those that failed', ()
     tool('run_shell_command', { command: 'cat a.rs' }),
   ]
   assert.deepEqual(counts([...prompt('x'), ...answer(edits)]), {
-    'a.rs': '+2 -1 +1 -0',
-    'b.rs': '+1 -0',
-    'c.rs': '+1 -1',
-    'd.rs': '+0 -0',
+    'a.rs': 'modified +3 -1 in all',
+    'b.rs': 'added +1 -0',
+    'c.rs': 'modified +1 -1',
+    'd.rs': 'deleted +0 -0',
   })
 })
 
@@ -89,8 +94,8 @@ test('the list of the session comes first, with patches or with two texts', () =
     ],
   }
   assert.deepEqual(counts([own, ...prompt('x'), ...answer([tool('write', { filePath: 'z', content: 'z' })])]), {
-    x: '+1 -1',
-    y: '+1 -1',
+    x: 'modified +1 -1',
+    y: 'modified +1 -1',
   })
 })
 
@@ -98,7 +103,7 @@ test('texts of which all differs are compared in a short time', () => {
   const lines = (word) => Array.from({ length: 8000 }, (_, at) => `${word} ${at}`).join('\n')
   const started = performance.now()
   const own = { type: 'session_diff', data: [{ file: 'x', before: lines('before'), after: lines('after') }] }
-  assert.deepEqual(counts([own]), { x: '+8000 -8000' })
+  assert.deepEqual(counts([own]), { x: 'modified +8000 -8000' })
   assert.ok(performance.now() - started < 3000)
 })
 
@@ -116,4 +121,27 @@ test('odd values change nothing', () => {
     ]
     assert.deepEqual(counts(items), {})
   }
+})
+
+test('a file that the session made is what it became, under its name from the project on', () => {
+  const edits = [
+    tool('write', { filePath: '/p/new.txt', content: 'one\ntwo\n' }, { metadata: { exists: false } }),
+    tool('edit_file', { path: '/p/new.txt', old_str: 'two', new_str: '2\n3' }),
+    tool('bash', { command: 'touch other' }),
+  ]
+  const items = [{ type: 'session', data: { directory: '/p/' } }, ...prompt('x'), ...answer(edits)]
+  assert.deepEqual(counts(items), { 'new.txt': 'added +3 -0' })
+  const { files, isWhole } = read(items)
+  assert.equal(files[0].patch, '--- new.txt\n+++ new.txt\n@@ -0,0 +1,3 @@\n+one\n+2\n+3\n')
+  assert.ok(!isWhole, 'a command may have changed more')
+  assert.deepEqual(
+    files[0].turns.map(({ number }) => number),
+    [1],
+  )
+})
+
+test('a file that was changed and changed back is not listed', () => {
+  const steps = [patch('a.rs', '1', '2'), patch('a.rs', '2', '1')]
+  const edits = steps.map((diff) => tool('edit', { filePath: 'a.rs' }, { metadata: { diff } }))
+  assert.deepEqual(counts([...prompt('x'), ...answer(edits)]), {})
 })

@@ -117,3 +117,15 @@ test('whatever stands in a text, its words are seen', () => {
     for (const word of words) assert.ok(html.includes(word), `${word} of ${JSON.stringify(text)} in ${html}`)
   }
 })
+
+test('what a person typed keeps its lines, and a pasted log is code', () => {
+  assert.equal(toHtml('one\ntwo **bold**', true), '<p>one<br>two <strong>bold</strong></p>\n')
+  const log = Array.from({ length: 12 }, (_, at) => `  at * step ${at} <x>`).join('\n')
+  assert.match(
+    toHtml(`See:\n\n${log}\n\nand mend it`, true),
+    /^<p>See:<\/p>\n<pre><code>  at \* step 0 &lt;x&gt;[^]*<p>and mend it<\/p>/,
+  )
+  const list = Array.from({ length: 14 }, (_, at) => `- item ${at}`).join('\n')
+  assert.match(toHtml(list, true), /<ul>/)
+  assert.match(toHtml(`\`\`\`js\n${log}\n\`\`\``, true), /language-js/)
+})

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { markdownPieces, startOf, textPieces } from '../../viewer/pieces.js'
+import { MarkdownPieces, endOf, markdownPieces, startOf, textPieces } from '../../viewer/pieces.js'
 
 const words = (count) => 'word '.repeat(count)
 
@@ -79,4 +79,26 @@ test('the start of a text is so many lines, and so many characters', () => {
   assert.equal(startOf('a😀b', 9, 2), 'a')
   assert.equal(startOf('abc', Infinity, 2), 'ab')
   assert.equal(startOf('', 5, 5), '')
+})
+
+test('a text that grows is read in the pieces that it would be read in at once', () => {
+  const block = (at) =>
+    ['words\n\n', '```js\nlet a\n\nlet b\n```\n\n', '| a | b |\n|---|---|\n| 1 | 2 |\n', '- item\n'][at % 4]
+  let text = ''
+  const reader = new MarkdownPieces()
+  for (let at = 0; at < 900; at++) {
+    text += block((at * 7) % 11).repeat(1 + (at % 9))
+    if (at % 3) text = text.slice(0, -2)
+    assert.deepEqual(reader.read(text), markdownPieces(text))
+  }
+  assert.ok(markdownPieces(text).length > 3)
+  assert.deepEqual(reader.read('another text'), markdownPieces('another text'))
+})
+
+test('the last lines of a text', () => {
+  assert.equal(endOf('a\nb\nc\n', 2, 100), 'b\nc\n')
+  assert.equal(endOf('a\nb\nc', 2, 100), 'b\nc')
+  for (const all of ['', '\n', 'a', 'a\n', 'a\nb']) assert.equal(endOf(all, 2, 100), all)
+  assert.equal(endOf('a'.repeat(50), 2, 10), 'a'.repeat(10))
+  assert.equal(endOf('x🙂', 2, 1).isWellFormed(), true)
 })

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import { wholePatch } from '../../viewer/load/patch.js'
-import { filesOf, lineCounts } from '../../viewer/view/rows.js'
+import { filesOf, lineCounts } from '../../viewer/load/rows.js'
 
 /** A file's rows as text: the numbers and lines of either side. */
 const shown = (rows) =>
@@ -93,4 +93,20 @@ test('a patch of a hundred thousand lines is no matter', () => {
     filesOf(`--- a/x\n+++ b/x\n@@ -1,99999 +1,99999 @@\n${line.repeat(100_000)}`)
     assert.ok(performance.now() - started < 3000, JSON.stringify(line))
   }
+})
+
+test('lines that are alike stand side by side, wherever they are in what changed', () => {
+  const patch =
+    '@@ -1,2 +1,4 @@\n-Ok(total)\n-let x = old_name(1)\n' +
+    '+if total.is_negative() {\n+}\n+Ok(total)\n+let x = new_name(1)\n'
+  const [{ rows }] = filesOf(patch)
+  assert.deepEqual(
+    rows.map((row) => [row.old?.text, row.new?.text]),
+    [
+      [undefined, 'if total.is_negative() {'],
+      [undefined, '}'],
+      ['Ok(total)', 'Ok(total)'],
+      ['let x = old_name(1)', 'let x = new_name(1)'],
+    ],
+  )
 })

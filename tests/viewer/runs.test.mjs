@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { runsOf } from '../../viewer/runs.js'
+import { markedRuns, runsOf } from '../../viewer/runs.js'
 import hljs from '../../viewer/vendor/highlight.min.js'
 
 test('each run has the innermost class that it stands in', () => {
@@ -27,4 +27,21 @@ test('code is the same text, whatever stands in it', () => {
       assert.equal(runs.map(({ text }) => text).join(''), code, language)
     }
   }
+})
+
+test('marks lie over colours', () => {
+  const runs = [
+    { text: 'let', classes: 'k' },
+    { text: ' a = ', classes: '' },
+    { text: '12', classes: 'n' },
+  ]
+  const ranges = [
+    { from: 1, to: 5 },
+    { from: 8, to: 9 },
+  ]
+  assert.deepEqual(
+    markedRuns(runs, ranges).map(({ text, classes, isMarked }) => `${text}|${classes}|${isMarked ? 'x' : ''}`),
+    ['l|k|', 'et|k|x', ' a||x', ' = ||', '1|n|x', '2|n|'],
+  )
+  assert.deepEqual(markedRuns(runs, []), runs)
 })

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { Session, promptText, times, tokenCount } from '../../viewer/load/session.js'
+import { Session, promptText, times } from '../../viewer/load/session.js'
+import { Turns, cachedShare, tokensOf } from '../../viewer/load/turns.js'
 
 const part = (id, text, messageID = 'm') => ({
   key: `part/${messageID}/${id}`,
@@ -165,7 +166,9 @@ test('a session of odd values is a session', () => {
     )
     assert.equal(session.ordered().length, 2)
     assert.equal(session.turns().length, 1)
-    assert.ok(Number.isFinite(session.totals().cost) && Number.isFinite(session.totals().tokens))
+    const turns = new Turns(session)
+    turns.update()
+    assert.ok(Number.isFinite(turns.totals.cost) && Number.isFinite(turns.totals.tokens.all))
     assert.equal(session.undone(), 0)
     assert.ok(Array.isArray(session.diffs) && session.models.length <= 1)
   }
@@ -192,12 +195,18 @@ test('a prompt is its texts, and tokens are counted', () => {
   )
   assert.deepEqual(
     [
-      tokenCount(undefined),
-      tokenCount({ total: 7, input: 1 }),
-      tokenCount({ input: 1, output: 2, cache: { read: 3, write: 'x' } }),
+      tokensOf(undefined),
+      tokensOf({ total: 7, input: 1 }),
+      tokensOf({ input: 1, output: 2, reasoning: 4, cache: { read: 3, write: 'x' } }),
     ],
-    [0, 7, 6],
+    [
+      { all: 0, input: 0, output: 0, read: 0, write: 0 },
+      { all: 7, input: 1, output: 0, read: 0, write: 0 },
+      { all: 10, input: 1, output: 6, read: 3, write: 0 },
+    ],
   )
+  assert.equal(cachedShare(tokensOf({ input: 1, cache: { read: 3 } })), 0.75)
+  assert.equal(cachedShare(tokensOf({ input: 1 })), undefined)
 })
 
 test('what the agent does is what it says, or else what its last message says', () => {

@@ -4,10 +4,11 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 
-import { changesOf } from '../../viewer/load/changes.js'
+import { Changes } from '../../viewer/load/changes.js'
 import { readingOrder, standing } from '../../viewer/load/order.js'
 import { stepsOf } from '../../viewer/load/steps.js'
 import { divide, sessionOf as sessionIn } from '../../viewer/load/subagents.js'
+import { Turns } from '../../viewer/load/turns.js'
 import { sessionOf } from '../lib/session.mjs'
 
 const cases = JSON.parse(await readFile(new URL('../fixtures/subagents.json', import.meta.url), 'utf8'))
@@ -83,15 +84,17 @@ test('turns and what is undone are of the session itself', () => {
 
 test('what subagents cost and changed counts', () => {
   const session = sessionOf(items())
-  const { cost, tokens, ended } = session.totals()
-  assert.deepEqual([cost, tokens, ended], [7, 15, 9000])
-  const patches = changesOf(session).map(({ file, patches }) => [file, patches.length])
-  assert.deepEqual(patches, [
-    ['a.rs', 3],
-    ['b.rs', 1],
-  ])
-  const { steps, files, now } = stepsOf(session, 'sub')
-  assert.deepEqual([steps, files, now], [3, 2, undefined])
+  const turns = new Turns(session)
+  turns.update()
+  const { cost, tokens, ended } = turns.totals
+  assert.deepEqual([cost, tokens.all, ended], [7, 15, 9000])
+  const { files } = new Changes(session, turns).read()
+  assert.deepEqual(
+    files.map(({ file }) => file),
+    ['a.rs', 'b.rs'],
+  )
+  const { steps, files: changed, now } = stepsOf(session, 'sub')
+  assert.deepEqual([steps, changed, now], [3, 2, undefined])
 })
 
 test('the agent does what its own last message says', () => {

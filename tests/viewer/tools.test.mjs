@@ -8,7 +8,7 @@ import { test } from 'node:test'
 import { filePatch, patchOf, roughPatchOf } from '../../viewer/load/patch.js'
 import table from '../../viewer/load/tools-table.js'
 import { callOf } from '../../viewer/load/tools.js'
-import { filesOf, lineCounts } from '../../viewer/view/rows.js'
+import { filesOf, lineCounts } from '../../viewer/load/rows.js'
 
 const cases = JSON.parse(await readFile(new URL('../fixtures/tools.json', import.meta.url), 'utf8'))
 

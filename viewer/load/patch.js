@@ -48,7 +48,8 @@ function hunksOf(before, after, end, start) {
   // Without hunks they differ in nothing but their ends.
   if (!patch?.hunks.length) return wholeHunk(before, after, start)
   return patch.hunks.flatMap(({ oldStart, oldLines, newStart, newLines, lines }) => [
-    `@@ -${start(oldStart)},${oldLines} +${start(newStart)},${newLines} @@`,
+    // Where there are no lines stands the number of the one before them.
+    `@@ -${start(oldStart - (oldLines ? 0 : 1))},${oldLines} +${start(newStart - (newLines ? 0 : 1))},${newLines} @@`,
     ...lines,
   ])
 }

@@ -1,5 +1,6 @@
 // The session as this page knows it: items out of frames, put in order. Knows no page and no network.
 
+import { Hidden } from '../secrets.js'
 import { isRecord, list, moment, number, record, text } from '../values.js'
 import { messagesOf } from './messages.js'
 import { messagesLeft, partOrder, partsLeft, readingOrder, standing } from './order.js'
@@ -7,6 +8,14 @@ import { divide, opens, sessionOf } from './subagents.js'
 
 // What an agent can do, in one word.
 const STATES = new Set(['busy', 'idle', 'waiting', 'gone'])
+
+let shapes = 0
+
+/** What of a session's own item all its turns hang on. */
+function placing(info) {
+  const { id, revert, directory, location } = record(info)
+  return JSON.stringify([id, revert, directory, location])
+}
 
 /** The items of one epoch, as they were stored at a position. */
 class Items {
@@ -22,10 +31,14 @@ class Items {
   status = undefined
   agent = undefined
   messages = new Map()
+  // What was hidden in them.
+  hidden = new Hidden()
   // Lists of messages as OpenCode's second API has them, `{ session, messages }` by their keys.
   lists = new Map()
   // The messages in reading order, divided into the session's own and its subagents'.
   #divided = undefined
+  // Another number whenever it may be other messages, in another order, or of another session.
+  shape = (shapes += 1)
   // The session that the own messages name, as it was last known.
   #home = undefined
   // The last place that an item has.
@@ -45,6 +58,8 @@ class Items {
     for (const item of whole) this.#put(item, change)
     for (const key of removed) this.#remove(key, change)
     this.seq = seq
+    // Until all is there nobody knows which parts are without their message.
+    if (this.whole === Boolean(more)) this.#reshape()
     this.whole = !more
     return true
   }
@@ -58,14 +73,19 @@ class Items {
     if (!data || !Object.hasOwn(data, field)) return undefined
     const before = data[field]
     if (typeof before !== 'string' || before.length !== at) return undefined
-    return { key, data: { ...data, [field]: before + text } }
+    return { key, data: { ...data, [field]: before + text }, added: { before, text } }
   }
 
-  #put({ key, data, n }, change) {
+  #put({ key, data, n, added }, change) {
+    if (added) this.hidden.append(key, added.before, added.text)
+    else this.hidden.put(key, data)
     const [kind, id, part] = split(key)
     if (kind === 'session') {
-      // Whose messages are shown hangs on it.
-      if (record(data).id !== this.info?.id) this.#divided = undefined
+      // Whose messages are shown hangs on it, what an undo took back, and how files are named.
+      if (placing(data) !== placing(this.info)) {
+        this.#reshape()
+        change.all = true
+      }
       this.info = record(data)
       change.info = true
     } else if (kind === 'message') {
@@ -79,7 +99,7 @@ class Items {
       const known = message.parts.get(part)
       if (!known && !this.#isOfSubagent(sessionOf(data))) change.added += 1
       const opened = opens(data)
-      if (opened !== known?.opens) this.#divided = undefined
+      if (opened !== known?.opens) this.#reshape()
       message.parts.set(part, { id: part, n: this.#came(n ?? known?.n), data: record(data), opens: opened })
       message.sorted = undefined
       change.messages.add(id)
@@ -114,7 +134,7 @@ class Items {
     }
     for (const id of older.keys()) if (!newer.has(id)) change.messages.add(id)
     this.lists.set(key, { session: sessionID, messages: newer })
-    this.#divided = undefined
+    this.#reshape()
   }
 
   #partsOf(parts, known) {
@@ -133,34 +153,39 @@ class Items {
 
   /** Notes what says where a message stands. The order is made anew when that is something else than before. */
   #place(message, place, wasThere) {
-    if (!wasThere || Object.entries(place).some(([name, value]) => message[name] !== value)) this.#divided = undefined
+    if (!wasThere || Object.entries(place).some(([name, value]) => message[name] !== value)) this.#reshape()
     Object.assign(message, place)
   }
 
   #remove(key, change) {
+    this.hidden.remove(key)
     const [kind, id, part] = split(key)
     const message = this.messages.get(id)
     if (kind === 'message' && message) {
       message.info = undefined
       if (!message.parts.size) this.messages.delete(id)
-      this.#divided = undefined
+      this.#reshape()
       change.messages.add(id)
     } else if (kind === 'part' && message) {
-      if (message.parts.get(part)?.opens) this.#divided = undefined
+      if (message.parts.get(part)?.opens) this.#reshape()
       message.parts.delete(part)
       message.sorted = undefined
-      if (!message.info && !message.parts.size) this.messages.delete(id)
+      if (!message.info && !message.parts.size) {
+        this.messages.delete(id)
+        this.#reshape()
+      }
       change.messages.add(id)
     } else if (kind === 'messages') {
       for (const id of this.lists.get(key)?.messages.keys() ?? []) change.messages.add(id)
       this.lists.delete(key)
-      this.#divided = undefined
+      this.#reshape()
     } else if (kind === 'session_diff') {
       this.diffs = undefined
       change.info = true
     } else if (kind === 'session') {
+      change.all = true
       this.info = undefined
-      this.#divided = undefined
+      this.#reshape()
       change.info = true
     } else if (kind === 'model') {
       this.models = []
@@ -171,9 +196,16 @@ class Items {
     }
   }
 
+  /** Whose messages these are, and in which order, has to be found anew. */
+  #reshape() {
+    this.#divided = undefined
+    this.shape = shapes += 1
+  }
+
   #message(id) {
     let message = this.messages.get(id)
     if (!message) {
+      this.#reshape()
       message = { id, n: 0, info: undefined, parts: new Map(), sorted: undefined }
       this.messages.set(id, message)
     }
@@ -271,6 +303,16 @@ export class Session {
     return this.#shown.info
   }
 
+  /** Another number whenever its turns may be others. */
+  get shape() {
+    return this.#shown.shape
+  }
+
+  /** The directory that it works in; nothing when nobody says so. */
+  get directory() {
+    return text(this.info?.directory ?? record(this.info?.location).directory)
+  }
+
   get models() {
     return this.#shown.models
   }
@@ -295,6 +337,11 @@ export class Session {
     if (STATES.has(state)) return { state, label: text(label), at: moment(at) }
     const last = this.#shown.ordered.at(-1)?.info
     return last && { state: isOver(last) ? 'idle' : 'busy', label: '', at: undefined }
+  }
+
+  /** How many different secrets were hidden in it. */
+  get secrets() {
+    return this.#shown.hidden.count
   }
 
   /** Whether there is nothing in it. */
@@ -411,25 +458,10 @@ export class Session {
     if (stray.length) turns.push({ id: undefined, prompt: undefined, answers: stray })
     return turns
   }
-
-  /** What the session and its subagents cost so far: from its own total, or from the answers. */
-  totals() {
-    const { created: started, updated: ended } = times(this.info)
-    const totals = { cost: 0, tokens: 0, started, ended }
-    for (const { info } of this.withSubagents()) {
-      if (info.role !== 'assistant') continue
-      totals.cost += number(info.cost) ?? 0
-      totals.tokens += tokenCount(info.tokens)
-      const { created, completed } = times(info)
-      totals.ended = Math.max(totals.ended ?? 0, completed ?? created ?? 0)
-    }
-    totals.cost = Math.max(totals.cost, number(this.info?.cost) ?? 0)
-    return totals
-  }
 }
 
 /** Whether with a message, when it is the last, nothing more is awaited. An answer without times ended when it came. */
-const isOver = (info) =>
+export const isOver = (info) =>
   info.role === 'assistant' && (!info.time || times(info).completed !== undefined || Boolean(info.error))
 
 /** A message's parts in reading order. */
@@ -448,13 +480,6 @@ export function times(item) {
     start: moment(start),
     end: moment(end),
   }
-}
-
-/** All tokens of an answer, read and written. */
-export function tokenCount(tokens) {
-  const { total, input, output, reasoning, cache } = record(tokens)
-  const { read, write } = record(cache)
-  return number(total) ?? [input, output, reasoning, read, write].reduce((sum, count) => sum + (number(count) ?? 0), 0)
 }
 
 /** The text of a prompt, without what its client added. */

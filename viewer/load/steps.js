@@ -1,15 +1,7 @@
 // What a subagent did, in a line. Pure.
 
 import { record } from '../values.js'
-import { callOf } from './tools.js'
-
-// Calls by their parts, which are other objects once they change: while a subagent works it is asked again and again.
-const calls = new WeakMap()
-
-function read(part) {
-  if (!calls.has(part)) calls.set(part, callOf(part))
-  return calls.get(part)
-}
+import { readCall } from './calls.js'
 
 /**
  * What a subagent and those that it has itself did so far: `steps`, how many calls they made; `files`, how many files
@@ -23,8 +15,9 @@ export function stepsOf(session, subagent) {
       if (part.type !== 'tool') continue
       steps += 1
       const { status } = record(part.state)
-      if (status === 'running' || status === 'pending') now = read(part)
-      else if (status === 'completed' && !read(part).failed) for (const { file } of read(part).changes) files.add(file)
+      if (status === 'running' || status === 'pending') now = readCall(part)
+      else if (status === 'completed' && !readCall(part).failed)
+        for (const { file } of readCall(part).changes) files.add(file)
     }
   }
   return { steps, files: files.size, now }

@@ -1,14 +1,15 @@
 // A unified diff as a table: one column or two, changed words marked, long ones cut.
 
-import { el, inSlices, track, whenNear } from '../dom.js'
+import { el, inSlices, spans, track, whenNear, write } from '../dom.js'
 import { count } from '../format.js'
 import { highlight, languageOf } from '../highlight.js'
+import { relativeTo } from '../load/paths.js'
 import { startOf } from '../pieces.js'
 import { sideBySide } from '../settings.js'
 import { strings } from '../strings.js'
 import { diffWordsWithSpace } from '../vendor/diff.min.js'
 import { output } from './frame.js'
-import { filesOf } from './rows.js'
+import { filesOf } from '../load/rows.js'
 
 const FIRST_ROWS = 60
 // Of a diff far from the screen so much of its start stands in.
@@ -27,8 +28,9 @@ const WORDS = { maxEditLength: 300, timeout: 50 }
 /**
  * A diff, of one file or several, as an element. `patch` is its text, or what makes it. Far from the screen the start
  * of its text, or of `standIn`, stands in, as tall as what it stands for: nothing jumps, and find-in-page finds it.
+ * `head` says how the name of a file stands above it: not at all unless `isNamed`, with what `beside` makes beside it.
  */
-export function diffView(patch, path, standIn = typeof patch === 'string' ? patch : '') {
+export function diffView(patch, path, standIn = typeof patch === 'string' ? patch : '', head = {}) {
   const start = startOf(standIn, FIRST_ROWS, STAND_IN_CHARACTERS).split('\n')
   const plain = el('pre', { class: 'diff-plain', tabindex: '0' }, start.join('\n'))
   const view = el('div', { class: 'diffs' }, plain)
@@ -36,16 +38,17 @@ export function diffView(patch, path, standIn = typeof patch === 'string' ? patc
   whenNear(view, () => {
     const text = typeof patch === 'string' ? patch : patch()
     const files = text.length > MAX_PATCH ? [] : filesOf(text)
-    view.replaceChildren(...(files.length ? files.map((file) => fileDiff(file, path)) : [output(text)]))
+    view.replaceChildren(...(files.length ? files.map((file) => fileDiff(file, path, head)) : [output(text)]))
   })
   return view
 }
 
-function fileDiff({ name: written, rows, isDeleted }, path) {
-  const name = written || path || ''
+function fileDiff({ name: written, rows, isDeleted }, path, { isNamed = true, beside, directory = '' }) {
+  const name = relativeTo(directory, written || path || '')
   const language = languageOf(name)
   const scroll = el('div', { class: 'diff-scroll', tabindex: '0', role: 'group', 'aria-label': name })
-  const box = el('div', { class: 'diff-box' }, el('div', { class: 'diff-name', dir: 'auto' }, name), scroll)
+  const title = isNamed && el('div', { class: 'diff-name' }, el('span', { dir: 'auto' }, name), beside?.(name))
+  const box = el('div', { class: 'diff-box' }, title, scroll)
   if (!rows.length) {
     scroll.append(el('p', { class: 'note' }, isDeleted ? strings.deletedFile : strings.movedFile))
     return box
@@ -86,14 +89,30 @@ function fileDiff({ name: written, rows, isDeleted }, path) {
     box.append(more)
   }
   box.addEventListener('redraw', () => draw(false))
+  widths.observe(box)
   return box
 }
 
+// Diffs by whether they were drawn in two columns; a box that has become wider or narrower is drawn anew.
+const drawn = new WeakMap()
+const widths = new ResizeObserver((entries) => {
+  for (const { target, contentRect } of entries) {
+    const isWide = sideBySide(contentRect.width)
+    if (contentRect.width && drawn.has(target) && drawn.get(target) !== isWide)
+      target.dispatchEvent(new Event('redraw'))
+  }
+})
+
 function fill(table, rows, language) {
-  // The code that no words are marked in, to be coloured.
+  const box = table.closest('.diff-box')
+  const isWide = sideBySide(box.clientWidth)
+  drawn.set(box, isWide)
+  // Where there is nothing on the one side, the other one has all the room.
+  const isPair = isWide && rows.some((row) => row.old) && rows.some((row) => row.new)
+  // The code that is to be coloured.
   const plain = []
-  table.replaceChildren(...(sideBySide() ? twoColumns(rows, plain) : oneColumn(rows, plain)))
-  if (language && plain.length) whenNear(table, () => highlight(plain, language))
+  table.replaceChildren(...(isPair ? twoColumns(rows, plain) : oneColumn(rows, plain)))
+  if (language && plain.length) whenNear(table, () => highlight(plain, language, marks))
 }
 
 function oneColumn(rows, plain) {
@@ -149,7 +168,10 @@ function twoColumns(rows, plain) {
   })
 }
 
-/** A line's code: with the words that differ from its counterpart marked, or else, among `plain`, to be coloured. */
+// The words that differ, as ranges of the text of their line.
+const marks = new WeakMap()
+
+/** A line's code, to be coloured among `plain`: with the words that differ from its counterpart marked. */
 function code(text, counterpart, kind, plain) {
   const node = el('code', { dir: 'auto' })
   if (counterpart !== undefined && text.length + counterpart.length < MAX_WORDS_IN) {
@@ -159,11 +181,19 @@ function code(text, counterpart, kind, plain) {
     const marked = pieces.filter((piece) => piece.added || piece.removed)
     // Where nearly all differs, marks say nothing.
     if (pieces.length && marked.reduce((sum, { value }) => sum + value.length, 0) < text.length * 0.7) {
-      node.append(...pieces.map((piece) => (piece.added || piece.removed ? el('mark', {}, piece.value) : piece.value)))
+      const runs = pieces.map(({ value, added, removed }) => ({ text: value, isMarked: added || removed }))
+      node.append(spans(runs))
+      let at = 0
+      const ranges = runs.map(({ text, isMarked }) => ({ from: at, to: (at += text.length), isMarked }))
+      marks.set(
+        node,
+        ranges.filter(({ isMarked }) => isMarked),
+      )
+      plain.push(node)
       return node
     }
   }
-  node.textContent = text.toWellFormed()
+  write(node, text)
   if (text.trim()) plain.push(node)
   return node
 }

@@ -1,10 +1,11 @@
 // What parts of all kinds are made of: their frame with its link, lines that open, long texts, and files. And what
 // stands in for a part that cannot be shown.
 
-import { anchor, copyButton, el, guarded, inSlices, save, track } from '../dom.js'
+import { anchor, copyButton, el, guarded, inSlices, save, track, write } from '../dom.js'
 import { bytesOf, fileName, parseDataUrl, pictureUrl, textOf } from '../files.js'
 import { bytes, count } from '../format.js'
-import { startOf, textPieces } from '../pieces.js'
+import { icon } from '../icons.js'
+import { endOf, startOf, textPieces } from '../pieces.js'
 import { safeLink } from '../sanitize.js'
 import { opened } from '../settings.js'
 import { strings } from '../strings.js'
@@ -16,6 +17,8 @@ const STAND_IN_CHARACTERS = 20_000
 // Lines of a long text that are shown at first.
 const FIRST_LINES = 60
 const FIRST_CHARACTERS = 12_000
+// Lines of an output of which the end counts.
+const LAST_LINES = 12
 
 // Characters that are shown of a name.
 const MAX_NAME = 200
@@ -46,15 +49,28 @@ export function folded(part, kind, summary, body, plain, open = opened(kind)) {
   return { node: frame(part, kind, details), details }
 }
 
-const plainPainter = () => (node, text) => (node.textContent = text.toWellFormed())
+const plainPainter = () => write
 
 /** A text that may be long, as code. `copied` is what its button copies. */
 export function output(content, painter = plainPainter, copied = content) {
-  const code = el('code', { dir: 'auto' })
-  const box = el('div', { class: 'code output' }, el('pre', { tabindex: '0' }, code), copyButton(strings, copied))
+  const [box, code] = outputBox(copied)
   const more = paintLong(code, content, startOf(content, FIRST_LINES, FIRST_CHARACTERS), painter)
   if (more) box.append(more)
   return box
+}
+
+/** The same, of which the end is what counts. */
+export function outputEnd(content, painter = plainPainter) {
+  const [box, code] = outputBox(content)
+  const more = paintLong(code, content, endOf(content, LAST_LINES, FIRST_CHARACTERS), painter)
+  if (more) box.prepend(more)
+  return box
+}
+
+function outputBox(copied) {
+  const code = el('code', { dir: 'auto' })
+  const box = el('div', { class: 'code output' }, el('pre', { tabindex: '0' }, code), copyButton(strings, copied))
+  return [box, code]
 }
 
 /**
@@ -65,7 +81,7 @@ export function paintLong(node, content, start, painter = plainPainter) {
   painter()(node, start)
   if (start.length === content.length) return undefined
   const lines = lineCount(content)
-  const label = lines > FIRST_LINES ? strings.showAll(count(lines)) : strings.showWhole(bytes(content.length))
+  const label = lines > lineCount(start) ? strings.showAll(count(lines)) : strings.showWhole(bytes(content.length))
   const more = el('button', { class: 'more', type: 'button' }, label)
   more.show = (atOnce) => {
     const paint = painter()
@@ -99,7 +115,7 @@ export function errorBox(words) {
 }
 
 function lineCount(text) {
-  let lines = 1
+  let lines = text.endsWith('\n') ? 0 : 1
   for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines += 1
   return lines
 }
@@ -143,6 +159,10 @@ export function fileBody(part) {
   return content?.trim() ? el('div', { class: 'file-text' }, chip, output(content)) : chip
 }
 
+/** Whether a file is a picture that browsers show. */
+export const isPicture = (file) =>
+  isRecord(file) && typeof file.url === 'string' && pictureUrl(file.url, text(file.mime)) !== undefined
+
 /** A picture that opens; when the browser cannot show it, what `instead` makes. */
 function picture(source, name, instead) {
   const image = el('img', { src: source, alt: name, loading: 'lazy', decoding: 'async' })
@@ -152,10 +172,11 @@ function picture(source, name, instead) {
       class: 'picture',
       type: 'button',
       'aria-label': `${strings.image}: ${name}`,
-      onclick: () => lightbox(source, name),
+      onclick: () => lightbox(button),
     },
     image,
   )
+  button.picture = { source, name }
   image.addEventListener('error', () => button.replaceWith(instead()))
   return button
 }
@@ -178,10 +199,63 @@ function fileChip(url, kind, name) {
     : el('span', { class: 'chip' }, ...label)
 }
 
-function lightbox(source, name) {
-  const dialog = el('dialog', { class: 'lightbox', 'aria-label': name }, el('img', { src: source, alt: name }))
-  dialog.addEventListener('click', () => dialog.close())
-  dialog.addEventListener('close', () => dialog.remove())
+/** A picture on its own, from which one goes on to all others of the session. */
+function lightbox(first) {
+  const all = [...document.querySelectorAll('.picture')]
+  let at = Math.max(0, all.indexOf(first))
+  const image = el('img', { alt: '' })
+  const name = el('span', { class: 'lightbox-name', dir: 'auto' })
+  const sign = (label, name, action, className = '') =>
+    el(
+      'button',
+      { type: 'button', class: `icon ${className}`, title: label, 'aria-label': label, onclick: action },
+      icon(name),
+    )
+  const show = (to) => {
+    at = (to + all.length) % all.length
+    const { source, name } = all[at].picture
+    image.classList.remove('zoomed')
+    Object.assign(image, { src: source, alt: name })
+  }
+  const dialog = el(
+    'dialog',
+    { class: 'lightbox', 'aria-label': strings.image },
+    el(
+      'header',
+      {},
+      name,
+      sign(strings.previousPicture, 'chevron', () => show(at - 1), 'back'),
+      sign(strings.nextPicture, 'chevron', () => show(at + 1)),
+      sign(strings.save, 'down', () => save(fileName(all[at].picture.name), bytesOf(all[at].picture.source))),
+      sign(strings.close, 'close', () => dialog.close()),
+    ),
+    el('div', { class: 'lightbox-view' }, image),
+  )
+  if (all.length < 2) for (const button of dialog.querySelectorAll('.icon:has(.sign-chevron)')) button.hidden = true
+  image.addEventListener('load', () => {
+    const size = `${image.naturalWidth} × ${image.naturalHeight}`
+    const place = all.length > 1 ? `${at + 1} / ${all.length}` : ''
+    name.textContent = [all[at].picture.name, size, place].filter(Boolean).join(' · ')
+  })
+  image.addEventListener('click', () => image.classList.toggle('zoomed'))
+  dialog.addEventListener('click', ({ target }) => target === dialog && dialog.close())
+  dialog.addEventListener('keydown', ({ key }) => {
+    if (key === 'ArrowLeft') show(at - 1)
+    if (key === 'ArrowRight') show(at + 1)
+  })
+  dialog.addEventListener('close', () => {
+    dialog.remove()
+    all[at].scrollIntoView({ block: 'nearest' })
+    all[at].focus({ preventScroll: true })
+  })
   document.body.append(dialog)
   dialog.showModal()
+  show(at)
 }
+
+/** How many lines were added and taken away. */
+export const countsOf = ({ added, removed }) => [
+  el('span', { class: 'good' }, `+${count(added)}`),
+  ' ',
+  el('span', { class: 'bad' }, `−${count(removed)}`),
+]

@@ -3,6 +3,7 @@
 
 import { copyButton, el, guarded, whenNear } from '../dom.js'
 import { duration } from '../format.js'
+import { icon } from '../icons.js'
 import { times } from '../load/session.js'
 import { renderMarkdown, standIn } from '../markdown.js'
 import { strings } from '../strings.js'
@@ -10,12 +11,15 @@ import { isRecord, own, plainText, text } from '../values.js'
 import { fileBody, folded, frame, noteBox, rawView } from './frame.js'
 import { toolView } from './tools.js'
 
-/** What a part is shown as: its view, or nothing where it says nothing to a reader. */
-export function partView(part) {
+/**
+ * What a part is shown as: its view, or nothing where it says nothing to a reader. `page` says how files are named
+ * (`directory`) and where they lead (`link`).
+ */
+export function partView(part, page = {}) {
   if (SILENT.has(part.type)) return undefined
   const make = own(VIEWS, part.type) ?? rawView
   return guarded(
-    () => make(part),
+    () => make(part, page),
     () => rawView(part),
   )
 }
@@ -45,22 +49,49 @@ function words(part) {
   )
   let shown
   let drawn = false
+  let timer
+  let last = 0
+  const draw = () => {
+    drawn = true
+    last = performance.now()
+    timer = undefined
+    renderMarkdown(body, shown, { grows: body.classList.contains('growing') })
+  }
   // Takes a newer version, when that is a text too.
   const update = (newer) => {
     const { words } = textOf(newer)
     if (!words || newer.synthetic || newer.ignored) return false
     if (words === shown) return true
+    if (shown !== undefined && words.startsWith(shown)) grows(body, draw)
     shown = words
     // Far from the screen the plain text stands in, so that nothing jumps and find-in-page finds it.
     if (!drawn) body.textContent = standIn(shown)
-    whenNear(body, () => {
-      drawn = true
-      renderMarkdown(body, shown)
-    })
+    const wait = last + DRAW_EVERY - performance.now()
+    if (drawn && wait > 0) timer ??= setTimeout(() => whenNear(body, draw), wait)
+    else if (!timer) whenNear(body, draw)
     return true
   }
   update(part)
   return { node, update, text: () => shown }
+}
+
+// A text that grows is drawn so often, in milliseconds.
+const DRAW_EVERY = 80
+
+// It grows no more when nothing was added to it for so long.
+const GROWS = 2000
+
+const growing = new WeakMap()
+
+/** Marks a text as one that grows, until it does no more; then it is drawn to its end. */
+function grows(body, draw) {
+  clearTimeout(growing.get(body))
+  body.classList.add('growing')
+  const timer = setTimeout(() => {
+    body.classList.remove('growing')
+    whenNear(body, draw)
+  }, GROWS)
+  growing.set(body, timer)
 }
 
 function reasoning(part) {
@@ -68,7 +99,7 @@ function reasoning(part) {
   if (raw) return rawView(part)
   if (!words) return undefined
   const { start, end } = times(part)
-  const took = end ? duration(end - start) : ''
+  const took = end - start >= 1000 ? duration(end - start) : ''
   const line = words
     .slice(0, 1000)
     .trim()
@@ -78,6 +109,7 @@ function reasoning(part) {
     part,
     'reasoning',
     [
+      icon('thought'),
       el('span', { class: 'tool-name' }, strings.reasoning),
       el('span', { class: 'tool-what' }, line),
       el('span', { class: 'tool-meta' }, took),

@@ -3,8 +3,8 @@
 
 import { el, guarded } from '../dom.js'
 import { promptText } from '../load/session.js'
+import { readCall } from '../load/calls.js'
 import { stepsOf } from '../load/steps.js'
-import { callOf } from '../load/tools.js'
 import { strings } from '../strings.js'
 import { json, record, text } from '../values.js'
 import { folded, output } from './frame.js'
@@ -70,7 +70,7 @@ export class SubagentView {
     const state = record(part.state)
     this.node.dataset.status = text(state.status)
     const isAsked = Boolean(turns[0]?.prompt)
-    const beside = guarded(() => besideSteps(callOf(part), state, isAsked, this.#lastWords(turns)))
+    const beside = guarded(() => besideSteps(readCall(part), state, isAsked, this.#lastWords(turns)))
     this.#result.replaceChildren(...(beside ?? [output(json(part))]))
   }
 
@@ -84,7 +84,7 @@ export class SubagentView {
     ]
     const line = said.filter(Boolean).join(' · ')
     return [
-      ...(part ? callLine(callOf(part), record(part.state)) : this.#unlinkedLine()),
+      ...(part ? callLine(readCall(part), record(part.state)) : this.#unlinkedLine()),
       ...(line ? [el('span', { class: 'tool-steps', dir: 'auto' }, line)] : []),
     ]
   }
@@ -111,7 +111,7 @@ export class SubagentView {
   /** What its line says, and where no turns are made what stands in for them. */
   #words(part) {
     if (!part) return this.#firstWords()
-    const { about, agent, prompt } = callOf(part)
+    const { about, agent, prompt } = readCall(part)
     return [about, agent, prompt].filter(Boolean).join('\n')
   }
 

@@ -1,67 +1,84 @@
 // The session as one scroll: a section for each turn. A change touches the elements of its own turn alone.
 
-import { anchor, arrange, beginWithin, copyButton, el, finishWithin, foldsWithin, guarded, inSlices } from '../dom.js'
-import { cost, duration, exactTime, relativeTime, short, timeAgo } from '../format.js'
-import { promptText, times, tokenCount } from '../load/session.js'
-import { startOf } from '../pieces.js'
+import { time } from '../clock.js'
+import {
+  anchor,
+  arrange,
+  beginWithin,
+  copyButton,
+  el,
+  finishWithin,
+  foldsWithin,
+  guarded,
+  inSlices,
+  whenNear,
+  write,
+} from '../dom.js'
+import { cost, count, duration, short } from '../format.js'
+import { icon } from '../icons.js'
+import { promptText, times } from '../load/session.js'
+import { Turns, firstWords } from '../load/turns.js'
+import { renderMarkdown, standIn } from '../markdown.js'
 import { strings } from '../strings.js'
-import { json, moment, number, record, text } from '../values.js'
-import { errorBox, fileBody, frame, noteBox, output, paintLong } from './frame.js'
+import { json, record, text } from '../values.js'
+import { countsOf, errorBox, fileBody, frame, noteBox, output } from './frame.js'
 import { errorText, partView } from './parts.js'
 import { SubagentView } from './subagent.js'
 import { isEdit, isLook } from './tools.js'
 
-// Characters of a prompt that are shown at first.
-const FIRST_PROMPT = 60_000
+// Lines of a prompt that are shown at first.
+const PROMPT_LINES = 12
 
 /** The turns of a session, or of one of its subagents, in an element. */
-class Turns {
-  #turns = new Map()
+class TurnsView {
+  #views = new Map()
 
   /**
-   * `subagents` are the views of all subagents, by their sessions, and `opened` which of them stand open: also when a
-   * task comes that opens one that had none.
+   * `link` makes the fragment of a place. `subagents` are the views of all subagents, by their sessions, and `opened`
+   * which of them stand open: also when a task comes that opens one that had none.
    */
-  constructor(root, session, subagent, subagents = new Map(), opened = new Set()) {
-    Object.assign(this, { root, session, subagent, subagents, opened })
+  constructor(root, session, link, subagent, subagents = new Map(), opened = new Set()) {
+    Object.assign(this, { root, session, link, subagent, subagents, opened })
+    this.turns = new Turns(session, subagent)
+  }
+
+  /** What parts have to know of the page. */
+  get page() {
+    return { directory: this.session.directory, link: this.link }
   }
 
   /** Brings the page up to date for the messages that changed; all of them when none are named. */
   update(changed) {
+    this.turns.update(changed)
     const nodes = []
-    const turns = this.session.turns(this.subagent)
-    for (const turn of turns) {
-      let view = this.#turns.get(turn.id)
-      const isNew = !view
-      if (isNew) {
+    for (const turn of this.turns.all) {
+      let view = this.#views.get(turn.id)
+      if (!view) {
         view = new TurnView(turn.id, this)
-        this.#turns.set(turn.id, view)
+        this.#views.set(turn.id, view)
       }
-      const messages = [turn.prompt, ...turn.answers].filter(Boolean)
-      const ids = Array.from(this.session.withSubagents(messages), ({ id }) => id)
-      if (isNew || !changed || ids.join() !== view.messages || ids.some((id) => changed.has(id))) {
-        view.messages = ids.join()
+      if (view.version !== turn.version) {
+        view.version = turn.version
         guarded(
           () => view.update(turn, changed),
-          () => view.updateRaw(messages),
+          () => view.updateRaw([turn.prompt, ...turn.answers].filter(Boolean)),
         )
       }
       nodes.push(view.node)
     }
-    const shown = new Set(turns.map(({ id }) => id))
-    for (const id of this.#turns.keys()) if (!shown.has(id)) this.#turns.delete(id)
+    for (const id of this.#views.keys()) if (!this.turns.get(id)) this.#views.delete(id)
     arrange(this.root, nodes)
   }
 
   /** The parts that a search goes through, in order: `[{ node, text }]` */
   searchable() {
-    return this.session.turns(this.subagent).flatMap(({ id }) => this.#turns.get(id)?.searchable() ?? [])
+    return this.turns.all.flatMap(({ id }) => this.#views.get(id)?.searchable() ?? [])
   }
 
   /** The view of a subagent. */
   subagentView(subagent, part) {
-    const { session, subagents, opened } = this
-    const makeTurns = (root) => new Turns(root, session, subagent, subagents, opened)
+    const { session, link, subagents, opened } = this
+    const makeTurns = (root) => new TurnsView(root, session, link, subagent, subagents, opened)
     const view = new SubagentView(session, subagent, part, opened.has(subagent), makeTurns)
     view.details.addEventListener('toggle', () => opened[view.details.open ? 'add' : 'delete'](subagent))
     subagents.set(subagent, view)
@@ -69,7 +86,7 @@ class Turns {
   }
 }
 
-export class Timeline extends Turns {
+export class Timeline extends TurnsView {
   /** The element of a message or a part. In a subagent it is made first. */
   find(id) {
     const around = this.session.subagentsAround(id)
@@ -102,9 +119,17 @@ export class Timeline extends Turns {
   }
 }
 
+// What took less, in milliseconds, is not worth a number.
+const SHOWN = 1000
+
+function took(item) {
+  const { start, end } = times(item)
+  return start && end > start ? end - start : 0
+}
+
 class TurnView {
-  // The ids of all messages in it, as they were last shown.
-  messages = ''
+  // That of the turn as it was last shown.
+  version = undefined
   #parts = new Map()
   #groups = new Map()
 
@@ -117,8 +142,16 @@ class TurnView {
     this.#session = turns.session
     this.promptNode = el('div', { class: 'prompt' })
     this.answer = el('div', { class: 'answer' })
+    this.heading = el('h3', { class: 'visually-hidden' }, strings.answer)
     this.foot = el('footer', { class: 'turn-foot' })
-    this.node = el('section', { class: 'turn', id, tabindex: '-1' }, this.promptNode, this.answer, this.foot)
+    this.node = el(
+      'section',
+      { class: 'turn', id, tabindex: '-1' },
+      this.promptNode,
+      this.heading,
+      this.answer,
+      this.foot,
+    )
     if (id === undefined) this.node.prepend(el('p', { class: 'note' }, strings.stray))
   }
 
@@ -128,7 +161,9 @@ class TurnView {
     this.answer.replaceChildren(...all.map((words) => output(words)))
   }
 
-  update({ prompt, answers }, changed) {
+  update(turn, changed) {
+    this.turn = turn
+    const { prompt, answers } = turn
     const session = this.#session
     this.promptNode.hidden = !prompt
     if (prompt)
@@ -140,8 +175,10 @@ class TurnView {
     const blocks = []
     let run = []
     const flush = () => {
-      if (run.length > 1) blocks.push(this.#group(run))
-      else blocks.push(...run.map(({ view }) => view.node))
+      // Thoughts between looks go with them; behind the last one they are the beginning of what comes.
+      const looks = run.findLastIndex(({ view }) => view.call) + 1
+      if (looks > 1) blocks.push(this.#group(run.splice(0, looks)))
+      blocks.push(...run.map(({ view }) => view.node))
       run = []
     }
     const shown = answers.map((message) => ({
@@ -161,8 +198,8 @@ class TurnView {
         // What runs in an answer that has come to its end does so no more, but for a subagent in the background.
         const isOver = times(message.info).completed !== undefined && view.isOver !== false
         view.node.toggleAttribute('data-over', Boolean(message.info.error) || isOver)
-        if (view.call && isLook(view.call)) {
-          run.push({ id, view })
+        if (part.type === 'reasoning' || (view.call && isLook(view.call))) {
+          run.push({ id, part, view })
           continue
         }
         flush()
@@ -185,8 +222,10 @@ class TurnView {
     }
     for (const id of this.#parts.keys()) if (!seen.has(id)) this.#parts.delete(id)
     arrange(this.answer, blocks)
+    this.heading.hidden = !blocks.length
+    this.node.style.containIntrinsicSize = `auto ${heightOf(prompt, shown, session)}px`
     guarded(
-      () => this.#footer(answers),
+      () => this.#footer(turn),
       () => this.foot.replaceChildren(),
     )
   }
@@ -201,8 +240,8 @@ class TurnView {
       return known.view
     }
     const view = guarded(
-      () => (subagent === undefined ? partView(part) : this.#turns.subagentView(subagent, part)),
-      () => part && partView(part),
+      () => (subagent === undefined ? partView(part, this.#turns.page) : this.#turns.subagentView(subagent, part)),
+      () => part && partView(part, this.#turns.page),
     )
     // A subagent that stood elsewhere may be open already.
     if (view && known?.view && !view.details?.open) keepOpen(known.view.node, view.node)
@@ -223,10 +262,19 @@ class TurnView {
       el(
         'header',
         {},
-        el('h2', {}, strings.you),
+        el('h2', {}, strings.you, el('span', { class: 'visually-hidden' }, `: ${firstWords(words)}`)),
         time(record(message.info.time).created),
         anchor(strings, message.id),
         words ? copyButton(strings, words) : '',
+        this.#turns.openTurn &&
+          el(
+            'button',
+            {
+              ...{ class: 'turn-menu', type: 'button', title: strings.turnMenu, 'aria-label': strings.turnMenu },
+              onclick: () => this.#turns.openTurn(this.turn),
+            },
+            icon('more'),
+          ),
       ),
       ...this.#words(words),
       files.length
@@ -249,9 +297,20 @@ class TurnView {
     )
   }
 
+  /** The text of the prompt; of a long one its beginning, until somebody wants all. */
   #words(words) {
-    const node = el('div', { class: 'prompt-text', dir: 'auto' })
-    return [node, paintLong(node, words, startOf(words, Infinity, FIRST_PROMPT))].filter(Boolean)
+    const node = el('div', { class: 'prompt-text markdown', dir: 'auto' }, standIn(words))
+    whenNear(node, () => renderMarkdown(node, words, { isTyped: true }))
+    const lines = linesOf(words)
+    if (lines <= PROMPT_LINES + 3) return [node]
+    node.classList.add('clamped')
+    const more = el('button', { class: 'more', type: 'button' }, strings.showAll(count(lines)))
+    more.show = () => {
+      node.classList.remove('clamped')
+      more.remove()
+    }
+    more.addEventListener('click', more.show)
+    return [node, more]
   }
 
   #group(run) {
@@ -260,19 +319,28 @@ class TurnView {
     let group = this.#groups.get(id)
     if (!group) {
       const label = el('span', { class: 'tool-what' })
+      const took = el('span', { class: 'tool-meta' })
       const inner = el('div', { class: 'group' })
       const details = el(
         'details',
         { class: 'fold' },
-        el('summary', {}, el('span', { class: 'dot completed' }), label),
+        el('summary', {}, el('span', { class: 'dot completed' }), icon('look'), label, took),
         inner,
       )
-      group = { node: el('div', { class: 'part part-tool', dataset: { kind: 'tool' } }, details), label, inner }
+      group = {
+        node: el('div', { class: 'part part-tool part-group', dataset: { kind: 'tool' } }, details),
+        label,
+        took,
+        inner,
+      }
       this.#groups.set(id, group)
     }
-    const reads = run.filter(({ view }) => view.call.meaning === 'read')
+    const looks = run.filter(({ view }) => view.call)
+    const reads = looks.filter(({ view }) => view.call.meaning === 'read')
     const files = new Set(reads.flatMap(({ view }) => view.call.paths ?? [])).size
-    group.label.textContent = strings.lookedAt(files || reads.length, run.length - reads.length)
+    const spent = run.reduce((sum, { part, view }) => sum + took(view.call ? part.state : part), 0)
+    write(group.label, strings.lookedAt(files || reads.length, looks.length - reads.length))
+    write(group.took, spent >= SHOWN ? duration(spent) : '')
     arrange(
       group.inner,
       run.map(({ view }) => view.node),
@@ -295,47 +363,77 @@ class TurnView {
     return node
   }
 
-  #footer(answers) {
-    const infos = answers.map(({ info }) => info)
-    const last = infos.at(-1)
+  /** What the turn came to, in a line. */
+  #footer({ answers, sum }) {
+    const last = answers.at(-1)?.info
     if (!last) return this.foot.replaceChildren()
-    const started = times(infos[0]).created
+    const { outcome, tests, files, added, removed, commands, errors, models, started, cost: spent, tokens } = sum
     const ended = times(last).completed
-    const tokens = infos.reduce((sum, info) => sum + tokenCount(info.tokens), 0)
-    const spent = infos.reduce((sum, info) => sum + (number(info.cost) ?? 0), 0)
-    const words = [
-      text(infos.findLast(({ modelID }) => modelID)?.modelID),
-      started && ended && duration(ended - started),
-      tokens && strings.tokens(short(tokens)),
-      cost(spent),
-    ]
+    const isBad = outcome === 'failed'
+    const said = (words, kind) => words && el('span', kind ? { class: kind } : {}, words)
     this.foot.replaceChildren(
-      ...words.filter(Boolean).map((word) => el('span', {}, word)),
-      ended || !started ? '' : el('span', { class: 'busy' }, strings.running),
+      ...[
+        outcome === 'stopped' && said(strings.outcomes.stopped),
+        isBad && !tests?.failed && said(`✕ ${strings.outcomes.failed}`, 'bad'),
+        tests && said(strings.tests(tests), tests.failed ? 'bad' : 'good'),
+        files.length > 0 && el('span', {}, strings.filesOf(files.length), ' ', ...countsOf({ added, removed })),
+        said(commands && strings.commands(commands)),
+        errors.length > 0 && !isBad && said(strings.errors(errors.length), 'bad'),
+        said(started && ended && duration(ended - started)),
+        said(cost(spent)),
+        tokens.all > 0 && said(strings.tokens(short(tokens.all))),
+        said(models.at(-1)),
+        !ended && started && outcome === 'running' && said(strings.running, 'busy'),
+      ].filter(Boolean),
     )
   }
 
+  /** What a search goes through: `[{ node, text, kind, turn, isError }]` */
   searchable() {
-    const prompt = this.promptText ? [{ node: this.promptNode, text: this.promptText }] : []
-    const found = ({ view }) => view?.searchable?.() ?? (view?.text ? [{ node: view.node, text: view.text() }] : [])
+    const { turn } = this
+    const prompt = this.promptText ? [{ node: this.promptNode, text: this.promptText, kind: 'prompts', turn }] : []
+    const found = ({ part, view }) =>
+      (view?.searchable?.() ?? view?.pieces?.() ?? (view?.text ? [{ text: view.text() }] : [])).map((piece) => ({
+        ...{ node: view.node, kind: KINDS[part?.type] ?? 'output', isError: !part || Boolean(view.call?.failed) },
+        ...piece,
+        turn,
+      }))
     return [...prompt, ...[...this.#parts.values()].flatMap(found)]
   }
 }
 
-/** A time that is said relatively, and exactly on hover; one that `mayComeYet` too. Nothing when it is no time. */
-export function time(value, mayComeYet = false) {
-  const ms = moment(value)
-  if (ms === undefined) return undefined
-  return el(
-    'time',
-    {
-      datetime: new Date(ms).toISOString(),
-      title: exactTime(ms),
-      dataset: { ms: String(ms), ...(mayComeYet && { ahead: '' }) },
-    },
-    (mayComeYet ? relativeTime : timeAgo)(ms),
-  )
+// What a search calls parts of these types.
+const KINDS = { text: 'answers', reasoning: 'thoughts', file: 'files', patch: 'files' }
+
+// Pixels of a line of text, of a part's line, and of what stands around; and characters of a line.
+const [LINE, ROW, AROUND, WIDTH] = [26, 38, 190, 84]
+
+const linesOf = (words) => words.split('\n').reduce((sum, line) => sum + 1 + Math.floor(line.length / WIDTH), 0)
+
+/** About how tall a turn is, before it is drawn. */
+function heightOf(prompt, shown, session) {
+  let height = AROUND + (prompt ? Math.min(PROMPT_LINES, linesOf(promptText(session.partsOf(prompt)))) * LINE : 0)
+  for (const { parts } of shown) {
+    for (const { part, view } of parts) {
+      if (!heights.has(part)) heights.set(part, view ? heightOfPart(part, view) : 0)
+      height += heights.get(part)
+    }
+  }
+  return height
 }
+
+const heights = new WeakMap()
+
+function heightOfPart(part, { call, text }) {
+  if (part.type === 'text') return linesOf(text()) * LINE
+  if (!call || isLook(call)) return ROW / 2
+  if (call.failed) return ROW + 300
+  return isEdit(call) ? ROW + 50 + heightOfEdits(call) : ROW
+}
+
+// Lines of a diff that are shown at first, as tall as the style sheet makes them.
+const heightOfEdits = ({ changes }) =>
+  changes.reduce((sum, { counts }) => sum + Math.min(60, 6 + (counts ? counts.added + counts.removed : 10)) * 20, 0)
 
 function keepOpen(older, newer) {
   const was = older.querySelector('details')

@@ -1,24 +1,30 @@
 // A tool's call: one line that says what it did and how it went, and under it what went in and came out.
 
 import { AnsiReader } from '../ansi.js'
-import { el, guarded, spans, whenNear } from '../dom.js'
+import { el, guarded, spans, whenNear, write } from '../dom.js'
 import { duration } from '../format.js'
 import { highlight, languageOf } from '../highlight.js'
-import { patchOf, roughPatchOf } from '../load/patch.js'
+import { icon } from '../icons.js'
+import { readCall } from '../load/calls.js'
+import { roughPatchOf } from '../load/patch.js'
+import { relativeTo } from '../load/paths.js'
 import { times } from '../load/session.js'
-import { callOf } from '../load/tools.js'
 import { renderMarkdown } from '../markdown.js'
 import { safeLink } from '../sanitize.js'
 import { strings } from '../strings.js'
-import { isRecord, json, own, record, text } from '../values.js'
+import { isRecord, json, list, own, record, text } from '../values.js'
 import { diffView } from './diff.js'
-import { errorBox, fileBody, folded, output } from './frame.js'
-import { lineCounts } from './rows.js'
+import { errorBox, fileBody, folded, isPicture, output, outputEnd } from './frame.js'
 
 const STATUSES = new Set(['pending', 'running', 'completed', 'error'])
 
 // What is shown at once, because it is short and says what is going on.
 const OPEN = new Set(['todo', 'question', 'plan'])
+
+const ICONS = {
+  ...{ run: 'shell', read: 'look', list: 'look', search: 'search', edit: 'edit', write: 'edit', fetch: 'web' },
+  ...{ todo: 'todo', task: 'task', question: 'question', plan: 'list' },
+}
 
 // Calls that look and change nothing. Runs of them are shown as one line.
 const LOOKING = new Set(['read', 'search', 'list'])
@@ -32,41 +38,48 @@ export const isLook = ({ meaning, failed }) => LOOKING.has(meaning) && !failed
 /** Whether a call is one that changes files. */
 export const isEdit = ({ meaning }) => EDITING.has(meaning)
 
+const isBusy = (status) => status === 'running'
+
 /** A call's view, with the call as it was read. */
-export function toolView(part) {
+export function toolView(part, page = {}) {
   const state = record(part.state)
-  const call = callOf(part)
+  const call = readCall(part)
   const kind = isEdit(call) ? 'edit' : 'tool'
   const status = STATUSES.has(state.status) ? state.status : ''
-  const patches = guarded(() => patchesOf(call, record(state.metadata))) ?? []
-  const plain = searchable(call, state)
+  const patches = call.changes
+  const pieces = searchable(call, state)
+  const plain = pieces.map(({ text }) => text).join('\n')
   const { node, details } = folded(
     part,
     kind,
-    callLine(call, state, patches),
-    () => body(call, state, patches),
+    callLine(call, state, patches, page),
+    // Of what failed, or goes on, the end is what counts.
+    () => body(call, state, patches, { ...page, isEnd: call.failed || isBusy(status) }),
     plain,
-    kind === 'edit' || status === 'error' || undefined,
+    kind === 'edit' || call.failed || (call.meaning === 'run' && isBusy(status)) || undefined,
   )
+  const pictures = list(state.attachments).filter(isPicture)
+  if (pictures.length) node.append(el('div', { class: 'pictures' }, pictures.map(fileBody)))
   node.dataset.tool = call.server === undefined ? call.tool : text(part.tool)
   node.dataset.status = status
   if (OPEN.has(call.meaning)) {
     details.open = true
     details.make()
   }
-  return { node, call, text: () => plain }
+  return { node, call, pieces: () => pieces, text: () => plain }
 }
 
 /** A call's line: how it goes, what it was about, how it went. */
-export function callLine(call, state, patches = []) {
+export function callLine(call, state, patches = [], page = {}) {
   const status = STATUSES.has(state.status) ? state.status : ''
   return [
     el('span', { class: `dot ${call.failed ? 'error' : status}`, title: text(state.status) }),
+    icon(own(ICONS, call.meaning) ?? 'tool'),
     el('span', { class: 'tool-name', dir: 'auto' }, nameOf(call)),
     el(
       'span',
       { class: 'tool-what', dir: 'auto' },
-      guarded(() => what(call)),
+      guarded(() => what(call, page)),
     ),
     el(
       'span',
@@ -78,12 +91,13 @@ export function callLine(call, state, patches = []) {
 
 /** The name of a call's tool, for people. */
 export function nameOf({ tool, server }) {
-  if (server !== undefined) return `${brief(server)} › ${brief(tool)}`
+  if (server !== undefined) return `${brief(server)} › ${brief(tool).replaceAll('_', ' ')}`
   return own(strings.tools, tool) ?? (brief(tool) || strings.tool)
 }
 
 /** What a call was about, in a few words. */
-function what({ meaning, about, within = [], paths = [], agent, todos }) {
+function what({ meaning, about, within = [], paths = [], agent, todos }, { directory = '' }) {
+  const named = (path) => shortPath(relativeTo(directory, path))
   switch (meaning) {
     case 'run':
       return el('code', {}, brief(about ?? ''))
@@ -91,9 +105,9 @@ function what({ meaning, about, within = [], paths = [], agent, todos }) {
     case 'edit':
     case 'write':
     case 'list':
-      return el('code', {}, brief(paths.map(shortPath).join(', ') || shortPath(about ?? '')))
+      return el('code', {}, brief(paths.map(named).join(', ') || named(about ?? '')))
     case 'search':
-      return el('code', {}, brief([about, within.map(shortPath).join(', ')].filter(Boolean).join(strings.within)))
+      return el('code', {}, brief([about, within.map(named).join(', ')].filter(Boolean).join(strings.within)))
     case 'task':
       return `${brief(about ?? '')}${agent ? ` (${brief(agent)})` : ''}`
     case 'todo':
@@ -116,54 +130,34 @@ function meta({ meaning, exit, failed }, state, patches) {
   if (failed && !exit) words.push(el('span', { class: 'bad' }, strings.failed))
   if (state.status === 'running' || state.status === 'pending') {
     words.push(el('span', { class: 'busy', dataset: { since: String(start ?? '') } }, strings[state.status]))
-  } else if (end) {
+  } else if (end - start >= 1000) {
     words.push(duration(end - start))
   }
   return words.flatMap((word, at) => (at ? [' ', word] : [word]))
 }
 
-// Characters of old and new texts up to which their difference is found at once, to be counted.
-const MAX_AT_ONCE = 20_000
-
-/** The changes of a call with their patches, or what makes them; and how many lines each adds and takes away. */
-const patchesOf = ({ changes }, { exists }) =>
-  changes.map((change) => {
-    const { patch, edits, content } = change
-    if (patch !== undefined) return { ...change, counts: lineCounts(patch) }
-    const lazy = { ...change, patch: () => patchOf(change) }
-    // Of a file that was there before nobody knows what was added.
-    if (content !== undefined)
-      return exists === true ? lazy : { ...lazy, counts: { added: lines(content), removed: 0 } }
-    const size = edits.reduce((sum, { before, after }) => sum + before.length + after.length, 0)
-    return size > MAX_AT_ONCE ? lazy : { ...lazy, counts: lineCounts(patchOf(change)) }
-  })
-
-function lines(content) {
-  let count = content && !content.endsWith('\n') ? 1 : 0
-  for (let at = content.indexOf('\n'); at >= 0; at = content.indexOf('\n', at + 1)) count += 1
-  return count
-}
-
 /** What went in and came out. A call whose input is not as its meaning needs it is shown as one of a tool unknown. */
-function body(call, state, patches) {
+function body(call, state, patches, page = {}) {
   const make = call.fits ? own(BODIES, call.meaning) : undefined
-  const made = make && guarded(() => make(call, patches))
+  const made = make && guarded(() => make(call, patches, page))
   const parts = made ? [...rest(call), ...made] : unknown(call.fits ? { ...call, rest: state.input } : call)
   if (state.status === 'error' || state.error) {
     const error = errorBox(text(state.error))
-    // Why an edit failed tells more than what it was to change.
-    if (isEdit(call)) parts.unshift(error)
-    else parts.push(error)
+    // Why a call failed tells more than what it was given; a command stands above what came out of it.
+    if (call.meaning === 'run' && made) parts.push(error)
+    else parts.unshift(error)
   }
   const { attachments } = state
   if (Array.isArray(attachments))
     parts.push(
-      ...attachments.map((file) =>
-        guarded(
-          () => fileBody(file),
-          () => output(json(file)),
+      ...attachments
+        .filter((file) => !isPicture(file))
+        .map((file) =>
+          guarded(
+            () => fileBody(file),
+            () => output(json(file)),
+          ),
         ),
-      ),
     )
   else if (attachments) parts.push(output(json(attachments)))
   if (record(state.metadata).truncated) parts.push(el('p', { class: 'note' }, strings.truncated))
@@ -171,20 +165,23 @@ function body(call, state, patches) {
 }
 
 const BODIES = {
-  run: (call) => [commandBox(call.command), ...came(call, terminal)],
+  run: (call, _, { isEnd }) => [commandBox(call.command), ...came(call, terminal, isEnd ? outputEnd : output)],
   read: (call) => came(call),
   search: (call) => came(call),
   list: (call) => came(call),
-  edit: (call, patches) => [
-    ...patches.map(({ patch, ...change }) =>
-      diffView(patch, change.file, roughPatchOf(typeof patch === 'string' ? { patch } : change)),
-    ),
+  edit: (call, patches, { directory, link }) => [
+    ...patches.map(({ patch, ...change }) => {
+      const rough = roughPatchOf(typeof patch === 'string' ? { patch } : change)
+      const all = link && !call.failed && { href: link({ room: 'changes', file: relativeTo(directory, change.file) }) }
+      const beside = () => all && el('a', all, strings.changesOfFile)
+      return diffView(patch, change.file, rough, { directory, beside })
+    }),
     ...(call.failed ? came(call) : []),
   ],
-  write(call, patches) {
+  write(call, patches, page) {
     const [{ file, content }] = patches
     return content === undefined
-      ? BODIES.edit(call, patches)
+      ? BODIES.edit(call, patches, page)
       : [source(content, file), ...(call.failed ? came(call) : [])]
   },
   todo({ todos }) {
@@ -239,7 +236,7 @@ export function besideSteps(call, state, isAsked, lastWords) {
 }
 
 /** What came out. */
-const came = ({ output: shown }, painter) => (text(shown) ? [output(text(shown), painter)] : [])
+const came = ({ output: shown }, painter, make = output) => (text(shown) ? [make(text(shown), painter)] : [])
 
 // Characters of what an input says beside the rest, up to which it is a note.
 const MAX_NOTE = 400
@@ -278,7 +275,7 @@ function terminal() {
 function source(content, path) {
   const language = languageOf(path)
   return output(content, () => (node, shown) => {
-    node.textContent = shown.toWellFormed()
+    write(node, shown)
     if (language) whenNear(node, () => highlight([node], language))
   })
 }
@@ -298,9 +295,19 @@ export function shortPath(path) {
   return names.length > 4 ? `…/${names.slice(-3).join('/')}` : path
 }
 
+/** What a search goes through, in the order in which it is seen: `[{ text, kind }]` */
 function searchable(call, state) {
   const { input } = state
   const values = isRecord(input) ? Object.values(input) : [input]
   const words = values.filter((value) => typeof value === 'string' || typeof value === 'object').map(text)
-  return [nameOf(call), call.command ?? '', ...words, text(state.output), text(state.error)].join('\n')
+  const given = [
+    nameOf(call),
+    ...(call.command ? [call.command] : []),
+    ...words.filter((word) => word !== call.command),
+  ]
+  const isFile = isEdit(call) || LOOKING.has(call.meaning)
+  return [
+    { text: given.join('\n'), kind: isFile ? 'files' : 'commands' },
+    { text: [text(call.output ?? state.output), text(state.error)].filter(Boolean).join('\n'), kind: 'output' },
+  ]
 }

@@ -103,11 +103,52 @@ class Hunk {
 
   /** Sets removed and added lines side by side. */
   flush() {
-    const count = Math.max(this.#removed.length, this.#added.length)
-    for (let at = 0; at < count; at++) this.rows.push({ kind: 'change', old: this.#removed[at], new: this.#added[at] })
+    for (const [old, newer] of pairs(this.#removed, this.#added)) this.rows.push({ kind: 'change', old, new: newer })
     this.#removed = []
     this.#added = []
   }
+}
+
+// Lines on both sides, multiplied, up to which it is sought which of them are alike.
+const MAX_PAIRS = 900
+
+// How much of their words two lines have in common that stand side by side.
+const ALIKE = 0.4
+
+/** Removed and added lines as `[[old, new]]`, in their order: those that are alike side by side, as many as can be. */
+function pairs(removed, added) {
+  const [rows, columns] = [removed.length, added.length]
+  const isPlain = !rows || !columns || rows * columns > MAX_PAIRS || (rows === 1 && columns === 1)
+  if (isPlain) return Array.from({ length: Math.max(rows, columns) }, (_, at) => [removed[at], added[at]])
+  const words = (lines) => lines.map(({ text }) => new Set(text.match(/[\p{L}\p{N}_]+|[^\s\p{L}\p{N}_]/gu)))
+  const [olds, news] = [words(removed), words(added)]
+  // The best sum of likenesses from a pair of lines on.
+  const best = Array.from({ length: rows + 1 }, () => new Float64Array(columns + 1))
+  const likeness = olds.map((old) => news.map((newer) => likenessOf(old, newer)))
+  for (let row = rows - 1; row >= 0; row--)
+    for (let column = columns - 1; column >= 0; column--)
+      best[row][column] = Math.max(
+        best[row + 1][column],
+        best[row][column + 1],
+        likeness[row][column] >= ALIKE ? likeness[row][column] + best[row + 1][column + 1] : 0,
+      )
+  if (!best[0][0]) return Array.from({ length: Math.max(rows, columns) }, (_, at) => [removed[at], added[at]])
+  const result = []
+  for (let row = 0, column = 0; row < rows || column < columns;) {
+    const like = likeness[row]?.[column] ?? 0
+    const isPair = like >= ALIKE && best[row][column] === like + best[row + 1][column + 1]
+    if (isPair) result.push([removed[row++], added[column++]])
+    else if (row < rows && (column >= columns || best[row + 1][column] >= best[row][column + 1]))
+      result.push([removed[row++], undefined])
+    else result.push([undefined, added[column++]])
+  }
+  return result
+}
+
+function likenessOf(one, other) {
+  let common = 0
+  for (const word of one) if (other.has(word)) common += 1
+  return (2 * common) / (one.size + other.size || 1)
 }
 
 const startOf = (written) => (written === undefined || written === '?' ? undefined : Number(written))
