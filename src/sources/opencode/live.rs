@@ -1,7 +1,7 @@
 //! What the event stream of a session says, for whoever reads its database beside it: the database has a text that is
 //! being written only when it is finished, and would take back what the stream told of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::client::{Status, Told};
@@ -14,6 +14,9 @@ use super::reader::hash;
 /// Texts that are noted. The database stands for those beyond.
 const MAX_TEXTS: usize = 1000;
 
+/// Texts that are remembered after the database has told of their end: what the stream says of them comes late.
+const MAX_OVER: usize = 256;
+
 /// One session's.
 #[derive(Debug, Default)]
 pub(super) struct Live(Mutex<Said>);
@@ -22,16 +25,27 @@ pub(super) struct Live(Mutex<Said>);
 struct Said {
     /// The texts that the stream has told of and the database has not; with a hash once they are finished.
     texts: HashMap<Key, Option<u64>>,
+    /// Those whose end the database has told, the oldest first.
+    over: VecDeque<Key>,
     status: Option<Status>,
 }
 
 impl Live {
-    /// The stream tells of a text from now on.
-    pub(super) fn begins(&self, text: Key) {
+    /// The stream tells of a text from now on, unless the database has told of its end.
+    pub(super) fn begins(&self, text: &Key) -> bool {
         let mut said = self.lock();
-        if said.texts.len() < MAX_TEXTS {
-            said.texts.insert(text, None);
+        if said.over.contains(text) {
+            return false;
         }
+        if said.texts.len() < MAX_TEXTS {
+            said.texts.insert(text.clone(), None);
+        }
+        true
+    }
+
+    /// Whether the database has told of a text's end.
+    pub(super) fn is_over(&self, text: &Key) -> bool {
+        self.lock().over.contains(text)
     }
 
     /// Whether a part is the end of a text that the stream told of. It is told by the stream then, and not again.
@@ -54,6 +68,10 @@ impl Live {
         }
         let is_same = *text == Some(hash(&item.content));
         said.texts.remove(&item.key);
+        if said.over.len() == MAX_OVER {
+            said.over.pop_front();
+        }
+        said.over.push_back(item.key.clone());
         is_same
     }
 

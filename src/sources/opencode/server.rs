@@ -206,7 +206,9 @@ impl Streaming<'_> {
             Happening::Changed(Change::Put(key, content)) if key.part_id().is_some() => {
                 let part = import::whole_part(&content)?;
                 if import::grows(&part.content) {
-                    self.live.begins(part.key.clone());
+                    if !self.live.begins(&part.key) {
+                        return None;
+                    }
                 } else if !self.live.ends(&part) {
                     return None;
                 }
@@ -215,7 +217,8 @@ impl Streaming<'_> {
                 Some(Happening::Changed(change))
             }
             Happening::Grew { part, added } => {
-                if self.texts.grow(self.session, &part, &added) && !grown.contains(&part) {
+                let grows = !self.live.is_over(&part) && self.texts.grow(self.session, &part, &added);
+                if grows && !grown.contains(&part) {
                     grown.push(part);
                 }
                 None
@@ -323,6 +326,19 @@ mod tests {
         let typed = json!({"type": "text", "text": "typed"});
         let events = vec![part("t", "ses_1", &tool), part("u", "ses_1", &typed), part("p", "ses_1", &done)];
         assert_eq!(said(streaming.take(events)), [""; 0]);
+    }
+
+    #[test]
+    fn what_the_stream_says_of_a_text_whose_end_the_database_has_told_comes_late() {
+        let live = Live::default();
+        let mut streaming = streaming(&live);
+        let begun = json!({"type": "text", "text": "", "time": {"start": 1}});
+        let done = json!({"type": "text", "text": "one two", "time": {"start": 1, "end": 2}});
+        let events = vec![part("p", "ses_1", &begun), delta("p", "ses_1", "one")];
+        assert_eq!(said(streaming.take(events)), ["part/m/p ", "part/m/p one"]);
+        assert!(!live.has_said(&item("p", &done)), "the database is quicker");
+        let late = vec![delta("p", "ses_1", " two"), part("p", "ses_1", &begun), part("p", "ses_1", &done)];
+        assert_eq!(said(streaming.take(late)), [""; 0]);
     }
 
     #[test]
