@@ -217,8 +217,8 @@ impl Streaming<'_> {
                 Some(Happening::Changed(change))
             }
             Happening::Grew { part, added } => {
-                let grows = !self.live.is_over(&part) && self.texts.grow(self.session, &part, &added);
-                if grows && !grown.contains(&part) {
+                let is_told = !self.live.is_over(&part) && self.texts.grow(self.session, &part, &added);
+                if is_told && !grown.contains(&part) {
                     grown.push(part);
                 }
                 None

@@ -411,7 +411,7 @@ fn a_text_that_the_stream_tells_of_is_not_taken_back() {
     let place = writer.place();
     let mut follower = place.find("ses_1").unwrap();
     let live = place.live("ses_1", false).unwrap();
-    live.begins(Key::part("msg_2", "prt_3"));
+    live.begins(&Key::part("msg_2", "prt_3"));
     let text = |text: &str, time: Value| json!({"type": "text", "text": text, "time": time});
     writer.part("ses_1", "msg_2", "prt_3", &text("", json!({"start": 1})));
     let mut share = Share::default();
