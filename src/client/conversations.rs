@@ -279,7 +279,7 @@ impl Conversations {
 
 impl Activity {
     /// Whether the last answer has come to its end.
-    fn rests(self) -> bool {
+    pub(super) fn rests(self) -> bool {
         matches!(self, Self::Idle | Self::Gone)
     }
 }

@@ -378,7 +378,7 @@ impl Handler<Create> for Manager {
         let Giving { changes: given, notes, .. } = self.give(&session_id, &said, false, true);
         let changes = given.into_iter().chain(backlog).collect();
         let stored = self.queue.send(Enqueue::new(session_id.clone(), changes, notes));
-        self.queue.do_send(Rest(session_id.clone()));
+        self.queue.do_send(Rest { session: session_id.clone(), is_over: false });
         let stored = async { stored.await.unwrap_or(Err(ClientError::Unavailable)).map(|_| ()) };
         if let Some(shared) = shared {
             return Box::pin(wrap_future::<_, Self>(stored).map(move |stored, manager, _| {

@@ -13,6 +13,7 @@ use super::event::{Event, Happening};
 use super::manager::{Manager, Unwanted};
 use super::messages::{Continue, Conversation, Converse, Read, Report, Taken};
 use super::queue::Enqueue;
+use super::redaction::Rest;
 use crate::clock::now_ms;
 use crate::import::messages::{self, Imported};
 use crate::model::{Change, Key};
@@ -26,6 +27,8 @@ struct Reported {
     /// Where in `changes` the parts stand that have grown.
     grown: HashMap<Key, usize>,
     notes: Vec<Note>,
+    /// Whether its agent rests at the end.
+    rests: bool,
 }
 
 /// One change of a report, or a part that has grown in it: what that is in the end is put together once.
@@ -52,6 +55,7 @@ impl Handler<Report> for Manager {
                     reported.entry(session_id).or_default().gave(changes.collect(), Vec::new());
                 }
                 Happening::Does(status) => {
+                    reported.entry(session_id.clone()).or_default().rests = status.state.rests();
                     let told = Told { status: Some(status), ..Told::default() };
                     let said = self.tell(&session_id, Conversation { messages: None, told }, false);
                     let Giving { changes, notes, .. } = self.give(&session_id, &said, false, false);
@@ -87,7 +91,7 @@ impl Handler<Report> for Manager {
         let sessions: Vec<_> = reported.keys().cloned().collect();
         let stored: Vec<_> = reported
             .into_iter()
-            .map(|(session, Reported { events, changes, notes, .. })| {
+            .map(|(session, Reported { events, changes, notes, rests, .. })| {
                 let changes = changes.into_iter().flatten().filter_map(|change| match change {
                     Reporting::Changed(change) => Some(change),
                     Reporting::Grew(part) => self.streams.whole(&session, &part),
@@ -95,7 +99,11 @@ impl Handler<Report> for Manager {
                 let changes: Vec<_> = changes.collect();
                 // What says again what was said is accepted, and is nothing to be stored.
                 let unchanged = changes.is_empty();
-                let stored = self.queue.send(Enqueue::new(session, changes, notes));
+                let stored = self.queue.send(Enqueue::new(session.clone(), changes, notes));
+                if rests {
+                    // Also when it did before: texts may have come meanwhile.
+                    self.queue.do_send(Rest { session, is_over: true });
+                }
                 async move {
                     let stored = stored.await.unwrap_or(Err(ClientError::Unavailable))?;
                     Ok::<_, ClientError>(if stored == 0 && !unchanged { 0 } else { events })
@@ -167,6 +175,7 @@ impl Handler<Converse> for Manager {
 
     fn handle(&mut self, converse: Converse, _: &mut Self::Context) -> Self::Result {
         let Converse { session_id, conversation, whole } = converse;
+        let rests = conversation.told.status.as_ref().is_some_and(|status| status.state.rests());
         let said = self.tell(&session_id, conversation, whole);
         if !self.takes(&session_id) {
             return Box::pin(actix::fut::ready(Ok(Taken::default())));
@@ -174,6 +183,9 @@ impl Handler<Converse> for Manager {
         let Giving { taken, changes, notes } = self.give(&session_id, &said, whole, false);
         let gone = gone(&notes);
         let stored = self.queue.send(Enqueue::new(session_id.clone(), changes, notes));
+        if rests {
+            self.queue.do_send(Rest { session: session_id.clone(), is_over: true });
+        }
         let stored = async move { stored.await.unwrap_or(Err(ClientError::Unavailable)).map(|_| taken) };
         Box::pin(wrap_future::<_, Self>(stored).map(move |stored, manager, _| {
             if stored.is_err() {

@@ -80,6 +80,7 @@ pub(super) fn of<'a>(found: impl Iterator<Item = (&'a Key, &'a Found)>, names: &
     let mut values = BTreeMap::<(&str, u64), Hidden>::new();
     let mut all: Vec<_> = found.collect();
     all.sort_by(|(a, x), (b, y)| (a.as_str(), &x.finding.place).cmp(&(b.as_str(), &y.finding.place)));
+    let digests = names.digests();
     for (key, Found { finding, tool, file }) in all {
         let (kind, number) = (&*finding.kind, finding.number);
         let hidden = values.entry((kind, number)).or_insert_with(|| Hidden {
@@ -88,7 +89,7 @@ pub(super) fn of<'a>(found: impl Iterator<Item = (&'a Key, &'a Found)>, names: &
             placeholder: format!("[redacted:{kind}-{number}]"),
             count: 0,
             sure: false,
-            allow: names.digest_of(kind, number).map(written).unwrap_or_default(),
+            allow: digests.get(&(kind, number)).map(|digest| written(digest)).unwrap_or_default(),
             places: Vec::new(),
         });
         let count = finding.count as u64;

@@ -26,7 +26,7 @@ use super::queue::{Attach, Detach, Drain, Enqueue, FlushLane, Look as LookAt, Op
 use super::spool::Redacted as Stored;
 use super::{ClientError, Config, StartError};
 use crate::model::{Change, Content};
-use crate::redact::{Redactor, Settings};
+use crate::redact::{Growing, Redactor, Settings};
 
 /// Messages that wait for this actor: whoever sends them waits for the answer.
 const UNBOUNDED: usize = 0;
@@ -98,10 +98,15 @@ pub struct Inspect {
     pub so_far: Inspection,
 }
 
-/// What a session was shared with is all for now: the ends of its texts are shown as after a pause.
+/// The growing texts of a session have come to an end, as far as this says.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Rest(pub(super) String);
+pub(super) struct Rest {
+    pub(super) session: String,
+    /// Whether nothing more comes: its agent rests. Else what a session was shared with is all for now, and is shown as
+    /// after a pause.
+    pub(super) is_over: bool,
+}
 
 /// The whole share is about to be read, to be looked at again.
 #[derive(Message)]
@@ -216,13 +221,13 @@ impl Redaction {
         let waiting: Vec<_> =
             self.sessions.iter().filter(waits).map(|(session, _)| session.clone()).collect();
         for session in waiting {
-            self.show_paused_of(session, since);
+            self.show_ends(session, since, Growing::Pauses);
         }
     }
 
-    fn show_paused_of(&mut self, session: String, since: Instant) {
+    fn show_ends(&mut self, session: String, since: Instant, growing: Growing) {
         let Some((state, look)) = self.look(&session) else { return };
-        let redacted = state.pause(since, &look);
+        let redacted = state.end(since, growing, &look);
         // When it cannot be stored now the end of the part brings it.
         self.queue.do_send(to_be_queued(session, redacted));
     }
@@ -282,8 +287,9 @@ impl Handler<Enqueue> for Redaction {
 impl Handler<Rest> for Redaction {
     type Result = ();
 
-    fn handle(&mut self, Rest(session): Rest, _: &mut Self::Context) {
-        self.show_paused_of(session, Instant::now());
+    fn handle(&mut self, Rest { session, is_over }: Rest, _: &mut Self::Context) {
+        let growing = if is_over { Growing::Done } else { Growing::Pauses };
+        self.show_ends(session, Instant::now(), growing);
     }
 }
 

@@ -118,12 +118,13 @@ pub(super) struct Names {
     /// By kind, how many there are.
     counts: HashMap<String, u64>,
     /// Those that were asked for since they were last taken.
-    used: Vec<Name>,
+    used: HashMap<Digest, Name>,
 }
 
 impl Names {
     pub(super) fn new(locals: Locals, known: impl IntoIterator<Item = Name>) -> Self {
-        let mut names = Self { locals, by_digest: HashMap::new(), counts: HashMap::new(), used: Vec::new() };
+        let mut names =
+            Self { locals, by_digest: HashMap::new(), counts: HashMap::new(), used: HashMap::new() };
         for Name { digest, kind, number } in known {
             let count = names.counts.entry(kind.clone()).or_default();
             *count = number.max(*count);
@@ -134,7 +135,7 @@ impl Names {
 
     /// The names that were used since the last time, to be stored with what they stand in.
     pub(super) fn take_used(&mut self) -> Vec<Name> {
-        std::mem::take(&mut self.used)
+        std::mem::take(&mut self.used).into_values().collect()
     }
 
     /// What is made with the local key.
@@ -142,10 +143,9 @@ impl Names {
         &self.locals
     }
 
-    /// The digest of what has a name.
-    pub(super) fn digest_of(&self, kind: &str, number: u64) -> Option<&Digest> {
-        let named = self.by_digest.iter().find(|(_, (of, n))| *n == number && of == kind);
-        named.map(|(digest, _)| digest)
+    /// The digests of what has a name, by kind and number.
+    pub(super) fn digests(&self) -> HashMap<(&str, u64), &Digest> {
+        self.by_digest.iter().map(|(digest, (kind, number))| ((&**kind, *number), digest)).collect()
     }
 }
 
@@ -157,9 +157,7 @@ impl Namer for Names {
             *count += 1;
             (kind.to_owned(), *count)
         });
-        if self.used.iter().all(|used| used.digest != digest) {
-            self.used.push(Name { digest, kind: kind.clone(), number: *number });
-        }
+        self.used.entry(digest).or_insert_with(|| Name { digest, kind: kind.clone(), number: *number });
         *number
     }
 
@@ -187,7 +185,8 @@ mod tests {
         assert_eq!(names.first_kind("b").as_deref(), Some("token"));
         let used = names.take_used();
         assert_eq!((used.len(), names.take_used().len()), (2, 0));
-        let allow = [written(&used[1].digest), "hmac:nonsense".into()];
+        let second = used.iter().find(|name| name.number == 2).unwrap();
+        let allow = [written(&second.digest), "hmac:nonsense".into()];
         let mut later = Names::new(Locals::open(dir.path(), &allow).unwrap(), used);
         assert_eq!((later.number("token", "c"), later.number("token", "b")), (3, 2));
         assert!(later.allows("b") && !later.allows("a"));

@@ -41,7 +41,8 @@ pub(in crate::client) struct Redaction {
 pub struct Records {
     /// Names of values.
     pub(in crate::client) names: Vec<Name>,
-    /// What was found in items, instead of what was found in them before; of a message that is gone, in its parts too.
+    /// What was found in items, instead of what was found in them before, also here; of a message that is gone, in its
+    /// parts too.
     pub(in crate::client) found: Vec<(Key, Vec<Found>)>,
     /// Parts whose ends wait, sealed: they are to survive this process. `None` of one that does not wait any more.
     pub(in crate::client) held: Vec<(Key, Option<Vec<u8>>)>,
@@ -187,13 +188,13 @@ impl Session {
         redaction
     }
 
-    /// Nothing has come for a while for the parts that were given before `since`: of their ends goes what nothing
-    /// speaks against.
-    pub(super) fn pause(&mut self, since: Instant, look: &Look) -> Redaction {
+    /// Shows more of the parts that were given before `since`: nothing has come for them for a while, and of their ends
+    /// goes what nothing speaks against; or nothing more will come.
+    pub(super) fn end(&mut self, since: Instant, growing: Growing, look: &Look) -> Redaction {
         let mut redaction = Redaction::default();
         let quiet = self.held.iter().filter(|(_, held)| held.since <= since);
         for key in quiet.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
-            self.show_again(&key, Growing::Pauses, look, &mut redaction);
+            self.show_again(&key, growing, look, &mut redaction);
         }
         redaction.records.names = self.names.take_used();
         redaction
@@ -223,7 +224,7 @@ impl Session {
             };
             if shown.content.get() == content.get() {
                 // What was hidden before is hidden still.
-                redaction.records.found.retain(|(of, _)| *of != key);
+                redaction.records.found.pop_if(|(of, _)| *of == key);
                 before.map(|before| self.found.insert(key, before));
                 continue;
             }
@@ -252,7 +253,7 @@ impl Session {
             }
         }
         let found = found.clone();
-        redaction.records.found.retain(|(of, _)| of != key);
+        redaction.records.found.pop_if(|(of, _)| of == key);
         redaction.records.found.push((key.clone(), found));
     }
 
@@ -335,7 +336,6 @@ impl Session {
             let (tool, file) = if found.is_empty() { (None, None) } else { tool_and_file(&redacted.content) };
             let place = |finding| Found { finding, tool: tool.clone(), file: file.clone() };
             let found: Vec<_> = found.into_iter().map(place).collect();
-            redaction.records.found.retain(|(of, _)| of != key);
             redaction.records.found.push((key.clone(), found.clone()));
             if found.is_empty() {
                 self.found.remove(key);

@@ -70,6 +70,10 @@ async fn a_text_grows_by_what_is_added_and_the_whole_part_ends_it() {
     viewer.until("the end", |viewer| viewer.items["part/m/p1"]["text"] == "Here is the whole plan.").await;
     relay.report(&[json!({"type": "session.idle", "properties": {"sessionID": "ses_1"}})]).await;
     viewer.until("the rest", |viewer| viewer.items["part/m/p0"]["text"] == "so far").await;
+    // Also when the agent never said that it works again.
+    relay.report(&[delta("ses_1", "m", "p0", " and further")]).await;
+    relay.report(&[json!({"type": "session.idle", "properties": {"sessionID": "ses_1"}})]).await;
+    viewer.until("the rest again", |viewer| viewer.items["part/m/p0"]["text"] == "so far and further").await;
     relay.flush_through("ses_1").await;
     assert_eq!(text(&server, &id, "p1").await, "Here is the whole plan.");
 }
