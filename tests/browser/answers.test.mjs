@@ -5,7 +5,7 @@ import { test } from 'node:test'
 
 import { AxeBuilder } from '@axe-core/playwright'
 
-import { answer, openPage, openShare, prompt, session, setUp, text, tool } from '../lib/browser.mjs'
+import { answer, openPage, openShare, prompt, session, setUp, text, titled, tool } from '../lib/browser.mjs'
 
 const { browser, server } = await setUp()
 
@@ -237,7 +237,7 @@ test('who comes while the agent works begins at what it does, and sees and is to
   await page.waitForFunction(() => scrollY > 0 && scrollY + innerHeight > document.documentElement.scrollHeight - 120)
   await page.locator('.activity', { hasText: 'Running make all' }).waitFor()
   assert.equal(await page.locator('.state').getAttribute('data-does'), 'busy')
-  assert.match(await page.title(), /^● Running – Many$/)
+  await titled(page, /^● Running – Many$/)
   await page.locator('#prt_run .output', { hasText: 'almost' }).waitFor()
   await page.getByRole('button', { name: 'Tell me when it is done' }).click()
   await page.locator('.bell[aria-pressed=true]').waitFor()

@@ -14,6 +14,7 @@ import {
   setUp,
   shareRecorded,
   text,
+  titled,
 } from '../lib/browser.mjs'
 import { shareLarge } from '../lib/large.mjs'
 import { Proxy } from '../lib/proxy.mjs'
@@ -24,7 +25,7 @@ const { browser, server } = await setUp()
 test('the recorded session shows: title, prompts, answers, tools, image, errors', async () => {
   const share = await shareRecorded(server)
   const page = await openShare(browser, share)
-  assert.equal(await page.title(), 'Greeting script session')
+  await titled(page, /^Greeting script session$/)
   assert.equal(await page.locator('.head h1').textContent(), 'Greeting script session')
   assert.equal(await page.locator('.turn').count(), 3)
   assert.deepEqual(await page.locator('.outline .label').allTextContents(), [
@@ -68,7 +69,7 @@ test('what is synced later appears within a second, and a growing text grows in 
   await share.sync(...reply)
   await page.locator('.markdown strong').waitFor({ timeout: 1000 })
   assert.ok(await handle.evaluate((node) => node.isConnected), 'the same element')
-  assert.match(await page.title(), /Clock$/)
+  await titled(page, /Clock$/)
 
   await share.sync({ type: 'part.removed', data: { messageID: reply[0].data.id, id: reply[1].data.id } })
   await body.waitFor({ state: 'detached' })
@@ -277,7 +278,7 @@ test('the head says what the agent does, and what it left when it went did not f
   const page = await openShare(browser, share)
   const activity = page.locator('.top .activity')
   await activity.getByText('Running make').waitFor()
-  assert.match(await page.title(), /^● Running – Build$/)
+  await titled(page, /^● Running – Build$/)
   await page.locator('.facts').getByText('brutus 1.2').waitFor()
   await page.locator('#prt_t .busy').getByText('running').first().waitFor()
   await page.locator('#prt_left .busy').getByText('did not finish').waitFor()

@@ -67,6 +67,10 @@ export async function openShare(browser, share, options) {
 
 export const live = (page) => page.locator('.state[data-state=live]').waitFor()
 
+/** Waits until a page's title is so: it is brought up to date a moment behind what is seen. */
+export const titled = (page, title) =>
+  page.waitForFunction((title) => new RegExp(title, 'u').test(document.title), title.source)
+
 /** The batches of the recorded session. */
 export async function recordedBatches() {
   const text = await readFile(new URL('../fixtures/opencode-session.jsonl', import.meta.url), 'utf8')
