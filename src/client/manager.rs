@@ -12,7 +12,7 @@ use super::bus::{Bus, Subscribe};
 use super::conversations::{Conversations, Given, KnownSession};
 use super::messages::{Create, Flush, Known, List, Listed, Remove, Removed, Shared, Stop};
 use super::queue::{Attach, Detach, Drain, Ended, Enqueue, FlushLane, Look, Open, Progress, SyncQueue};
-use super::redaction::{Redaction, Rest};
+use super::redaction::{Means, Redaction, Rest};
 use super::report::{Giving, Said};
 use super::schedule::{Backoff, jitter};
 use super::secrets::{Name, Secrets, SecretsError, Share, State};
@@ -93,12 +93,12 @@ impl Manager {
         let noted = spool.noted().await.unwrap_or_default();
         let redacted = spool.redacted().await.unwrap_or_default();
         let transport = Transport::new(&config)?;
-        let redaction = Redaction::prepare(&config)?;
+        let means = Means::new(&config)?;
         Ok(Self::create(|ctx| {
             let ended = ctx.address().recipient();
             let queue =
                 SyncQueue::new(config.clone(), spool.clone(), transport.clone(), ended, &amounts).start();
-            let queue = redaction.start(queue, redacted);
+            let queue = Redaction::launch(means, queue, redacted);
             // While sharing is switched off nothing leaves this machine, and what waits goes on waiting.
             if config.enabled {
                 for share in secrets.all().filter(|share| share.state == State::Active) {

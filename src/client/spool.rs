@@ -15,10 +15,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::conversations::{Note, Noted};
-use super::redaction::{Digest, Found, Name, Records};
+use super::redaction::{Found, Name, Records};
 use super::schema::{findings, given, held, redactions, spool};
 use crate::model::{Change, Content, Key};
-use crate::redact::Finding;
+use crate::redact::{Digest, Finding};
 use crate::sqlite::{self, BeforeMigration, StartupError, WriteError, Writer};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/spool");

@@ -12,8 +12,8 @@ use crate::config::ServeRedact;
 use crate::error::Error;
 use crate::metrics::METRICS;
 use crate::model::{Change, Content, ShareId};
-use crate::redact::{Context, Finding, Level, Namer, Options, Redactor, RuleError};
-use crate::store::{Digest, MAX_NAMES, Name, Names, Naming};
+use crate::redact::{Context, Digest, Finding, Level, Namer, Options, Redactor, RuleError};
+use crate::store::{MAX_NAMES, Name, Names, Naming};
 
 /// How often a batch is looked at until all that is found has a name: once to find, once to name, and once more where
 /// names alone brought something to light.

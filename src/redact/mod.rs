@@ -7,6 +7,7 @@
 
 mod checks;
 mod credentials;
+mod digest;
 mod growing;
 mod home;
 mod item;
@@ -27,7 +28,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use crate::model::Content;
 use home::Home;
@@ -36,6 +37,7 @@ use rules::Rules;
 use scan::{About, Span};
 
 pub use credentials::{credentials, variables};
+pub use digest::{Digest, Digester};
 pub use growing::Growing;
 pub use known::{Known, KnownValues};
 pub use rules::{Level, OwnRule};

@@ -1,7 +1,6 @@
 //! The corpora of `tests/fixtures/secrets`: planted secrets, look-alikes, known values, growing texts; and properties.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -12,59 +11,15 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::clock::processor_time;
+use corpus::{Line as Case, percent_encoded};
 
-/// A line of a corpus.
-struct Case(Value);
+#[path = "../../tests/stories/harness/corpus.rs"]
+mod corpus;
 
 impl Case {
-    fn all(name: &str) -> Vec<Self> {
-        let path = format!("{}/tests/fixtures/secrets/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
-        let lines = fs::read_to_string(path).unwrap();
-        lines.lines().map(|line| Self(serde_json::from_str(line).unwrap())).collect()
-    }
-
-    fn str(&self, name: &str) -> &str {
-        self.0[name].as_str().unwrap()
-    }
-
-    /// Values come out of a generator. They are kept in pieces, so that no scanner of repositories takes them for real.
-    fn joined(&self, name: &str) -> String {
-        self.0[name].as_array().unwrap().iter().map(|piece| piece.as_str().unwrap()).collect()
-    }
-
-    fn text(&self) -> String {
-        if self.0["pieces"].is_array() {
-            return self.joined("pieces");
-        }
-        let Some(context) = self.0["context"].as_str() else { return self.str("text").to_owned() };
-        let secret = self.joined("secret");
-        let written = match self.str("form") {
-            "json" => quoted(&secret),
-            "json2" => quoted(&quoted(&secret)),
-            "url" => percent_encoded(&secret),
-            "base64" => STANDARD.encode(&secret),
-            "diff" => secret.replace('\n', "\n+"),
-            "lines" => secret.replace('\n', "\n00042| "),
-            _ => secret,
-        };
-        context.replace("{{secret}}", &written)
-    }
-
     fn item(&self) -> String {
         item(self.str("where"), &self.text()).to_string()
     }
-}
-
-fn quoted(text: &str) -> String {
-    let json = Value::from(text).to_string();
-    json[1..json.len() - 1].to_owned()
-}
-
-fn percent_encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-~".contains(&byte);
-    text.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }
 
 /// An item with a text in one of its fields.

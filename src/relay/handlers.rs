@@ -205,13 +205,21 @@ pub(super) async fn shares(manager: ManagerData) -> Result<HttpResponse, Error> 
 
 /// `GET /v1/sessions`
 pub(super) async fn sessions(manager: ManagerData, sources: SourcesData) -> Result<HttpResponse, Error> {
+    Ok(HttpResponse::Ok().json(known(&manager, &sources).await?))
+}
+
+/// The sessions that can be shared, the newest first.
+pub(super) async fn known(
+    manager: &Addr<Manager>,
+    sources: &Addr<Sources>,
+) -> Result<Vec<KnownSession>, Error> {
     let known = manager.send(Known).await.map_err(|_| Error::Unavailable)?;
     let found = sources.send(Discover).await.map_err(|_| Error::Unavailable)?;
-    Ok(HttpResponse::Ok().json(merged(known, found)))
+    Ok(merged(known, found))
 }
 
 /// What is known of sessions by what was said, and by their transcripts; the newest first.
-pub(super) fn merged(mut known: Vec<KnownSession>, found: Vec<KnownSession>) -> Vec<KnownSession> {
+fn merged(mut known: Vec<KnownSession>, found: Vec<KnownSession>) -> Vec<KnownSession> {
     for session in found {
         match known.iter_mut().find(|known| known.session_id == session.session_id) {
             Some(known) => {

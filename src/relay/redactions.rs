@@ -10,14 +10,14 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::conversation;
-use super::handlers::{Body, ManagerData, SourcesData, merged, parse, session_id, whole};
+use super::handlers::{Body, ManagerData, SourcesData, known, parse, session_id, whole};
 use crate::client::{
-    ClientError, Inspect, Inspection, Known, Manager, RedactAgain, RedactionsOf, TellSecrets, backlog,
+    ClientError, Inspect, Inspection, Manager, RedactAgain, RedactionsOf, TellSecrets, backlog,
 };
 use crate::error::Error;
 use crate::import::messages::{self, About};
 use crate::model::Change;
-use crate::sources::{self, Discover, InspectTranscript, Publication};
+use crate::sources::{self, InspectTranscript, Publication};
 
 /// `GET /v1/sessions/{sessionID}/redactions`
 pub(super) async fn of_session(
@@ -26,17 +26,16 @@ pub(super) async fn of_session(
     sources: SourcesData,
 ) -> Result<HttpResponse, Error> {
     let session = session_id(session)?;
-    let known = manager.send(RedactionsOf(session.clone())).await.map_err(|_| Error::Unavailable)?;
-    let listed = match known {
+    let talked_of = manager.send(RedactionsOf(session.clone())).await.map_err(|_| Error::Unavailable)?;
+    let listed = match talked_of {
         Some(listed) => Some(listed),
         None => sources.send(InspectTranscript(session)).await.map_err(|_| Error::Unavailable)?,
     };
     if let Some(listed) = listed {
         return Ok(HttpResponse::Ok().json(listed));
     }
-    let known = manager.send(Known).await.map_err(|_| Error::Unavailable)?;
-    let found = sources.send(Discover).await.map_err(|_| Error::Unavailable)?;
-    Err(ClientError::UnknownSession { known: merged(known, found), is_too_large: false }.into())
+    let known = known(&manager, &sources).await?;
+    Err(ClientError::UnknownSession { known, is_too_large: false }.into())
 }
 
 /// `POST /v1/sessions/{sessionID}/redactions`: looks at all that the share has again.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use tokio::sync::Semaphore;
 
-pub use names::{Digest, MAX_NAMES, Name, Names, Naming};
+pub use names::{MAX_NAMES, Name, Names, Naming};
 pub use operator::{Contents, Filter, Kind, Operator, OperatorError, ShareRecord, Sort, Stats};
 pub use queries::{Deletions, Heads, NewShare, ShareHead, StoredHead, StoredShare, Write};
 pub use restore::{Backup, DeletedSince, RestoreError, Restored, check, restore};
@@ -28,6 +28,7 @@ use crate::clock::now_ms;
 use crate::config::Limits;
 use crate::metrics::METRICS;
 use crate::model::{Life, SecretHash, ShareId};
+use crate::redact::Digest;
 use crate::sqlite::{self, BeforeMigration, Commit, StartupError, WriteError, Writer};
 use queries::{Created, PurgeStep};
 use reader::Readers;

@@ -4,22 +4,16 @@ use std::collections::HashMap;
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
-use ring::hmac;
 
 use super::schema::{redaction_key, redactions, shares};
 use crate::model::ShareId;
+use crate::redact::{Digest, Digester};
 
 /// Names of one share. A session has a few; the limit is for who sends more.
 pub const MAX_NAMES: usize = 1000;
 
 /// What a name takes on the disk, with its places in the indexes, in bytes.
 pub(super) const OVERHEAD: i64 = 160;
-
-/// Bytes of the key, as many as the hash has.
-const KEY_BYTES: usize = 32;
-
-/// Of a value: the first half of an HMAC-SHA-256.
-pub type Digest = [u8; 16];
 
 /// What a value is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +29,7 @@ pub type Names = HashMap<Digest, Name>;
 
 /// Digests values under this database's key.
 #[derive(Clone)]
-pub struct Naming(hmac::Key);
+pub struct Naming(Digester);
 
 impl Naming {
     /// Reads the key, or makes it.
@@ -45,7 +39,7 @@ impl Naming {
         let key = if let Some(key) = known {
             key
         } else {
-            let mut key = vec![0; KEY_BYTES];
+            let mut key = vec![0; Digester::KEY_BYTES];
             getrandom::fill(&mut key)
                 .map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))?;
             diesel::insert_into(redaction_key::table)
@@ -53,18 +47,13 @@ impl Naming {
                 .execute(connection)?;
             key
         };
-        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &key)))
+        Ok(Self(Digester::new(&key)))
     }
 
     /// The digest of a value of a share, which is in it so that nobody can tell that two shares held the same.
     pub fn digest(&self, share: &ShareId, value: &str) -> Digest {
-        let mut context = hmac::Context::with_key(&self.0);
         // Ids are all of one length.
-        context.update(share.as_str().as_bytes());
-        context.update(value.as_bytes());
-        let mut digest = Digest::default();
-        digest.copy_from_slice(&context.sign().as_ref()[..16]);
-        digest
+        self.0.digest(share.as_str().as_bytes(), value)
     }
 }
 

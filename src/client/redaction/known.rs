@@ -55,6 +55,8 @@ pub(super) struct Owner {
     /// The secrets of shares.
     own: Vec<Known>,
     values: KnownValues,
+    /// Whether these are older than what they are made of.
+    is_stale: bool,
 }
 
 impl Owner {
@@ -65,15 +67,14 @@ impl Owner {
         let variables =
             variables.filter_map(|(name, value)| Known::variable(name.to_str()?, value.to_str()?));
         let credentials = CREDENTIALS.map(ToOwned::to_owned).to_vec();
-        let mut owner = Self {
+        Self {
             environment: variables.collect(),
             files: home.map_or_else(Files::none, |home| Files::new(home, credentials)),
             told: BTreeMap::new(),
             own: Vec::new(),
             values: KnownValues::new([]),
-        };
-        owner.build();
-        owner
+            is_stale: true,
+        }
     }
 
     /// What an agent says of its secrets: values by their names; one without a value is forgotten. Tells how many are
@@ -94,7 +95,7 @@ impl Owner {
                 Some(_) => {}
             }
         }
-        self.build();
+        self.is_stale = true;
         sought
     }
 
@@ -103,19 +104,20 @@ impl Owner {
         let known = Known::secret(kind, value).filter(|known| !self.own.contains(known));
         if let Some(known) = known {
             self.own.push(known);
-            self.build();
+            self.is_stale = true;
         }
     }
 
     /// The values, after a look at the files when that is due.
     pub(super) fn values(&mut self, now: Instant) -> &KnownValues {
-        if self.files.look(now) {
+        if self.files.look(now) || self.is_stale {
             self.build();
         }
         &self.values
     }
 
     fn build(&mut self) {
+        self.is_stale = false;
         let told = self.told.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
         let told = told.filter_map(|(name, value)| Known::told(name, value));
         let all = self.own.iter().cloned().chain(told).chain(self.environment.iter().cloned());

@@ -15,9 +15,9 @@ use actix::fut::wrap_future;
 use actix::prelude::*;
 use serde::Deserialize;
 
-use self::known::{OfSession, Owner};
+use self::known::Owner;
 pub use self::listing::{Hidden, Inspection, Place, Redactions};
-pub(super) use self::names::{Digest, Name};
+pub(super) use self::names::Name;
 use self::names::{Locals, Names};
 pub use self::session::Records;
 pub(super) use self::session::{Found, Redaction as Redacted};
@@ -25,7 +25,7 @@ use self::session::{Look, Session};
 use super::queue::{Attach, Detach, Drain, Enqueue, FlushLane, Look as LookAt, Open, Progress, SyncQueue};
 use super::spool::Redacted as Stored;
 use super::{ClientError, Config, StartError};
-use crate::model::{Change, Content};
+use crate::model::{Change, Content, Key};
 use crate::redact::{Growing, Redactor, Settings};
 
 /// Messages that wait for this actor: whoever sends them waits for the answer.
@@ -62,14 +62,8 @@ impl Default for Redact {
 
 /// Between the manager and the queue.
 pub(super) struct Redaction {
-    mode: Mode,
-    /// `None` when secrets are not sought.
-    redactor: Option<Redactor>,
-    locals: Locals,
+    means: Means,
     owner: Owner,
-    /// Patterns of more files whose values are secret.
-    files: Vec<String>,
-    pause: Duration,
     sessions: HashMap<String, Session>,
     queue: Addr<SyncQueue>,
     /// The next look at texts that have stopped growing.
@@ -121,12 +115,25 @@ pub(super) struct Again {
     pub(super) changes: Vec<Change>,
 }
 
-impl Redaction {
+/// What the actor works with, the same for all sessions.
+pub(super) struct Means {
+    mode: Mode,
+    /// `None` when secrets are not sought.
+    redactor: Option<Redactor>,
+    locals: Locals,
+    /// Whether the values of the owner's environment are secret.
+    environment: bool,
+    /// Patterns of more files whose values are secret.
+    files: Vec<String>,
+    pause: Duration,
+}
+
+impl Means {
     /// Builds what is sought.
     ///
     /// # Errors
     /// When a rule cannot be used, or the key of the names: nothing may be sent then.
-    pub(super) fn prepare(config: &Config) -> Result<Prepared, StartError> {
+    pub(super) fn new(config: &Config) -> Result<Self, StartError> {
         let Redact { mode, settings, pause } = config.redact.clone();
         let home = std::env::home_dir().and_then(|home| home.to_str().map(ToOwned::to_owned));
         let redactor = match mode {
@@ -135,68 +142,47 @@ impl Redaction {
         };
         let locals = Locals::open(&config.local_dir, &settings.allow)?;
         let environment = settings.environment && redactor.is_some();
-        Ok(Prepared { mode, redactor, locals, environment, files: settings.files, pause })
+        Ok(Self { mode, redactor, locals, environment, files: settings.files, pause })
     }
 }
 
-/// What the actor is made of.
-pub(super) struct Prepared {
-    mode: Mode,
-    redactor: Option<Redactor>,
-    locals: Locals,
-    environment: bool,
-    files: Vec<String>,
-    pause: Duration,
-}
-
-impl Prepared {
+impl Redaction {
     /// Starts the actor on a thread of its own. `stored` is what earlier lives found.
-    pub(super) fn start(self, queue: Addr<SyncQueue>, stored: Vec<(String, Stored)>) -> Addr<Redaction> {
-        let Self { mode, redactor, locals, environment, files, pause } = self;
+    pub(super) fn launch(means: Means, queue: Addr<SyncQueue>, stored: Vec<(String, Stored)>) -> Addr<Self> {
         let now = Instant::now();
         let sessions = stored.into_iter().map(|(session, Stored { names, found, held })| {
-            let mut state = Session::new(session.clone(), Names::new(locals.clone(), names), found);
+            let mut state = Session::new(session.clone(), Names::new(means.locals.clone(), names), found);
             for (key, sealed) in held {
                 state.hold_again(key, &sealed, now);
             }
             (session, state)
         });
         let sessions = sessions.collect();
-        Redaction::start_in_arbiter(&Arbiter::new().handle(), move |_| {
-            let owner = Owner::new(environment);
-            Redaction { mode, redactor, locals, owner, files, pause, sessions, queue, looks_again: None }
+        Self::start_in_arbiter(&Arbiter::new().handle(), move |_| {
+            let owner = Owner::new(means.environment);
+            Self { means, owner, sessions, queue, looks_again: None }
         })
     }
-}
 
-impl Redaction {
-    /// The state of a session and what is sought in it; `None` when nothing is.
-    fn look(&mut self, session: &str) -> Option<(&mut Session, Look<'_>)> {
-        let redactor = self.redactor.as_ref()?;
+    /// The state of a session and what is sought in it; `None` when nothing is. Changes may say where the session's
+    /// agent works: values are known there too.
+    fn look(&mut self, session: &str, changes: &[Change]) -> Option<(&mut Session, Look<'_>)> {
+        let Means { mode, redactor, locals, files, .. } = &self.means;
+        let redactor = redactor.as_ref()?;
         let now = Instant::now();
-        let locals = &self.locals;
         let state = self
             .sessions
             .entry(session.to_owned())
             .or_insert_with(|| Session::new(session.to_owned(), Names::new(locals.clone(), []), []));
-        let known = self.owner.values(now);
-        let reports_only = self.mode == Mode::Report;
-        Some((state, Look { redactor, known, reports_only, now }))
-    }
-
-    /// The same for changes, which may say where the session's agent works: values are known there too.
-    fn look_at(&mut self, session: &str, changes: &[Change]) -> Option<(&mut Session, Look<'_>)> {
-        let files = self.files.clone();
-        let (state, look) = self.look(session)?;
         let mut directories = changes.iter().filter_map(|change| match change {
-            Change::Put(key, content) if key.as_str() == "session" => directory_of(content),
+            Change::Put(key, content) if key.as_str() == Key::SESSION => directory_of(content),
             _ => None,
         });
-        if let Some(directory) = directories.next_back().filter(|directory| !state.directory.is_of(directory))
-        {
-            state.directory = OfSession::of(&directory, &files);
+        if let Some(directory) = directories.next_back() {
+            state.works_in(&directory, files);
         }
-        Some((state, look))
+        let known = self.owner.values(now);
+        Some((state, Look { redactor, known, reports_only: *mode == Mode::Report, now }))
     }
 
     /// Looks again at the texts that have stopped growing, when the first of them has for long enough.
@@ -205,10 +191,10 @@ impl Redaction {
             return;
         }
         let Some(first) = self.sessions.values().filter_map(Session::waits_since).min() else { return };
-        let wait = (first + self.pause).saturating_duration_since(Instant::now());
+        let wait = (first + self.means.pause).saturating_duration_since(Instant::now());
         self.looks_again = Some(ctx.run_later(wait, |redaction, ctx| {
             redaction.looks_again = None;
-            if let Some(since) = Instant::now().checked_sub(redaction.pause) {
+            if let Some(since) = Instant::now().checked_sub(redaction.means.pause) {
                 redaction.show_paused(since);
             }
             redaction.arm(ctx);
@@ -226,7 +212,7 @@ impl Redaction {
     }
 
     fn show_ends(&mut self, session: String, since: Instant, growing: Growing) {
-        let Some((state, look)) = self.look(&session) else { return };
+        let Some((state, look)) = self.look(&session, &[]) else { return };
         let redacted = state.end(since, growing, &look);
         // When it cannot be stored now the end of the part brings it.
         self.queue.do_send(to_be_queued(session, redacted));
@@ -263,7 +249,7 @@ impl Handler<Enqueue> for Redaction {
     fn handle(&mut self, enqueue: Enqueue, ctx: &mut Self::Context) -> Self::Result {
         let Enqueue { session, changes, notes, records } = enqueue;
         let count = changes.len();
-        let Some((state, look)) = self.look_at(&session, &changes) else {
+        let Some((state, look)) = self.look(&session, &changes) else {
             let queued = self.queue.send(Enqueue { session, changes, notes, records });
             return Box::pin(wrap_future(async { queued.await.unwrap_or(Err(ClientError::Unavailable)) }));
         };
@@ -386,11 +372,13 @@ impl Handler<Inspect> for Redaction {
 
     fn handle(&mut self, inspect: Inspect, _: &mut Self::Context) -> Self::Result {
         let Inspect { changes, directory, mut so_far } = inspect;
-        let Some(redactor) = &self.redactor else { return MessageResult(so_far) };
+        let Means { redactor: Some(redactor), locals, files, .. } = &self.means else {
+            return MessageResult(so_far);
+        };
         let now = Instant::now();
-        let session = so_far.session(&self.locals);
-        if let Some(directory) = directory.filter(|directory| !session.directory.is_of(directory)) {
-            session.directory = OfSession::of(&directory, &self.files);
+        let session = so_far.session(locals);
+        if let Some(directory) = directory {
+            session.works_in(&directory, files);
         }
         let known = self.owner.values(now);
         let _ = session.take(changes, Vec::new(), &Look { redactor, known, reports_only: true, now });
@@ -402,7 +390,7 @@ impl Handler<BeginAgain> for Redaction {
     type Result = ();
 
     fn handle(&mut self, BeginAgain(session): BeginAgain, _: &mut Self::Context) {
-        if let Some((state, _)) = self.look(&session) {
+        if let Some((state, _)) = self.look(&session, &[]) {
             state.begin_again();
         }
     }
@@ -412,7 +400,7 @@ impl Handler<Again> for Redaction {
     type Result = ResponseFuture<Result<usize, ClientError>>;
 
     fn handle(&mut self, Again { session, changes }: Again, _: &mut Self::Context) -> Self::Result {
-        let Some((state, look)) = self.look_at(&session, &changes) else {
+        let Some((state, look)) = self.look(&session, &changes) else {
             return Box::pin(std::future::ready(Ok(0)));
         };
         let redacted = state.again(changes, &look);

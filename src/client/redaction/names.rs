@@ -1,7 +1,6 @@
 //! What the secrets of a session are called: the same value the same, over restarts, and no value kept.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use std::sync::Arc;
 use ring::{aead, hmac};
 
 use crate::client::secrets::{SecretsError, check_private, write_private};
-use crate::redact::Namer;
+use crate::redact::{Digest, Digester, Namer};
 
 /// The file with the key under which values are digested, in the local directory.
 const KEY_FILE: &str = "redaction.key";
@@ -17,14 +16,8 @@ const KEY_FILE: &str = "redaction.key";
 /// What the key for sealing is derived by.
 const SEALING: &[u8] = b"brutus-share/held";
 
-/// Bytes of that key.
-const KEY_BYTES: usize = 32;
-
 /// How a digest is written that lets a value through.
 const ALLOWED: &str = "hmac:";
-
-/// Of a value: the first half of its HMAC-SHA-256.
-pub(in crate::client) type Digest = [u8; 16];
 
 /// What a value is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +30,7 @@ pub(in crate::client) struct Name {
 /// What is made with the local key: digests of values, and what waits on the disk to be looked at again.
 #[derive(Clone)]
 pub(super) struct Locals {
-    key: hmac::Key,
+    digester: Digester,
     sealing: Arc<aead::LessSafeKey>,
     /// The digests of values that the owner lets through.
     allowed: Arc<[Digest]>,
@@ -49,13 +42,13 @@ impl Locals {
     pub(super) fn open(dir: &Path, allow: &[String]) -> Result<Self, SecretsError> {
         let path = dir.join(KEY_FILE);
         let key = match std::fs::read(&path) {
-            Ok(key) if key.len() == KEY_BYTES => {
+            Ok(key) if key.len() == Digester::KEY_BYTES => {
                 check_private(&path, 0o600)?;
                 key
             }
             // A key that was lost gives other names to what is found from now on, and nothing else.
             _ => {
-                let mut key = vec![0; KEY_BYTES];
+                let mut key = vec![0; Digester::KEY_BYTES];
                 getrandom::fill(&mut key)
                     .map_err(|error| SecretsError::Io { path, source: io::Error::other(error) })?;
                 write_private(dir, KEY_FILE, &key)?;
@@ -63,6 +56,7 @@ impl Locals {
             }
         };
         let allowed = allow.iter().filter_map(|allowed| parsed(allowed.strip_prefix(ALLOWED)?));
+        let digester = Digester::new(&key);
         let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
         // A key of its own for each use.
         let sealing =
@@ -70,7 +64,7 @@ impl Locals {
                 SecretsError::Io { path: dir.join(KEY_FILE), source: io::Error::other("no key can be made") }
             })?;
         let sealing = Arc::new(aead::LessSafeKey::new(sealing));
-        Ok(Self { key, sealing, allowed: allowed.collect() })
+        Ok(Self { digester, sealing, allowed: allowed.collect() })
     }
 
     /// A text as it may stand on the disk, where nobody is to find a secret by chance: nonce, ciphertext, tag.
@@ -93,18 +87,13 @@ impl Locals {
     }
 
     fn digest(&self, value: &str) -> Digest {
-        let mut digest = Digest::default();
-        digest.copy_from_slice(&hmac::sign(&self.key, value.as_bytes()).as_ref()[..16]);
-        digest
+        self.digester.digest(b"", value)
     }
 }
 
 /// A digest as it stands in `allow`.
 pub(super) fn written(digest: &Digest) -> String {
-    digest.iter().fold(ALLOWED.to_owned(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    format!("{ALLOWED}{:032x}", u128::from_be_bytes(*digest))
 }
 
 fn parsed(hex: &str) -> Option<Digest> {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
 use std::time::Instant;
 
 use serde::Deserialize;
@@ -73,7 +74,7 @@ pub(super) struct Session {
     held_bytes: usize,
     messages: Messages,
     /// Where its agent works, for the values that are known there.
-    pub(super) directory: OfSession,
+    directory: OfSession,
     /// Items that could not be looked at, and were not let through.
     pub(super) refused: u64,
     /// Since a reading of the whole share began: the items that were given meanwhile.
@@ -108,6 +109,13 @@ impl Session {
             directory: OfSession::none(),
             refused: 0,
             given_since: None,
+        }
+    }
+
+    /// Its agent works in a directory, where values are known: in `.env*` and in `files`.
+    pub(super) fn works_in(&mut self, directory: &Path, files: &[String]) {
+        if !self.directory.is_of(directory) {
+            self.directory = OfSession::of(directory, files);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Processes, a sharing client and a viewer, for the stories.
 
+pub mod corpus;
 pub mod fake;
 pub mod hostile;
 pub mod networks;

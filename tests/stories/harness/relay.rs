@@ -1,7 +1,7 @@
 //! A relay process, and an agent that reports to it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,6 +135,18 @@ impl TestRelay {
         let mut answer = if body.is_null() { request.send().await } else { request.send_json(body).await }
             .expect("an answer");
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
+    /// Runs a command on it: its exit code, and what it says on both streams.
+    pub fn run(&self, args: &[&str]) -> (i32, String, String) {
+        let Output { status, stdout, stderr } = program()
+            .args(args)
+            .args(["--relay", &self.url, "--local-dir"])
+            .arg(self.local_dir())
+            .output()
+            .expect("runs");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        (status.code().expect("a code"), text(stdout), text(stderr))
     }
 
     /// Shares a session with what it holds so far, if anything; gives the share's id.

@@ -1,8 +1,6 @@
 //! The corpora of `tests/fixtures/secrets`, as items that a client sends.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
-use std::path::Path;
 
 use base64::Engine;
 use base64::alphabet;
@@ -10,60 +8,34 @@ use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Value, json};
 
+use super::corpus::{Line, percent_encoded};
+
 /// Characters of a secret that are too many to be seen.
 const RUN: usize = 12;
 
-/// A line of a corpus.
+/// A line of a corpus, and its place there.
 pub struct Case {
-    line: Value,
+    line: Line,
     nth: usize,
 }
 
 impl Case {
     pub fn all(corpus: &str) -> Vec<Self> {
-        let path =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/secrets/{corpus}.jsonl"));
-        let text = std::fs::read_to_string(path).expect("the corpus");
-        let lines = text.lines().map(|line| serde_json::from_str(line).expect("JSON"));
-        lines.enumerate().map(|(nth, line)| Self { line, nth }).collect()
+        Line::all(corpus).into_iter().enumerate().map(|(nth, line)| Self { line, nth }).collect()
     }
 
     pub fn str(&self, name: &str) -> &str {
-        self.line[name].as_str().expect(name)
+        self.line.str(name)
     }
 
     /// What of it nobody may see.
     pub fn secret(&self) -> String {
-        self.joined("sensitive")
+        self.line.joined("sensitive")
     }
 
     /// The secret value that was planted.
     pub fn value(&self) -> String {
-        self.joined("secret")
-    }
-
-    /// Values are kept in pieces, so that no scanner of repositories takes them for real.
-    fn joined(&self, name: &str) -> String {
-        self.line[name].as_array().expect(name).iter().map(|piece| piece.as_str().expect("a piece")).collect()
-    }
-
-    /// The text that it stands in.
-    pub fn text(&self) -> String {
-        if self.line["pieces"].is_array() {
-            return self.joined("pieces");
-        }
-        let Some(context) = self.line["context"].as_str() else { return self.str("text").to_owned() };
-        let secret = self.joined("secret");
-        let written = match self.str("form") {
-            "json" => quoted(&secret),
-            "json2" => quoted(&quoted(&secret)),
-            "url" => percent_encoded(&secret),
-            "base64" => STANDARD.encode(&secret),
-            "diff" => secret.replace('\n', "\n+"),
-            "lines" => secret.replace('\n', "\n00042| "),
-            _ => secret,
-        };
-        context.replace("{{secret}}", &written)
+        self.line.joined("secret")
     }
 
     /// What its item is stored under.
@@ -76,7 +48,7 @@ impl Case {
 
     /// The item of a sync.
     pub fn item(&self) -> Value {
-        let text = self.text();
+        let text = self.line.text();
         let (id, message) = (format!("prt_{}", self.nth), format!("msg_{}", self.nth));
         let part = |mut data: Value| {
             (data["id"], data["messageID"]) = (json!(id), json!(message));
@@ -164,20 +136,4 @@ fn said(item: &Value) -> String {
     let mut said = item.to_string();
     collect(item, &mut said);
     said
-}
-
-fn quoted(text: &str) -> String {
-    let json = Value::from(text).to_string();
-    json[1..json.len() - 1].to_owned()
-}
-
-fn percent_encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut encoded, byte| {
-        if byte.is_ascii_alphanumeric() || b"_.-~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-        encoded
-    })
 }

@@ -1,48 +1,35 @@
 //! The commands of a person.
 
-use std::process::Output;
-
 use awc::http::Method;
 use serde_json::{Value, json};
 
 use crate::harness::relay::{TestRelay, part_event};
 use crate::harness::{TestServer, program};
 
-fn run(relay: &TestRelay, args: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = program()
-        .args(args)
-        .args(["--relay", &relay.url, "--local-dir"])
-        .arg(relay.local_dir())
-        .output()
-        .expect("runs");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    (status.code().expect("a code"), text(stdout), text(stderr))
-}
-
 #[actix_web::test]
 async fn a_person_shares_lists_and_unshares() {
     let server = TestServer::start(&[]);
     let relay = TestRelay::start(&server.url, &[]);
-    assert_eq!(run(&relay, &["list"]), (0, "Nothing is shared.\n".into(), String::new()));
-    let (code, url, _) = run(&relay, &["share", "ses/ä 1", "--from-now"]);
+    assert_eq!(relay.run(&["list"]), (0, "Nothing is shared.\n".into(), String::new()));
+    let (code, url, _) = relay.run(&["share", "ses/ä 1", "--from-now"]);
     assert!(code == 0 && url.starts_with(&format!("{}/s/", server.url)), "{url}");
-    let (code, json, _) = run(&relay, &["share", "ses/ä 1", "--from-now", "--json"]);
+    let (code, json, _) = relay.run(&["share", "ses/ä 1", "--from-now", "--json"]);
     let json: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!((code, json["url"].as_str()), (0, Some(url.trim())));
 
-    let (_, listed, _) = run(&relay, &["list"]);
+    let (_, listed, _) = relay.run(&["list"]);
     assert!(
         listed.contains("ses/ä 1") && listed.contains("active") && listed.contains(url.trim()),
         "{listed}"
     );
-    let (_, listed, _) = run(&relay, &["list", "--json"]);
+    let (_, listed, _) = relay.run(&["list", "--json"]);
     assert_eq!(serde_json::from_str::<Value>(&listed).expect("JSON")[0]["sessionID"], "ses/ä 1");
     relay.report(&[part_event("ses/ä 1", "m", "p", "x")]).await;
-    let (code, status, _) = run(&relay, &["status"]);
+    let (code, status, _) = relay.run(&["status"]);
     assert!(code == 0 && status.contains("Sessions shared: 1"), "{status}");
 
-    assert_eq!(run(&relay, &["unshare", "ses/ä 1"]).0, 0);
-    let (code, _, error) = run(&relay, &["unshare", "ses/ä 1"]);
+    assert_eq!(relay.run(&["unshare", "ses/ä 1"]).0, 0);
+    let (code, _, error) = relay.run(&["unshare", "ses/ä 1"]);
     assert!(code == 4 && error.contains("not shared"), "{error}");
 }
 
@@ -50,23 +37,23 @@ async fn a_person_shares_lists_and_unshares() {
 async fn a_link_ends_when_its_person_wants_it() {
     let server = TestServer::start(&[]);
     let relay = TestRelay::start(&server.url, &[]);
-    let (code, shared, _) = run(&relay, &["share", "ses_1", "--from-now", "--expires-in", "2h", "--json"]);
+    let (code, shared, _) = relay.run(&["share", "ses_1", "--from-now", "--expires-in", "2h", "--json"]);
     let shared: Value = serde_json::from_str(&shared).expect("JSON");
     assert_eq!(code, 0);
     let held = relay.list().await.remove(0);
     assert_eq!(held["expiresAt"], shared["expiresAt"]);
     let lifetime = held["expiresAt"].as_i64().expect("an end") - held["createdAt"].as_i64().expect("a time");
     assert!((7_100_000..=7_200_000).contains(&lifetime), "{lifetime}");
-    let (_, listed, _) = run(&relay, &["list"]);
+    let (_, listed, _) = relay.run(&["list"]);
     assert!(listed.contains("ends in 2h"), "{listed}");
-    let (_, again, _) = run(&relay, &["share", "ses_1", "--from-now", "--expires-in", "1h", "--json"]);
+    let (_, again, _) = relay.run(&["share", "ses_1", "--from-now", "--expires-in", "1h", "--json"]);
     assert_eq!(
         serde_json::from_str::<Value>(&again).expect("JSON"),
         shared,
         "it has its share, with its end"
     );
 
-    let (code, _, error) = run(&relay, &["share", "ses_2", "--from-now", "--expires-in", "soon"]);
+    let (code, _, error) = relay.run(&["share", "ses_2", "--from-now", "--expires-in", "soon"]);
     assert!(code == 2 && error.contains("30s"), "{error}");
     let (status, refused) = relay
         .request(Method::POST, "/v1/sessions/ses_2/share", &json!({"expiresIn": 0, "empty": true}))
@@ -83,14 +70,14 @@ async fn what_is_wrong_is_said_with_what_to_do() {
     let server = TestServer::start(&[]);
     let mut relay = TestRelay::start(&server.url, &[]);
     relay.terminate();
-    let (code, _, error) = run(&relay, &["list"]);
+    let (code, _, error) = relay.run(&["list"]);
     assert!(code == 3 && error.contains("start one with `brutus-share relay`"), "{error}");
     let output = program().args(["list", "--local-dir", "/nowhere"]).output().expect("runs");
     assert_eq!(output.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&output.stderr).contains("has a relay been started"));
 
     std::fs::write(relay.local_dir().join("token"), "\n").expect("emptied");
-    let (code, _, error) = run(&relay, &["list"]);
+    let (code, _, error) = relay.run(&["list"]);
     assert!(code == 1 && error.contains("token's file is empty"), "{error}");
     let output = program()
         .args(["relay", "--listen", "127.0.0.1:0", "--local-dir"])
@@ -107,12 +94,12 @@ async fn an_unshare_that_is_not_confirmed_is_said_to_be_under_way() {
     let relay = TestRelay::start(&server.url, &[]);
     relay.share("ses_1", &[]).await;
     server.kill();
-    let (code, said, error) = run(&relay, &["unshare", "ses_1"]);
+    let (code, said, error) = relay.run(&["unshare", "ses_1"]);
     assert!(code == 6 && said.is_empty() && error.contains("not confirmed"), "{said}{error}");
-    let (code, said, _) = run(&relay, &["unshare", "ses_1", "--json"]);
+    let (code, said, _) = relay.run(&["unshare", "ses_1", "--json"]);
     assert_eq!(code, 6);
     assert_eq!(serde_json::from_str::<Value>(&said).expect("JSON"), json!({"state": "removing"}));
-    assert!(run(&relay, &["list"]).1.contains("removing"));
+    assert!(relay.run(&["list"]).1.contains("removing"));
 }
 
 #[actix_web::test]
@@ -121,7 +108,7 @@ async fn what_an_agent_calls_its_session_does_not_command_a_terminal() {
     let relay = TestRelay::start(&server.url, &[]);
     relay.share("ses%1B]0;pwned%07%E2%80%AEtxt", &[]).await;
     for command in ["list", "status"] {
-        let (_, said, _) = run(&relay, &[command]);
+        let (_, said, _) = relay.run(&[command]);
         assert!(said.contains("ses ]0;pwned  txt"), "{said:?}");
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Output;
 
 use aho_corasick::AhoCorasick;
 use awc::http::Method;
@@ -64,17 +63,6 @@ fn files(directory: &Path) -> Vec<(String, String)> {
         Some((path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned()))
     };
     files.filter_map(read).collect()
-}
-
-fn run(relay: &TestRelay, args: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = program()
-        .args(args)
-        .args(["--relay", &relay.url, "--local-dir"])
-        .arg(relay.local_dir())
-        .output()
-        .expect("runs");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    (status.code().expect("a code"), text(stdout), text(stderr))
 }
 
 #[actix_web::test]
@@ -330,7 +318,7 @@ async fn the_owner_lets_values_through_adds_rules_and_has_a_share_looked_at_agai
     relay.flush_through("ses_1").await;
     assert_eq!(text(&server, &id, "r").await, format!("it is {}", token()));
     assert_eq!(text(&server, &id, "q").await, q);
-    let (code, said, _) = run(&relay, &["redact", "ses_1", "--again"]);
+    let (code, said, _) = relay.run(&["redact", "ses_1", "--again"]);
     assert!(code == 0 && said.starts_with("Items that changed: "), "{said}");
     relay.flush_through("ses_1").await;
     assert!(!text(&server, &id, "q").await.contains("acme_0123"), "a rule that came too late");
@@ -417,25 +405,25 @@ async fn a_person_sees_what_is_hidden_before_and_after() {
         );
         assert!(!(said + &error).contains(&token()[..9]));
     };
-    check(run(&relay, &["redact", "ses_1"]));
+    check(relay.run(&["redact", "ses_1"]));
     let file = relay.home().join("list.json");
     fs::write(&file, told.to_string()).expect("written");
-    check(run(&relay, &["redact", file.to_str().expect("a path")]));
-    let (code, json, _) = run(&relay, &["redact", "ses_1", "--json"]);
+    check(relay.run(&["redact", file.to_str().expect("a path")]));
+    let (code, json, _) = relay.run(&["redact", "ses_1", "--json"]);
     let json: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!((code, &json["hidden"]), (5, &json!({"github-token": 1})));
 
-    let (code, said, _) = run(&relay, &["share", "ses_1"]);
+    let (code, said, _) = relay.run(&["share", "ses_1"]);
     assert!(
         code == 0 && said.starts_with("hides 1 github-token; see `brutus-share redact ses_1`\nhttp"),
         "{said}"
     );
-    check(run(&relay, &["redact", "ses_1"]));
-    let (code, _, error) = run(&relay, &["redact", "ses_unknown"]);
+    check(relay.run(&["redact", "ses_1"]));
+    let (code, _, error) = relay.run(&["redact", "ses_unknown"]);
     assert!(code == 4 && error.contains("ses_1"), "{error}");
     fs::write(&file, json!([{"role": "user", "content": "hello"}]).to_string()).expect("written");
     assert_eq!(
-        run(&relay, &["redact", file.to_str().expect("a path")]),
+        relay.run(&["redact", file.to_str().expect("a path")]),
         (0, "Nothing is hidden.\n".into(), String::new())
     );
 }
