@@ -1,6 +1,5 @@
-//! The viewer's page and its files, out of the binary.
+//! The viewer's page.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -8,13 +7,13 @@ use std::sync::Arc;
 use actix_web::http::header::{Accept, Header, Quality};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
-use rust_embed::{EmbeddedFile, RustEmbed};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::answers::{self, Pieces};
+use super::assets::assets;
 use super::limits::Portion;
-use super::openapi::{self, AssetRefused, PageRefused};
+use super::openapi::{self, PageRefused};
 use super::preview::{Preview, preview};
 use super::shares::{Id, fresh, snapshot_json};
 use super::{Service, ServiceData, offload};
@@ -38,13 +37,6 @@ pub fn page_policy(frame_ancestors: &FrameAncestors) -> String {
 /// The page's places that the server fills.
 const HEAD: &str = "<!--head-->";
 const FALLBACK: &str = "<!--fallback-->";
-
-#[derive(RustEmbed)]
-#[folder = "viewer/"]
-#[exclude = "package.json"]
-#[exclude = "vendor/*.json"]
-#[exclude = "vendor/build*"]
-struct Files;
 
 /// What a reader of `/s/{id}` gets.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -241,36 +233,6 @@ fn accepted(request: &HttpRequest) -> Format {
     format.unwrap_or(Format::Page)
 }
 
-/// A file of the viewer's page.
-#[utoipa::path(
-    get,
-    path = "/assets/{path}",
-    params(("path" = String, Path, description = "The file's name")),
-    responses(
-        (status = 200, description = "The file", content_type = "application/octet-stream", body = Vec<u8>),
-        (status = 304, description = "The same as `If-None-Match` names"),
-        AssetRefused,
-    ),
-)]
-pub(super) async fn asset(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
-    let path = request.match_info().query("path");
-    let file = Files::get(path).ok_or(Error::NoSuchPath)?;
-    let tag = format!("\"{}\"", hex(&file.metadata.sha256_hash()[..12]));
-    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
-    let mut response = secured(&service, StatusCode::OK);
-    // The tag is asked for each time: a new version of the server brings new files under the same names.
-    response
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::ETAG, format!("W/{tag}")));
-    if known.is_some_and(|known| known.contains(&tag)) {
-        return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
-    }
-    let kind = mime_guess::from_path(path).first_or_octet_stream();
-    let text = kind.type_() == "text" || kind.subtype() == "javascript";
-    let kind = if text { format!("{kind}; charset=utf-8") } else { kind.to_string() };
-    Ok(response.content_type(kind).body(file.data))
-}
-
 fn html(
     service: &Service,
     status: StatusCode,
@@ -278,8 +240,8 @@ fn html(
     head: &str,
     fallback: &str,
 ) -> Result<HttpResponse, Error> {
-    let page = Files::get(name).ok_or(Error::NoSuchPath)?;
-    let page = text(&page).replacen(HEAD, head, 1).replacen(FALLBACK, fallback, 1);
+    let page = assets()?.page(name, "../").ok_or(Error::NoSuchPath)?;
+    let page = page.replacen(HEAD, head, 1).replacen(FALLBACK, fallback, 1);
     Ok(secured(service, status)
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header(("X-Robots-Tag", "noindex"))
@@ -288,7 +250,7 @@ fn html(
         .body(page))
 }
 
-fn secured(service: &Service, status: StatusCode) -> HttpResponseBuilder {
+pub(super) fn secured(service: &Service, status: StatusCode) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
     response.insert_header((header::CONTENT_SECURITY_POLICY, &*service.page_policy));
     response
@@ -330,15 +292,4 @@ fn escape(text: &str) -> String {
         }
     }
     escaped
-}
-
-fn text(file: &EmbeddedFile) -> Cow<'_, str> {
-    String::from_utf8_lossy(&file.data)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

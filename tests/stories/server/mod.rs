@@ -1,5 +1,6 @@
 //! The share server.
 
+mod assets;
 mod bad_input;
 mod clients;
 mod crash;
