@@ -16,6 +16,7 @@ import { set, settings, show, sideBySide, toggle } from './settings.js'
 import { strings } from './strings.js'
 import { moment, record, text } from './values.js'
 import { Timeline, time } from './view/timeline.js'
+import { giveWay, putAround } from './written.js'
 
 const { id, base } = placeOf(location.href)
 const session = new Session()
@@ -44,7 +45,7 @@ const search = new Search(searchNode, timeline)
 const follow = new Follow(liveNode)
 const changes = () => showChanges(session)
 
-document.querySelector('#app').replaceWith(
+putAround(
   el(
     'header',
     { class: 'top' },
@@ -184,6 +185,7 @@ function update() {
   guarded(about)
   if (first && timelineNode.firstChild) {
     first = false
+    giveWay()
     toHash()
   }
 }
@@ -341,7 +343,11 @@ connection.addEventListener('state', ({ detail }) => {
   state = detail
   live = state === 'live'
   about()
-  if (live) connection.refresh()
+  if (!live) return
+  // What came before is drawn now, also when it is nothing.
+  update()
+  giveWay()
+  connection.refresh()
 })
 connection.addEventListener('summary', ({ detail }) => {
   ends = moment(detail.expiresAt)

@@ -21,7 +21,7 @@ use crate::config::FrameAncestors;
 use crate::error::{Error, ErrorBody};
 use crate::model::{Content, Key, ShareId};
 use crate::protocol::Malformed;
-use crate::render::{Markdown, Turns, markdown};
+use crate::render::{Markdown, Turns, escape, first_turns, markdown};
 use crate::share::{ReadAll, Snapshot, TextKind};
 
 /// What the page may do: run and load what this server sent, and nothing else. Who may show it in a frame is its
@@ -36,7 +36,7 @@ pub fn page_policy(frame_ancestors: &FrameAncestors) -> String {
 
 /// The page's places that the server fills.
 const HEAD: &str = "<!--head-->";
-const FALLBACK: &str = "<!--fallback-->";
+const TURNS: &str = "<!--turns-->";
 
 /// What a reader of `/s/{id}` gets.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,8 +64,12 @@ pub(super) struct Part {
     tail: Option<NonZeroUsize>,
 }
 
-/// Bytes of Markdown in the page, for readers without JavaScript. The whole is one link away.
-const FALLBACK_BYTES: usize = 128 << 10;
+/// Bytes of text in the page: for the time until its scripts have loaded the session, and for readers without
+/// JavaScript. The whole is one link away.
+const TEXT_BYTES: usize = 128 << 10;
+
+/// Elements may take more bytes than the text in them.
+const HTML_BYTES: u64 = 4 * TEXT_BYTES as u64;
 
 /// The viewer's page; or Markdown or JSON, when `Accept` prefers that, or `.md` or `.json` stands after the id. A slash
 /// or punctuation behind the link leads to the link.
@@ -106,18 +110,18 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
             as_markdown(&request, &service, snapshot, how, read).await
         }
         Format::Page => {
-            let beginning = Markdown { max_bytes: Some(FALLBACK_BYTES), ..Markdown::default() };
-            have_text(&service, &snapshot, TextKind::Beginning, FALLBACK_BYTES as u64, move |items| {
-                markdown(items, &beginning)
+            have_text(&service, &snapshot, TextKind::Beginning, HTML_BYTES, |items| {
+                first_turns(items, TEXT_BYTES)
             })
             .await?;
             let Preview { title, description } = preview(&service, &snapshot).await?;
-            let fallback = format!(
-                "<p>This page needs JavaScript. The session is also here as <a href=\"../s/{id}.md\">Markdown</a> and \
-                 <a href=\"../s/{id}.json\">JSON</a>.</p>\n<pre class=\"fallback\">{}</pre>",
-                escape(snapshot.text(TextKind::Beginning).unwrap_or_default())
+            let turns = format!(
+                "<noscript><p class=\"note\">Without JavaScript this page shows a beginning, as it was when it was \
+                 loaded. The whole session is here as <a href=\"../s/{id}.md\">Markdown</a> and \
+                 <a href=\"../s/{id}.json\">JSON</a>.</p></noscript>\n{}",
+                snapshot.text(TextKind::Beginning).unwrap_or_default()
             );
-            html(&service, StatusCode::OK, "index.html", &head(title, description, Some(id)), &fallback)
+            html(&service, StatusCode::OK, "index.html", &head(title, description, Some(id)), &turns)
         }
     }
 }
@@ -238,10 +242,10 @@ fn html(
     status: StatusCode,
     name: &str,
     head: &str,
-    fallback: &str,
+    turns: &str,
 ) -> Result<HttpResponse, Error> {
     let page = assets()?.page(name, "../").ok_or(Error::NoSuchPath)?;
-    let page = page.replacen(HEAD, head, 1).replacen(FALLBACK, fallback, 1);
+    let page = page.replacen(HEAD, head, 1).replacen(TURNS, turns, 1);
     Ok(secured(service, status)
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header(("X-Robots-Tag", "noindex"))
@@ -276,20 +280,4 @@ fn head(title: &str, description: Option<&str>, id: Option<&str>) -> String {
         }
     }
     head
-}
-
-/// Text that can stand in an element or in a quoted attribute.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            _ => escaped.push(character),
-        }
-    }
-    escaped
 }

@@ -26,7 +26,7 @@ pub struct Snapshot {
 pub enum TextKind {
     /// The session as Markdown.
     Markdown,
-    /// The beginning of that.
+    /// The first turns as HTML.
     Beginning,
     /// The title, as strangers may see it.
     Title,

@@ -42,9 +42,9 @@ async function load(page, cdp, network) {
         look()
       }),
   )
-  const painted = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime)
   await page.locator('.state[data-state=live]').waitFor()
   const live = await page.evaluate(() => performance.now())
+  const painted = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime)
   const entries = await page.evaluate(() =>
     performance.getEntriesByType('resource').map(({ responseEnd, transferSize }) => ({ responseEnd, transferSize })),
   )
