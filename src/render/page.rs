@@ -23,6 +23,12 @@ const ABOUT_CHARACTERS: usize = 200;
 /// Characters of a title.
 const TITLE_CHARACTERS: usize = 1000;
 
+/// Bytes of a text that are shown: laying out all of a long table would take longer than the page's scripts do.
+const TEXT_BYTES: usize = 16 << 10;
+
+/// Blocks and emphasis in each other, beyond which a text stands as it is: browsers take long for deep elements.
+const MAX_DEPTH: usize = 40;
+
 /// Levels of headings that are the page's own.
 const DEEPER: usize = 2;
 
@@ -139,9 +145,10 @@ impl Page {
     /// A text, as much of it as there is room for. An element costs as much as a short text.
     fn take(&mut self, text: &str) -> String {
         const ELEMENT: usize = 64;
-        let end = text.floor_char_boundary(self.left);
-        self.left = self.left.saturating_sub(text.len() + ELEMENT);
-        printable(&text[..end])
+        let end = text.floor_char_boundary(self.left.min(TEXT_BYTES));
+        self.left = self.left.saturating_sub(end + ELEMENT);
+        let more = if end < text.len() { "…" } else { "" };
+        printable(&text[..end]) + more
     }
 }
 
@@ -152,10 +159,27 @@ fn is_said(part: &Value) -> bool {
 
 /// Somebody's Markdown as HTML.
 fn write_markdown(page: &mut String, text: &str) {
+    let read = || Parser::new_ext(text, options(text));
+    if is_deep(read()) {
+        let _ = writeln!(page, "<div class=\"piece plain\" dir=\"auto\">{}</div>", escape(text));
+        return;
+    }
     page.push_str("<div class=\"piece\" dir=\"auto\">");
     let mut place = Place::default();
-    html::push_html(page, Parser::new_ext(text, options(text)).flat_map(|event| place.events(event)));
+    html::push_html(page, read().flat_map(|event| place.events(event)));
     page.push_str("</div>\n");
+}
+
+fn is_deep<'a>(mut events: impl Iterator<Item = Event<'a>>) -> bool {
+    let mut depth = 0_usize;
+    events.any(|event| {
+        match event {
+            Event::Start(_) => depth += 1,
+            Event::End(_) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > MAX_DEPTH
+    })
 }
 
 /// A table has as many cells in each row as in its head, whether they are written or not: so one that would have many
@@ -308,6 +332,14 @@ mod tests {
         assert_eq!(html("![a](http://b.example/c.png)"), link("http://b.example/c.png", "a"));
         assert_eq!(html("[![a](http://b.example/c.png)](HTTPS://d.example)"), link("HTTPS://d.example", "a"));
         assert!(html("| a |\n|:-:|\n| b<br/>c <br>|").contains("<td>b<br />\nc <br />\n</td>"));
+    }
+
+    #[test]
+    fn what_is_deep_stands_as_it_is() {
+        let mut page = String::new();
+        write_markdown(&mut page, &">".repeat(9000));
+        assert_eq!(page.matches('<').count(), 2);
+        assert!(html(&"> ".repeat(9)).contains("<blockquote>"));
     }
 
     #[test]
