@@ -13,6 +13,7 @@ mod openapi;
 mod origin;
 mod pace;
 mod pages;
+mod picture;
 mod preview;
 mod redaction;
 mod shares;

@@ -14,6 +14,7 @@ use super::answers::{self, Pieces};
 use super::assets::assets;
 use super::limits::Portion;
 use super::openapi::{self, PageRefused};
+use super::picture::picture;
 use super::preview::{Preview, preview};
 use super::shares::{Id, fresh, snapshot_json};
 use super::{Service, ServiceData, offload};
@@ -44,6 +45,7 @@ enum Format {
     Page,
     Markdown,
     Json,
+    Picture,
 }
 
 /// What may stand behind a link in somebody's text and be taken for a part of it.
@@ -71,13 +73,14 @@ const TEXT_BYTES: usize = 128 << 10;
 /// Elements may take more bytes than the text in them.
 const HTML_BYTES: u64 = 4 * TEXT_BYTES as u64;
 
-/// The viewer's page; or Markdown or JSON, when `Accept` prefers that, or `.md` or `.json` stands after the id. A slash
-/// or punctuation behind the link leads to the link.
+/// The viewer's page; or Markdown or JSON, when `Accept` prefers that, or `.md` or `.json` stands after the id; with
+/// `.png`, the picture for previews of the link. A slash or punctuation behind the link leads to the link.
 #[utoipa::path(get, path = "/s/{id}", params(Id, Part), responses(
     (status = 200, description = "The session", content(
         (String = "text/html"),
         (String = "text/markdown"),
         (Vec<openapi::Item> = "application/json"),
+        (Vec<u8> = "image/png"),
     )),
     (status = 304, description = "The same JSON as `If-None-Match` names"),
     (status = 404, description = "`no_such_share`", content((String = "text/html"), (ErrorBody = "application/json"))),
@@ -91,25 +94,28 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
     let (id, format) = named(name);
     let format = format.unwrap_or_else(|| accepted(&request));
     let read = service.heavy_read(&request).await?;
-    let found = match id.parse() {
-        Ok(id) => service.shares.ask(&id, || ReadAll).await,
+    let found = match id.parse::<ShareId>() {
+        Ok(id) => service.shares.ask(&id, || ReadAll).await.map(|snapshot| (id, snapshot)),
         Err(_) => Err(Error::NoSuchShare),
     };
-    let snapshot = match found {
-        Ok(snapshot) => snapshot,
+    let (id, snapshot) = match found {
+        Ok(found) => found,
         Err(Error::NoSuchShare) if format == Format::Page => {
-            let head = head("No such session", None, None);
+            let head = head("No such session", None);
             return html(&service, StatusCode::NOT_FOUND, "missing.html", &head, "");
         }
         Err(error) => return Err(error),
     };
     match format {
+        Format::Picture => picture(&request, &service, &id, snapshot).await,
         Format::Json => snapshot_json(&request, &service, snapshot, read).await,
         Format::Markdown => {
+            let id = id.as_str();
             let how = Markdown { page: Some(format!("{}/s/{id}", service.public_url)), ..wanted(&request)? };
             as_markdown(&request, &service, snapshot, how, read).await
         }
         Format::Page => {
+            let id = id.as_str();
             have_text(&service, &snapshot, TextKind::Beginning, HTML_BYTES, |items| {
                 first_turns(items, TEXT_BYTES)
             })
@@ -121,7 +127,8 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
                  <a href=\"../s/{id}.json\">JSON</a>.</p></noscript>\n{}",
                 snapshot.text(TextKind::Beginning).unwrap_or_default()
             );
-            html(&service, StatusCode::OK, "index.html", &head(title, description, Some(id)), &turns)
+            let of_share = OfShare { id, description, public_url: &service.public_url };
+            html(&service, StatusCode::OK, "index.html", &head(title, Some(&of_share)), &turns)
         }
     }
 }
@@ -152,6 +159,7 @@ fn named(name: &str) -> (&str, Option<Format>) {
     match name.rsplit_once('.') {
         Some((id, "md")) => (id, Some(Format::Markdown)),
         Some((id, "json")) => (id, Some(Format::Json)),
+        Some((id, "png")) => (id, Some(Format::Picture)),
         _ => (name, None),
     }
 }
@@ -260,12 +268,27 @@ pub(super) fn secured(service: &Service, status: StatusCode) -> HttpResponseBuil
     response
 }
 
-/// The title, what link previews show, and where a share is in other formats.
-fn head(title: &str, description: Option<&str>, id: Option<&str>) -> String {
+/// What the head of a share's page says of it.
+struct OfShare<'a> {
+    id: &'a str,
+    description: Option<&'a str>,
+    public_url: &'a str,
+}
+
+/// The title, what previews of the link show, and where a share is in other formats.
+fn head(title: &str, share: Option<&OfShare>) -> String {
     let title = escape(title);
-    let mut head = format!(
-        "<title>{title}</title>\n<meta property=\"og:type\" content=\"article\">\n\
-         <meta property=\"og:title\" content=\"{title}\">\n<meta name=\"twitter:card\" content=\"summary\">\n"
+    let mut head = format!("<title>{title}</title>\n");
+    let Some(OfShare { id, description, public_url }) = share else { return head };
+    let url = escape(public_url);
+    let _ = writeln!(
+        head,
+        "<meta property=\"og:type\" content=\"article\">\n<meta property=\"og:site_name\" content=\"brutus-share\">\n\
+         <meta property=\"og:title\" content=\"{title}\">\n<meta property=\"og:url\" content=\"{url}/s/{id}\">\n\
+         <meta property=\"og:image\" content=\"{url}/s/{id}.png\">\n\
+         <meta property=\"og:image:type\" content=\"image/png\">\n\
+         <meta property=\"og:image:width\" content=\"1200\">\n<meta property=\"og:image:height\" content=\"630\">\n\
+         <meta name=\"twitter:card\" content=\"summary_large_image\">"
     );
     if let Some(description) = description.map(escape) {
         let _ = writeln!(
@@ -274,10 +297,8 @@ fn head(title: &str, description: Option<&str>, id: Option<&str>) -> String {
              <meta property=\"og:description\" content=\"{description}\">"
         );
     }
-    if let Some(id) = id {
-        for (kind, ending) in [("text/markdown", "md"), ("application/json", "json")] {
-            let _ = writeln!(head, "<link rel=\"alternate\" type=\"{kind}\" href=\"../s/{id}.{ending}\">");
-        }
+    for (kind, ending) in [("text/markdown", "md"), ("application/json", "json")] {
+        let _ = writeln!(head, "<link rel=\"alternate\" type=\"{kind}\" href=\"../s/{id}.{ending}\">");
     }
     head
 }

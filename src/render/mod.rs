@@ -7,6 +7,7 @@ mod markdown;
 mod messages;
 mod page;
 mod parts;
+mod picture;
 mod prose;
 mod session;
 mod terminal;
@@ -14,3 +15,4 @@ mod text;
 
 pub use markdown::{Markdown, Turns, markdown};
 pub use page::{escape, first_turns};
+pub use picture::{Card, Counts, counts, picture};

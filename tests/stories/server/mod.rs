@@ -10,6 +10,7 @@ mod floods;
 mod live;
 mod odd;
 mod options;
+mod preview;
 mod redaction;
 mod secrets;
 mod sharing;
