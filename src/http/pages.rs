@@ -245,6 +245,20 @@ fn accepted(request: &HttpRequest) -> Format {
     format.unwrap_or(Format::Page)
 }
 
+/// What this server is, for people who come without a link. Programs learn that there is nothing here.
+pub(super) async fn start(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
+    let accepts = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    if !accepts.is_some_and(|accept| accept.contains("text/html")) {
+        return Err(Error::NoSuchPath);
+    }
+    let page = assets()?.page("start.html", "").ok_or(Error::NoSuchPath)?;
+    Ok(secured(&service, StatusCode::OK)
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .insert_header(VARY)
+        .content_type("text/html; charset=utf-8")
+        .body(page))
+}
+
 fn html(
     service: &Service,
     status: StatusCode,

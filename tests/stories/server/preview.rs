@@ -69,3 +69,19 @@ async fn a_picture_shows_no_secret() {
     assert_eq!(draw(&secret('A')).await, draw(&secret('B')).await);
     assert_ne!(draw("use this for it").await, draw("use that for it").await);
 }
+
+#[actix_web::test]
+async fn people_without_a_link_learn_where_they_are() {
+    let server = TestServer::start(&["--public-url", "https://share.example/under/here"]);
+    let browser = [(header::ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8")];
+    for path in ["/", "/under/here/"] {
+        let (status, kind, html) = get(&server, path, &browser).await;
+        assert_eq!((status, kind.trim()), (200, "text/html; charset=utf-8"), "{path}");
+        let html = String::from_utf8(html).expect("UTF-8");
+        assert!(html.contains("<h1>brutus-share</h1>") && !html.contains("<script"));
+        let styles = html.split("href=\"").find(|rest| rest.contains("page.css")).expect("a style sheet");
+        let styles = styles.split('"').next().expect("an address");
+        assert_eq!(get(&server, &format!("{path}{styles}"), &[]).await.0, 200);
+    }
+    assert_eq!(get(&server, "/", &[]).await.0, 404, "programs find nothing here");
+}
