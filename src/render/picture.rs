@@ -8,12 +8,15 @@ use super::session::Session;
 use crate::model::tools::{self, Call, Said};
 use crate::model::{Content, Key};
 
-/// What pages call the size that all who show previews take, in pixels.
+/// The size that previews of links are shown in, in pixels.
 const WIDTH: u32 = 1200;
 const HEIGHT: u32 = 630;
 
 /// Pixels to the left and right of all texts.
 const MARGIN: f32 = 80.0;
+
+/// Where the word begins that says that it is live, in pixels.
+const LIVE_AT: f32 = 1010.0;
 
 /// Characters of a text that are looked at: more than there is room for.
 const MAX_CHARACTERS: usize = 400;
@@ -99,7 +102,7 @@ pub fn picture(card: &Card) -> Option<Vec<u8>> {
     }
     canvas.text(&regular, 30.0, &card.counts.line(), 1, 530.0, SOFT);
     if card.is_live {
-        canvas.text_at(&bold, 30.0, "● Live", WIDTH as f32 - MARGIN - 110.0, 530.0, LIVE);
+        canvas.text_at(&bold, 30.0, "● Live", LIVE_AT, 530.0, LIVE);
     }
     canvas.png().ok()
 }

@@ -5,6 +5,7 @@
 mod tree;
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
@@ -85,13 +86,13 @@ impl Assets {
         for line in page.lines() {
             if is_style(line) {
                 if !std::mem::replace(&mut is_styled, true) {
-                    html += &format!("<link rel=\"stylesheet\" href=\"{assets}{STYLES}\">\n");
+                    let _ = writeln!(html, "<link rel=\"stylesheet\" href=\"{assets}{STYLES}\">");
                 }
                 continue;
             }
             if line.starts_with("<script type=\"module\"") {
                 for module in &self.modules {
-                    html += &format!("<link rel=\"modulepreload\" href=\"{assets}{module}\">\n");
+                    let _ = writeln!(html, "<link rel=\"modulepreload\" href=\"{assets}{module}\">");
                 }
             }
             html += &line.replace("../assets/", &assets);
@@ -207,7 +208,6 @@ pub(super) async fn asset(request: HttpRequest, service: ServiceData) -> Result<
 
 /// The beginning of a hash.
 fn digits(hash: &[u8]) -> String {
-    use std::fmt::Write as _;
     hash[..DIGITS / 2].iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
