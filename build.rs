@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         for (ending, copy) in copies {
             let copy_path = folder.join(format!("{number}.{ending}"));
             fs::write(&copy_path, copy)?;
-            write!(list, ", include_bytes!({copy_path:?})")?;
+            write!(list, ", include_bytes!({:?})", copy_path.display().to_string())?;
         }
         list.push_str("),\n");
     }

@@ -145,7 +145,8 @@ impl Page {
     /// A text, as much of it as there is room for. An element costs as much as a short text.
     fn take(&mut self, text: &str) -> String {
         const ELEMENT: usize = 64;
-        let end = text.floor_char_boundary(self.left.min(TEXT_BYTES));
+        let most = self.left.min(TEXT_BYTES).min(text.len());
+        let end = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         self.left = self.left.saturating_sub(end + ELEMENT);
         let more = if end < text.len() { "…" } else { "" };
         printable(&text[..end]) + more
@@ -203,10 +204,9 @@ impl Place {
     fn events<'a>(&mut self, event: Event<'a>) -> impl Iterator<Item = Event<'a>> + use<'a> {
         let ours = |html: &'static str| Event::InlineHtml(html.into());
         let (before, event, behind) = match event {
-            Event::Html(text) => (None, Event::Text(text), None),
             // A line break in the cell of a table can be written in no other way.
             Event::InlineHtml(text) if self.in_cell && is_break(&text) => (None, Event::HardBreak, None),
-            Event::InlineHtml(text) => (None, Event::Text(text), None),
+            Event::Html(text) | Event::InlineHtml(text) => (None, Event::Text(text), None),
             Event::Start(Tag::HtmlBlock) => (None, ours("<p class=\"html\">"), None),
             Event::End(TagEnd::HtmlBlock) => (None, ours("</p>\n"), None),
             Event::Start(Tag::Heading { level, .. }) => {
@@ -216,13 +216,12 @@ impl Place {
             }
             Event::End(TagEnd::Heading(level)) => (None, Event::End(TagEnd::Heading(deeper(level))), None),
             start @ Event::Start(Tag::CodeBlock(_)) => (Some(ours("<div class=\"code\">")), start, None),
-            end @ Event::End(TagEnd::CodeBlock) => (None, end, Some(ours("</div>\n"))),
+            end @ Event::End(TagEnd::CodeBlock | TagEnd::Table) => (None, end, Some(ours("</div>\n"))),
             // Alignments would be styles in the elements, which the page's policy refuses.
             Event::Start(Tag::Table(columns)) => {
                 let columns = vec![pulldown_cmark::Alignment::None; columns.len()];
                 (Some(ours("<div class=\"table\">")), Event::Start(Tag::Table(columns)), None)
             }
-            end @ Event::End(TagEnd::Table) => (None, end, Some(ours("</div>\n"))),
             start @ Event::Start(Tag::TableCell) => {
                 self.in_cell = true;
                 (None, start, None)

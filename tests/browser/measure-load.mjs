@@ -1,4 +1,5 @@
-// How long a reader on a phone waits for the first prompt, after a link from a chat: `node tests/browser/measure-load.mjs`.
+// How long a reader on a phone waits for the first prompt, after a link from a chat:
+// `node tests/browser/measure-load.mjs`.
 // Medians of five. Not a test.
 
 import { answer, launch, openPage, prompt, session, text, tool } from '../lib/browser.mjs'

@@ -44,7 +44,7 @@ pub(super) fn list(root: &Path) -> io::Result<Vec<(String, PathBuf)>> {
             let path = format!("{above}{}", entry.file_name().to_string_lossy());
             if entry.file_type()?.is_dir() {
                 folders.push((format!("{path}/"), entry.path()));
-            } else if !path.ends_with(".json") {
+            } else if path.rsplit_once('.').is_none_or(|(_, extension)| extension != "json") {
                 files.push((path, entry.path()));
             }
         }
