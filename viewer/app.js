@@ -26,6 +26,7 @@ import { Share } from './share.js'
 import { strings } from './strings.js'
 import { moment } from './values.js'
 import { Timeline } from './view/timeline.js'
+import { giveWay, putAround } from './written.js'
 
 const { id, base } = placeOf(location.href)
 const session = new Session()
@@ -79,7 +80,7 @@ timeline.openTurn = (turn) => share.openTurn(turn)
 
 const skip = () => nodes.timeline.querySelector('.turn')?.focus()
 
-document.querySelector('#app').replaceWith(
+putAround(
   el('button', { class: 'skip', type: 'button', onclick: skip }, strings.skip),
   el(
     'header',
@@ -145,6 +146,7 @@ function update() {
   sumUp()
   if (isFirst && nodes.timeline.firstChild) {
     isFirst = false
+    giveWay()
     go()
   }
 }
@@ -297,6 +299,9 @@ connection.addEventListener('state', ({ detail }) => {
   about()
   sumUp()
   if (!status.isLive) return
+  // What came before is drawn now, also when it is nothing.
+  update()
+  giveWay()
   connection.refresh()
   if (isStart) start()
 })

@@ -2,6 +2,7 @@
 
 mod about;
 mod answers;
+mod assets;
 mod body;
 mod budget;
 mod health;
@@ -12,6 +13,7 @@ mod openapi;
 mod origin;
 mod pace;
 mod pages;
+mod picture;
 mod preview;
 mod redaction;
 mod shares;
@@ -104,7 +106,8 @@ pub fn routes(app: &mut web::ServiceConfig) {
         ))
         .service(resource(&format!("{base}/{{id}}/"), "GET, HEAD").route(read().to(pages::with_slash)));
     }
-    app.service(compressed(resource("/assets/{path:.*}", "GET, HEAD").route(read().to(pages::asset))))
+    app.service(resource("/", "GET, HEAD").route(read().to(pages::start)))
+        .service(compressed(resource("/assets/{path:.*}", "GET, HEAD").route(read().to(assets::asset))))
         .service(resource("/api/openapi.json", "GET, HEAD").route(read().to(openapi::openapi)))
         .service(resource("/healthz", "GET, HEAD").route(read().to(health::healthz)))
         .service(resource("/readyz", "GET, HEAD").route(read().to(health::readyz)))

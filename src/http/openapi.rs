@@ -11,7 +11,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{IntoResponses, OpenApi, ToSchema};
 
-use super::{health, pages, shares, viewer};
+use super::{assets, health, pages, shares, viewer};
 use crate::error::{Error, ErrorBody};
 
 #[derive(OpenApi)]
@@ -31,7 +31,7 @@ use crate::error::{Error, ErrorBody};
         shares::items,
         viewer::poll,
         pages::page,
-        pages::asset,
+        assets::asset,
         health::healthz,
         health::readyz,
         openapi

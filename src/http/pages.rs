@@ -1,6 +1,5 @@
-//! The viewer's page and its files, out of the binary.
+//! The viewer's page.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -8,13 +7,14 @@ use std::sync::Arc;
 use actix_web::http::header::{Accept, Header, Quality};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
-use rust_embed::{EmbeddedFile, RustEmbed};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::answers::{self, Pieces};
+use super::assets::assets;
 use super::limits::Portion;
-use super::openapi::{self, AssetRefused, PageRefused};
+use super::openapi::{self, PageRefused};
+use super::picture::picture;
 use super::preview::{Preview, preview};
 use super::shares::{Id, fresh, snapshot_json};
 use super::{Service, ServiceData, offload};
@@ -22,7 +22,7 @@ use crate::config::FrameAncestors;
 use crate::error::{Error, ErrorBody};
 use crate::model::{Content, Key, ShareId};
 use crate::protocol::Malformed;
-use crate::render::{Markdown, Turns, markdown};
+use crate::render::{Markdown, Turns, escape, first_turns, markdown};
 use crate::share::{ReadAll, Snapshot, TextKind};
 
 /// What the page may do: run and load what this server sent, and nothing else. Who may show it in a frame is its
@@ -37,14 +37,7 @@ pub fn page_policy(frame_ancestors: &FrameAncestors) -> String {
 
 /// The page's places that the server fills.
 const HEAD: &str = "<!--head-->";
-const FALLBACK: &str = "<!--fallback-->";
-
-#[derive(RustEmbed)]
-#[folder = "viewer/"]
-#[exclude = "package.json"]
-#[exclude = "vendor/*.json"]
-#[exclude = "vendor/build*"]
-struct Files;
+const TURNS: &str = "<!--turns-->";
 
 /// What a reader of `/s/{id}` gets.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,6 +45,7 @@ enum Format {
     Page,
     Markdown,
     Json,
+    Picture,
 }
 
 /// What may stand behind a link in somebody's text and be taken for a part of it.
@@ -72,16 +66,21 @@ pub(super) struct Part {
     tail: Option<NonZeroUsize>,
 }
 
-/// Bytes of Markdown in the page, for readers without JavaScript. The whole is one link away.
-const FALLBACK_BYTES: usize = 128 << 10;
+/// Bytes of text in the page: for the time until its scripts have loaded the session, and for readers without
+/// JavaScript. The whole is one link away.
+const TEXT_BYTES: usize = 128 << 10;
 
-/// The viewer's page; or Markdown or JSON, when `Accept` prefers that, or `.md` or `.json` stands after the id. A slash
-/// or punctuation behind the link leads to the link.
+/// Elements may take more bytes than the text in them.
+const HTML_BYTES: u64 = 4 * TEXT_BYTES as u64;
+
+/// The viewer's page; or Markdown or JSON, when `Accept` prefers that, or `.md` or `.json` stands after the id; with
+/// `.png`, the picture for previews of the link. A slash or punctuation behind the link leads to the link.
 #[utoipa::path(get, path = "/s/{id}", params(Id, Part), responses(
     (status = 200, description = "The session", content(
         (String = "text/html"),
         (String = "text/markdown"),
         (Vec<openapi::Item> = "application/json"),
+        (Vec<u8> = "image/png"),
     )),
     (status = 304, description = "The same JSON as `If-None-Match` names"),
     (status = 404, description = "`no_such_share`", content((String = "text/html"), (ErrorBody = "application/json"))),
@@ -95,37 +94,41 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
     let (id, format) = named(name);
     let format = format.unwrap_or_else(|| accepted(&request));
     let read = service.heavy_read(&request).await?;
-    let found = match id.parse() {
-        Ok(id) => service.shares.ask(&id, || ReadAll).await,
+    let found = match id.parse::<ShareId>() {
+        Ok(id) => service.shares.ask(&id, || ReadAll).await.map(|snapshot| (id, snapshot)),
         Err(_) => Err(Error::NoSuchShare),
     };
-    let snapshot = match found {
-        Ok(snapshot) => snapshot,
+    let (id, snapshot) = match found {
+        Ok(found) => found,
         Err(Error::NoSuchShare) if format == Format::Page => {
-            let head = head("No such session", None, None);
+            let head = head("No such session", None);
             return html(&service, StatusCode::NOT_FOUND, "missing.html", &head, "");
         }
         Err(error) => return Err(error),
     };
     match format {
+        Format::Picture => picture(&request, &service, &id, snapshot).await,
         Format::Json => snapshot_json(&request, &service, snapshot, read).await,
         Format::Markdown => {
+            let id = id.as_str();
             let how = Markdown { page: Some(format!("{}/s/{id}", service.public_url)), ..wanted(&request)? };
             as_markdown(&request, &service, snapshot, how, read).await
         }
         Format::Page => {
-            let beginning = Markdown { max_bytes: Some(FALLBACK_BYTES), ..Markdown::default() };
-            have_text(&service, &snapshot, TextKind::Beginning, FALLBACK_BYTES as u64, move |items| {
-                markdown(items, &beginning)
+            let id = id.as_str();
+            have_text(&service, &snapshot, TextKind::Beginning, HTML_BYTES, |items| {
+                first_turns(items, TEXT_BYTES)
             })
             .await?;
             let Preview { title, description } = preview(&service, &snapshot).await?;
-            let fallback = format!(
-                "<p>This page needs JavaScript. The session is also here as <a href=\"../s/{id}.md\">Markdown</a> and \
-                 <a href=\"../s/{id}.json\">JSON</a>.</p>\n<pre class=\"fallback\">{}</pre>",
-                escape(snapshot.text(TextKind::Beginning).unwrap_or_default())
+            let turns = format!(
+                "<noscript><p class=\"note\">Without JavaScript this page shows a beginning, as it was when it was \
+                 loaded. The whole session is here as <a href=\"../s/{id}.md\">Markdown</a> and \
+                 <a href=\"../s/{id}.json\">JSON</a>.</p></noscript>\n{}",
+                snapshot.text(TextKind::Beginning).unwrap_or_default()
             );
-            html(&service, StatusCode::OK, "index.html", &head(title, description, Some(id)), &fallback)
+            let of_share = OfShare { id, description, public_url: &service.public_url };
+            html(&service, StatusCode::OK, "index.html", &head(title, Some(&of_share)), &turns)
         }
     }
 }
@@ -156,6 +159,7 @@ fn named(name: &str) -> (&str, Option<Format>) {
     match name.rsplit_once('.') {
         Some((id, "md")) => (id, Some(Format::Markdown)),
         Some((id, "json")) => (id, Some(Format::Json)),
+        Some((id, "png")) => (id, Some(Format::Picture)),
         _ => (name, None),
     }
 }
@@ -241,34 +245,18 @@ fn accepted(request: &HttpRequest) -> Format {
     format.unwrap_or(Format::Page)
 }
 
-/// A file of the viewer's page.
-#[utoipa::path(
-    get,
-    path = "/assets/{path}",
-    params(("path" = String, Path, description = "The file's name")),
-    responses(
-        (status = 200, description = "The file", content_type = "application/octet-stream", body = Vec<u8>),
-        (status = 304, description = "The same as `If-None-Match` names"),
-        AssetRefused,
-    ),
-)]
-pub(super) async fn asset(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
-    let path = request.match_info().query("path");
-    let file = Files::get(path).ok_or(Error::NoSuchPath)?;
-    let tag = format!("\"{}\"", hex(&file.metadata.sha256_hash()[..12]));
-    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
-    let mut response = secured(&service, StatusCode::OK);
-    // The tag is asked for each time: a new version of the server brings new files under the same names.
-    response
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::ETAG, format!("W/{tag}")));
-    if known.is_some_and(|known| known.contains(&tag)) {
-        return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
+/// What this server is, for people who come without a link. Programs learn that there is nothing here.
+pub(super) async fn start(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
+    let accepts = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    if !accepts.is_some_and(|accept| accept.contains("text/html")) {
+        return Err(Error::NoSuchPath);
     }
-    let kind = mime_guess::from_path(path).first_or_octet_stream();
-    let text = kind.type_() == "text" || kind.subtype() == "javascript";
-    let kind = if text { format!("{kind}; charset=utf-8") } else { kind.to_string() };
-    Ok(response.content_type(kind).body(file.data))
+    let page = assets()?.page("start.html", "").ok_or(Error::NoSuchPath)?;
+    Ok(secured(&service, StatusCode::OK)
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .insert_header(VARY)
+        .content_type("text/html; charset=utf-8")
+        .body(page))
 }
 
 fn html(
@@ -276,10 +264,10 @@ fn html(
     status: StatusCode,
     name: &str,
     head: &str,
-    fallback: &str,
+    turns: &str,
 ) -> Result<HttpResponse, Error> {
-    let page = Files::get(name).ok_or(Error::NoSuchPath)?;
-    let page = text(&page).replacen(HEAD, head, 1).replacen(FALLBACK, fallback, 1);
+    let page = assets()?.page(name, "../").ok_or(Error::NoSuchPath)?;
+    let page = page.replacen(HEAD, head, 1).replacen(TURNS, turns, 1);
     Ok(secured(service, status)
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header(("X-Robots-Tag", "noindex"))
@@ -288,18 +276,33 @@ fn html(
         .body(page))
 }
 
-fn secured(service: &Service, status: StatusCode) -> HttpResponseBuilder {
+pub(super) fn secured(service: &Service, status: StatusCode) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
     response.insert_header((header::CONTENT_SECURITY_POLICY, &*service.page_policy));
     response
 }
 
-/// The title, what link previews show, and where a share is in other formats.
-fn head(title: &str, description: Option<&str>, id: Option<&str>) -> String {
+/// What the head of a share's page says of it.
+struct OfShare<'a> {
+    id: &'a str,
+    description: Option<&'a str>,
+    public_url: &'a str,
+}
+
+/// The title, what previews of the link show, and where a share is in other formats.
+fn head(title: &str, share: Option<&OfShare>) -> String {
     let title = escape(title);
-    let mut head = format!(
-        "<title>{title}</title>\n<meta property=\"og:type\" content=\"article\">\n\
-         <meta property=\"og:title\" content=\"{title}\">\n<meta name=\"twitter:card\" content=\"summary\">\n"
+    let mut head = format!("<title>{title}</title>\n");
+    let Some(OfShare { id, description, public_url }) = share else { return head };
+    let url = escape(public_url);
+    let _ = writeln!(
+        head,
+        "<meta property=\"og:type\" content=\"article\">\n<meta property=\"og:site_name\" content=\"brutus-share\">\n\
+         <meta property=\"og:title\" content=\"{title}\">\n<meta property=\"og:url\" content=\"{url}/s/{id}\">\n\
+         <meta property=\"og:image\" content=\"{url}/s/{id}.png\">\n\
+         <meta property=\"og:image:type\" content=\"image/png\">\n\
+         <meta property=\"og:image:width\" content=\"1200\">\n<meta property=\"og:image:height\" content=\"630\">\n\
+         <meta name=\"twitter:card\" content=\"summary_large_image\">"
     );
     if let Some(description) = description.map(escape) {
         let _ = writeln!(
@@ -308,37 +311,8 @@ fn head(title: &str, description: Option<&str>, id: Option<&str>) -> String {
              <meta property=\"og:description\" content=\"{description}\">"
         );
     }
-    if let Some(id) = id {
-        for (kind, ending) in [("text/markdown", "md"), ("application/json", "json")] {
-            let _ = writeln!(head, "<link rel=\"alternate\" type=\"{kind}\" href=\"../s/{id}.{ending}\">");
-        }
+    for (kind, ending) in [("text/markdown", "md"), ("application/json", "json")] {
+        let _ = writeln!(head, "<link rel=\"alternate\" type=\"{kind}\" href=\"../s/{id}.{ending}\">");
     }
     head
-}
-
-/// Text that can stand in an element or in a quoted attribute.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            _ => escaped.push(character),
-        }
-    }
-    escaped
-}
-
-fn text(file: &EmbeddedFile) -> Cow<'_, str> {
-    String::from_utf8_lossy(&file.data)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -428,7 +428,7 @@ fn tagged(tag: &str) -> actix_web::HttpResponseBuilder {
     response
 }
 
-fn not_modified(request: &HttpRequest, tag: &str) -> Option<HttpResponse> {
+pub(super) fn not_modified(request: &HttpRequest, tag: &str) -> Option<HttpResponse> {
     let known = request.headers().get(header::IF_NONE_MATCH)?.to_str().ok()?;
     let same = |candidate: &str| candidate.trim().trim_start_matches("W/").trim_matches('"') == tag;
     known.split(',').any(same).then(|| {

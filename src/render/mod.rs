@@ -1,13 +1,18 @@
-//! A session as text, for readers without the page: agents, text browsers, files to keep. Pure: items in reading order
-//! go in, text comes out.
+//! A session as text: Markdown for readers without the page (agents, text browsers, files to keep), and the HTML that a
+//! page begins with. Pure: items in reading order go in, text comes out.
 
 mod diff;
 mod item;
 mod markdown;
 mod messages;
+mod page;
 mod parts;
+mod picture;
 mod prose;
+mod session;
 mod terminal;
 mod text;
 
 pub use markdown::{Markdown, Turns, markdown};
+pub use page::{escape, first_turns};
+pub use picture::{Card, Counts, counts, picture};

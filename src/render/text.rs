@@ -58,7 +58,7 @@ pub(super) fn line(text: &str) -> String {
 }
 
 /// A text whose lines end with newlines alone, without other control characters but tabs.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {

@@ -3,6 +3,8 @@
 
 use std::sync::OnceLock;
 
+use bytes::Bytes;
+
 use crate::memory::Held;
 use crate::model::{Content, Key, reading_order};
 
@@ -19,6 +21,7 @@ pub struct Snapshot {
     bytes: u64,
     ordered: OnceLock<Vec<(Key, Content)>>,
     texts: [OnceLock<Text>; 4],
+    picture: OnceLock<Picture>,
 }
 
 /// A text that is made of all items.
@@ -26,7 +29,7 @@ pub struct Snapshot {
 pub enum TextKind {
     /// The session as Markdown.
     Markdown,
-    /// The beginning of that.
+    /// The first turns as HTML.
     Beginning,
     /// The title, as strangers may see it.
     Title,
@@ -41,12 +44,28 @@ struct Text {
     _held: Held,
 }
 
+/// A picture as PNG, and the memory that it takes.
+#[derive(Debug)]
+struct Picture {
+    png: Bytes,
+    _held: Held,
+}
+
 impl Snapshot {
     /// Items with their places by when they first came, in any order.
     pub fn new(epoch: String, seq: u64, title: Option<String>, items: Vec<(Key, Content, u64)>) -> Self {
         let bytes = items.iter().map(|(key, content, _)| key.as_str().len() + content.get().len());
         let bytes = bytes.sum::<usize>() as u64;
-        Self { epoch, seq, title, items, bytes, ordered: OnceLock::new(), texts: Default::default() }
+        Self {
+            epoch,
+            seq,
+            title,
+            items,
+            bytes,
+            ordered: OnceLock::new(),
+            texts: Default::default(),
+            picture: OnceLock::new(),
+        }
     }
 
     /// Bytes of the items.
@@ -80,6 +99,19 @@ impl Snapshot {
             let text = write(self.in_reading_order());
             held.resize(text.len() as u64);
             Text { text, _held: held }
+        });
+    }
+    /// The picture of it for previews of links, when it is made.
+    pub fn picture(&self) -> Option<&Bytes> {
+        self.picture.get().map(|made| &made.png)
+    }
+
+    /// Makes that out of the items in reading order, as [`Self::make_text`] does texts.
+    pub fn make_picture(&self, mut held: Held, draw: impl FnOnce(&[(Key, Content)]) -> Vec<u8>) {
+        self.picture.get_or_init(|| {
+            let png = Bytes::from(draw(self.in_reading_order()));
+            held.resize(png.len() as u64);
+            Picture { png, _held: held }
         });
     }
 }

@@ -47,7 +47,9 @@ async fn a_session_can_be_taken_along() {
     assert!(
         html.contains("<meta property=\"og:description\" content=\"Write a greeting script and test it\">")
     );
-    assert!(html.contains("## Prompt") && html.contains(&format!("{page}.md")));
+    assert!(
+        html.contains("Write a greeting script and test it</div>") && html.contains(&format!("{page}.md"))
+    );
     for path in ["/s/0123456789abcdefghijkl.md", "/s/nothing.json"] {
         let (status, kind, _) = get(&server, path, "*/*").await;
         assert_eq!((status, kind.as_str()), (404, "application/json"));
@@ -77,7 +79,7 @@ async fn hostile_titles_stay_text_in_the_page() {
     share.sync(&[crate::harness::session(evil), crate::harness::message("m", 1), part("m", "p", evil)]).await;
     let html = get(&server, &format!("/s/{}", share.id), "text/html").await.2;
     assert!(!html.contains("<script>alert") && html.contains("&lt;/title&gt;&lt;script&gt;"));
-    assert_eq!(html.matches("<title>").count(), 1);
+    assert_eq!((html.matches("<title>").count(), html.matches("<!--").count()), (1, 0));
 }
 
 #[actix_web::test]
@@ -251,4 +253,37 @@ async fn whose_pages_may_frame_a_session_is_its_operators_choice() {
         assert_eq!(output.status.code(), Some(2), "{bad}");
         assert!(String::from_utf8_lossy(&output.stderr).contains("frame-ancestors"), "{bad}");
     }
+}
+
+#[actix_web::test]
+async fn the_page_holds_the_first_turns() {
+    let server = TestServer::start(&[]);
+    let share = server.share().await;
+    let mut prompt = crate::harness::message("u", 1);
+    prompt["data"]["role"] = "user".into();
+    let answer = part("a", "p", "**bold** <b>tag</b> [link](javascript:alert)\n\n```rust\nx < y\n```");
+    let mut tool = part("a", "t", "");
+    tool["data"]["type"] = "tool".into();
+    tool["data"]["tool"] = "bash".into();
+    tool["data"]["state"] =
+        serde_json::json!({"status": "completed", "input": {"command": "cargo test <x>"}});
+    share
+        .sync(&[prompt, part("u", "p", "1 < 2?\nReally?"), crate::harness::message("a", 2), answer, tool])
+        .await;
+    let page = async || get(&server, &format!("/s/{}", share.id), "text/html").await.2;
+    let html = page().await;
+    for words in [
+        "<section class=\"turn\" id=\"u\">",
+        "<div class=\"prompt-text\" dir=\"auto\">1 &lt; 2?\nReally?</div>",
+        "<strong>bold</strong> &lt;b&gt;tag&lt;/b&gt; link</p>",
+        "<code class=\"language-rust\">x &lt; y\n</code>",
+        "<code dir=\"auto\">cargo test &lt;x&gt;</code>",
+    ] {
+        assert!(html.contains(words), "{words} in {html}");
+    }
+    // Of a long session there is a beginning.
+    let more: Vec<_> = (0..40).map(|n| part("a", &format!("q{n}"), &"<&> ".repeat(10_000))).collect();
+    share.sync(&more).await;
+    let html = page().await;
+    assert!(html.contains("Cut here.") && html.len() < 1 << 20, "{}", html.len());
 }

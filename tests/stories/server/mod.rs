@@ -1,5 +1,6 @@
 //! The share server.
 
+mod assets;
 mod bad_input;
 mod clients;
 mod crash;
@@ -9,6 +10,7 @@ mod floods;
 mod live;
 mod odd;
 mod options;
+mod preview;
 mod redaction;
 mod secrets;
 mod sharing;
