@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::hint::black_box;
 
-use brutus_share::model::{Append, Capacity, Change, Content, Key, Transcript, reading_order};
+use brutus_share::model::{Append, Capacity, Change, Key, Row, Transcript, reading_order};
 use brutus_share::protocol::{Malformed, SyncRequest};
 use brutus_share::render::{Markdown, markdown};
 use brutus_share::share::Frame;
@@ -80,7 +80,8 @@ fn applying(c: &mut Criterion) {
                 |changes| {
                     let before = transcript.seq();
                     let applied = transcript.apply(changes, Capacity::UNLIMITED).unwrap();
-                    let older: HashMap<Key, Option<Content>> = applied.older.into_iter().collect();
+                    let older: HashMap<Key, Row> =
+                        applied.older.into_iter().map(|row| (row.key.clone(), row)).collect();
                     Frame::live(&transcript, "epoch", before, &older)
                 },
                 BatchSize::SmallInput,

@@ -27,7 +27,7 @@ fuzz_target!(|input: (u16, Vec<Step>)| {
         else {
             continue;
         };
-        let older: HashMap<_, _> = applied.older.into_iter().collect();
+        let older: HashMap<_, _> = applied.older.into_iter().map(|row| (row.key.clone(), row)).collect();
         let frame = Frame::live(&transcript, "e", before, &older);
         live.take(&frame.text);
         appends.take(frame.appending.as_ref().unwrap_or(&frame.text));

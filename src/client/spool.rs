@@ -19,7 +19,7 @@ use super::redaction::{Found, Name, Records};
 use super::schema::{findings, given, held, redactions, spool};
 use crate::model::{Change, Content, Key};
 use crate::redact::{Digest, Finding};
-use crate::sqlite::{self, BeforeMigration, StartupError, WriteError, Writer};
+use crate::sqlite::{self, BeforeMigration, Hold, StartupError, WriteError, Writer};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/spool");
 
@@ -71,7 +71,7 @@ impl Spool {
     /// Opens the spool of a directory. Another process cannot open it meanwhile.
     pub fn open(dir: &Path) -> Result<Self, StartupError> {
         sqlite::private_dir(dir)?;
-        let lock = sqlite::lock(&dir.join("lock"))?;
+        let lock = sqlite::lock(&dir.join("lock"), Hold::Alone)?;
         let path = dir.join("spool.db");
         let connection = sqlite::open_and_migrate(&path, MIGRATIONS, BeforeMigration::Nothing)?;
         Ok(Self { writer: Writer::start(connection, &path, lock, |_| {})? })

@@ -293,4 +293,8 @@ pub struct Timings {
         value_parser = duration,
     )]
     pub sweep_interval: Duration,
+
+    /// For tests alone: other processes serve the same data directory, and what they wrote is looked for so often.
+    #[arg(long, hide = true, value_name = "TIME", value_parser = duration)]
+    pub poll_interval: Option<Duration>,
 }

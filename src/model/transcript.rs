@@ -59,7 +59,7 @@ pub struct Applied {
     /// The items that are different now. Empty when the batch was known already.
     pub rows: Vec<Row>,
     /// What there was before, of those that there were: their versions, or that they had been removed.
-    pub older: Vec<(Key, Option<Content>)>,
+    pub older: Vec<Row>,
 }
 
 /// What is newer than a position, or the first stretch of it.
@@ -104,15 +104,26 @@ impl Transcript {
     /// A transcript out of its stored items, in the order in which these first came.
     pub fn from_rows(rows: impl IntoIterator<Item = Row>, seq: u64) -> Self {
         let mut transcript = Self { seq, ..Self::default() };
-        for Row { key, content, seq } in rows {
-            transcript.size += cost(&key, content.as_ref());
-            transcript.living += u64::from(content.is_some());
-            transcript.seq = transcript.seq.max(seq);
-            transcript.order.insert(seq, key.clone());
-            let arrival = transcript.items.len() as u64;
-            transcript.items.insert(key, Item { seq, arrival, content });
-        }
+        transcript.take_in(rows);
         transcript
+    }
+
+    /// Takes in what is stored: those that are new in the order in which they first came. Gives what there was before,
+    /// of those that there were.
+    pub fn take_in(&mut self, rows: impl IntoIterator<Item = Row>) -> Vec<Row> {
+        rows.into_iter().filter_map(|row| self.put(row)).collect()
+    }
+
+    /// Takes back all that was applied since a position. `older` has what there was then of what has changed.
+    pub fn take_back(&mut self, position: u64, older: impl IntoIterator<Item = Row>) {
+        self.take_in(older);
+        // What is newer still came since.
+        for key in self.order.split_off(&(position + 1)).into_values() {
+            if let Some(item) = self.items.remove(&key) {
+                self.uncount(&key, item.content.as_ref());
+            }
+        }
+        self.seq = position;
     }
 
     /// The sequence number of the last change.
@@ -147,21 +158,20 @@ impl Transcript {
         if too_many || too_many_ever {
             return Err(ShareFull::Items);
         }
-        self.size = size;
-        self.living = living;
         let mut applied = Applied::default();
         for (key, content) in staged {
-            self.seq += 1;
-            let row = Row { key, content, seq: self.seq };
-            let older = self.put(row.clone());
-            applied.older.extend(older.map(|older| (row.key.clone(), older.content)));
+            let row = Row { key, content, seq: self.seq + 1 };
+            applied.older.extend(self.put(row.clone()));
             applied.rows.push(row);
         }
         Ok(applied)
     }
 
     /// Stores an item; gives what there was before, if it is not new.
-    fn put(&mut self, Row { key, content, seq }: Row) -> Option<Item> {
+    fn put(&mut self, Row { key, content, seq }: Row) -> Option<Row> {
+        self.seq = self.seq.max(seq);
+        self.size += cost(&key, content.as_ref());
+        self.living += u64::from(content.is_some());
         self.order.insert(seq, key.clone());
         let arrival = self.items.len() as u64;
         match self.items.entry(key) {
@@ -169,6 +179,8 @@ impl Transcript {
                 let arrival = slot.get().arrival;
                 let older = slot.insert(Item { seq, arrival, content });
                 self.order.remove(&older.seq);
+                let older = Row { key: slot.key().clone(), content: older.content, seq: older.seq };
+                self.uncount(&older.key, older.content.as_ref());
                 Some(older)
             }
             Slot::Vacant(slot) => {
@@ -176,6 +188,12 @@ impl Transcript {
                 None
             }
         }
+    }
+
+    /// An item is there no more, or no longer so.
+    fn uncount(&mut self, key: &Key, content: Option<&Content>) {
+        self.size -= cost(key, content);
+        self.living -= u64::from(content.is_some());
     }
 
     /// What a batch would change, in the order in which it gets its sequence numbers: parts last, because a client may

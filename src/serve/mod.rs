@@ -139,7 +139,8 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
     let limits = LiveLimits::new(config.limits.clone());
     let redaction = Redaction::new(config.redact)?;
     let data_dir = config.data_dir()?;
-    let store = Store::open(&data_dir)?;
+    let poll_interval = config.timings.poll_interval;
+    let store = if poll_interval.is_some() { Store::open_shared(&data_dir) } else { Store::open(&data_dir) }?;
     tracing::info!(data_dir = %data_dir.display(), %public_url, %address, "serving");
     if config.public_url.is_none() && !listeners.can_be_linked() {
         tracing::warn!("links start with {public_url}, which others cannot reach: set public_url");
@@ -152,6 +153,7 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
         idle: config.timings.share_idle,
         limits: limits.clone(),
         sweep_interval: config.timings.sweep_interval,
+        poll_interval,
         viewers_delay: VIEWERS_DELAY,
         delete_wait: DELETE_WAIT,
         memory: memory.clone(),

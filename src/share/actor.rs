@@ -12,8 +12,8 @@ use super::audience::Audience;
 
 use super::hub::{Hub, Usage};
 use super::messages::{
-    Ack, Delete, Deletion, Goodbye, Idle, Join, Joined, LetGo, Look, Read, ReadAll, Removed, SeatFreed,
-    Shutdown, Stretch, Summary, Sync,
+    Ack, Delete, Deletion, Goodbye, Heard, Idle, Join, Joined, LetGo, Look, Read, ReadAll, Removed,
+    SeatFreed, Shutdown, Stretch, Summary, Sync,
 };
 use super::share::{Effect, Reading, Reply, ShareState, Surroundings};
 use crate::clock::now_ms;
@@ -24,6 +24,12 @@ use crate::model::ShareId;
 use crate::protocol::close_code;
 use crate::store::{NoRoom, Store, StoreError, StoredHead};
 
+/// Refused writes in a row after which a share waits before each further try.
+const PATIENCE: u32 = 3;
+
+/// How often the longest such wait is doubled, from a millisecond on.
+const DOUBLINGS: u32 = 5;
+
 /// What a share needs to know of its server.
 #[derive(Clone)]
 pub struct ShareConfig {
@@ -33,6 +39,8 @@ pub struct ShareConfig {
     pub limits: LiveLimits,
     /// How often shares are looked for whose time is over.
     pub sweep_interval: Duration,
+    /// How often shares that are watched are held against the store; `None` when no other process writes to it.
+    pub poll_interval: Option<Duration>,
     /// How long changes of the count of viewers are gathered before they are told.
     pub viewers_delay: Duration,
     /// How long a delete waits for the content to be gone before it is answered that it is under way.
@@ -107,7 +115,12 @@ impl Share {
         step: impl FnOnce(&mut ShareState, &Surroundings, &mut Vec<Effect>),
     ) {
         let limits = self.config.limits.get();
-        let around = Surroundings { limits: &limits, viewers: self.audience.count(), now: now_ms() };
+        let around = Surroundings {
+            limits: &limits,
+            viewers: self.audience.count(),
+            now: now_ms(),
+            node: self.store.node(),
+        };
         let mut effects = Vec::new();
         step(&mut self.state, &around, &mut effects);
         drop(limits);
@@ -124,6 +137,26 @@ impl Share {
                 let written = async move { store.write(write).await };
                 ctx.spawn(wrap_future::<_, Self>(written).map(move |result, share, ctx| {
                     share.step(ctx, |state, around, effects| state.written(seq, result, around, effects));
+                }));
+            }
+            Effect::Confirm => {
+                let (store, num) = (self.store.clone(), self.num);
+                let confirmed = async move { Ok(store.confirm(vec![num]).await?.remove(&num)) };
+                ctx.spawn(wrap_future::<_, Self>(confirmed).map(|result, share, ctx| {
+                    share.step(ctx, |state, around, effects| state.confirmed(result, around, effects));
+                }));
+            }
+            Effect::CatchUp { after, conflicts } => {
+                tracing::debug!(share = ?self.id, conflicts, "catches up with another process");
+                let (store, num) = (self.store.clone(), self.num);
+                let added = async move {
+                    if conflicts > PATIENCE {
+                        tokio::time::sleep(pause(conflicts - PATIENCE)).await;
+                    }
+                    store.since(num, after).await
+                };
+                ctx.spawn(wrap_future::<_, Self>(added).map(|result, share, ctx| {
+                    share.step(ctx, |state, around, effects| state.caught_up(result, around, effects));
                 }));
             }
             Effect::MarkDeleted => {
@@ -168,9 +201,7 @@ impl Share {
     /// opens it again. With a write under way it is in use.
     fn stop_when_idle(&mut self, ctx: &mut Context<Self>) {
         self.audience.tidy();
-        self.step(ctx, |state, around, effects| {
-            state.end_in_time(around, effects);
-        });
+        self.step(ctx, ShareState::end_in_time);
         let in_use = match &mut self.state {
             ShareState::Open(share) => {
                 share.forget_snapshot();
@@ -271,6 +302,17 @@ impl Handler<Removed> for Share {
     }
 }
 
+impl Handler<Heard> for Share {
+    type Result = ();
+
+    fn handle(&mut self, Heard(head): Heard, ctx: &mut Self::Context) {
+        // Who comes later has it looked at anyway.
+        if self.audience.count() > 0 {
+            self.step(ctx, |state, around, effects| state.heard(head, around, effects));
+        }
+    }
+}
+
 impl Handler<LetGo> for Share {
     type Result = ();
 
@@ -361,9 +403,16 @@ impl From<StoreError> for Error {
             StoreError::Busy => Self::Busy,
             StoreError::TooManyShares => Self::TooManyShares,
             StoreError::Gone => Self::NoSuchShare,
-            StoreError::Unavailable => Self::Unavailable,
+            StoreError::Conflict | StoreError::Unavailable => Self::Unavailable,
         }
     }
+}
+
+/// A random time, so that processes that are in each other's way get out of it; longer after each try.
+fn pause(tries: u32) -> Duration {
+    let longest = 1 << tries.min(DOUBLINGS);
+    // Without randomness they go on being in each other's way.
+    Duration::from_millis((getrandom::u32().unwrap_or_default() % longest).into())
 }
 
 fn promised<T: 'static>(answer: oneshot::Receiver<Result<T, Error>>) -> ResponseFuture<Result<T, Error>> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use crate::model::{Append, Arrived, Content, Key, Transcript, Window};
+use crate::model::{Append, Arrived, Key, Row, Transcript, Window};
 use crate::protocol::{FrameItem, ItemsFrame, Viewers, WireAppend, WireItem};
 
 /// How much a frame for a viewer may carry, in bytes, when that is more than one item: a viewer that does not read
@@ -57,19 +57,17 @@ impl Frame {
 
     /// What one write brought, which began at the position `before`, for those who have all up to there. `older` holds
     /// the items as they were then. New ones come in their order; one that was removed and comes back says its place.
-    pub fn live(
-        transcript: &Transcript,
-        epoch: &str,
-        before: u64,
-        older: &HashMap<Key, Option<Content>>,
-    ) -> Self {
+    pub fn live(transcript: &Transcript, epoch: &str, before: u64, older: &HashMap<Key, Row>) -> Self {
         let window = transcript.since(before, FRAME_BYTES);
         let appends: Vec<_> = window
             .items
             .iter()
-            .map(|(key, content, _)| Append::between(older.get(*key)?.as_ref()?, content))
+            .map(|(key, content, _)| Append::between(older.get(*key)?.content.as_ref()?, content))
             .collect();
-        let place = |(key, _, arrival): &Arrived| matches!(older.get(*key), Some(None)).then_some(*arrival);
+        let place = |(key, _, arrival): &Arrived| {
+            let comes_back = older.get(*key).is_some_and(|row| row.content.is_none());
+            comes_back.then_some(*arrival)
+        };
         let placed = |item| WireItem { n: place(item), ..whole(item) };
         let appending = appends.iter().any(Option::is_some).then(|| {
             let items = window.items.iter().zip(&appends).map(|(item, append)| match append {

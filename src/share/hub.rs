@@ -15,13 +15,16 @@ use actix::prelude::*;
 
 use super::Share;
 use super::actor::ShareConfig;
-use super::messages::{Alive, Create, Idle, LetGo, NewShare, Open, Reclaim, Shutdown};
+use super::messages::{Alive, Create, Heard, Idle, LetGo, NewShare, Open, Reclaim, Shutdown};
 use super::sweeper;
 use crate::clock::now_ms;
 use crate::config::LiveLimits;
 use crate::error::Error;
 use crate::model::{Secret, SecretHash, ShareId, expires_at, random_epoch};
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreError};
+
+/// Shares that the store is asked about at once.
+const PAGE: usize = 1000;
 
 /// Tries of a message whose share stops just then.
 const TRIES: usize = 4;
@@ -42,6 +45,7 @@ type OpenShares = Arc<RwLock<HashMap<ShareId, OpenShare>>>;
 /// A share whose actor is in memory.
 #[derive(Clone)]
 struct OpenShare {
+    num: i64,
     actor: Addr<Share>,
     secret: SecretHash,
     usage: Arc<Usage>,
@@ -180,6 +184,18 @@ impl Directory {
         read(&self.open).get(id).map(|open| &open.actor).filter(|share| share.connected()).cloned()
     }
 
+    /// What other processes wrote may have been missed: all open shares are told what head the store has.
+    pub(super) async fn missed(&self) -> Result<(), StoreError> {
+        let open: Vec<_> = read(&self.open).values().map(|open| (open.num, open.actor.clone())).collect();
+        for page in open.chunks(PAGE) {
+            let mut heads = self.store.confirm(page.iter().map(|(num, _)| *num).collect()).await?;
+            for (num, share) in page {
+                share.do_send(Heard(heads.remove(num)));
+            }
+        }
+        Ok(())
+    }
+
     /// How many shares are open.
     pub fn open_shares(&self) -> usize {
         read(&self.open).len()
@@ -277,7 +293,7 @@ impl Handler<Open> for Hub {
         #[allow(clippy::cast_possible_truncation)] // Any bits of a hash will do.
         let arbiter = &self.arbiters[hash as usize % self.arbiters.len()];
         let (store, hub, config) = (self.store.clone(), ctx.address(), self.config.clone());
-        let (id, secret) = (head.id.clone(), head.secret_hash);
+        let (id, num, secret) = (head.id.clone(), head.num, head.secret_hash);
         let usage = Arc::new(Usage::new(head.deleted));
         let of_actor = usage.clone();
         let actor = Share::start_in_arbiter(&arbiter.handle(), move |_| {
@@ -286,7 +302,7 @@ impl Handler<Open> for Hub {
         if self.closing {
             actor.do_send(Shutdown);
         }
-        open.insert(id, OpenShare { actor: actor.clone(), secret, usage });
+        open.insert(id, OpenShare { num, actor: actor.clone(), secret, usage });
         MessageResult(actor)
     }
 }

@@ -11,7 +11,7 @@ use bytestring::ByteString;
 use super::{Feed, Frame, Seat, Share, Snapshot};
 use crate::error::Error;
 use crate::model::{Activity, Change, Secret, SecretHash, ShareId};
-use crate::store::StoredHead;
+use crate::store::{Head, StoredHead};
 
 // To the Hub.
 
@@ -108,6 +108,12 @@ pub(super) struct LetGo;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Removed;
+
+/// The store had this head of the share, or not the share any more: another process may have written. A hint: it may be
+/// lost, come twice and late.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Heard(pub Option<Head>);
 
 /// What is to be said about the share as a whole.
 #[derive(Message)]

@@ -9,7 +9,13 @@
 //!
 //! **A failed write** ends the machine, for its transcript is then ahead of the disk for good: another one starts with
 //! what is stored.
+//!
+//! **The head.** Each write stands on the head that the one before it leaves, and the store refuses it when another
+//! process has written meanwhile. What was applied is then taken back, what the other wrote is taken in as if it were
+//! of this one, and the syncs are applied anew. Where others may write, what claims to be current has the head looked at
+//! first: each reading, a sync that seems to change nothing, and the end of a share's time.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -22,9 +28,9 @@ use super::frame::{Frame, encode};
 use super::messages::{Ack, Deletion, Goodbye, Page, Read, Stretch, Summary, Sync};
 use crate::config::Limits;
 use crate::error::Error;
-use crate::model::{Capacity, Key, Life, Lifetimes, SecretHash, ShareFull, Transcript};
+use crate::model::{Capacity, Key, Life, Lifetimes, Row, SecretHash, ShareFull, Transcript};
 use crate::protocol::{Closed, Reason, close_code};
-use crate::store::{StoreError, StoredShare, Write};
+use crate::store::{Added, Head, Node, StoreError, StoredShare, Write};
 
 /// Writes that may be under way at once.
 const WRITES: usize = 4;
@@ -37,6 +43,11 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
 pub(super) enum Effect {
     /// Store this, then tell `written`.
     Write(Write),
+    /// Look which head the store has, then tell `confirmed`.
+    Confirm,
+    /// Read what was added after a position, then tell `caught_up`. So many tries in a row to write on what is there
+    /// came to nothing.
+    CatchUp { after: u64, conflicts: u32 },
     /// Mark the share as deleted, durably, then tell `marked`.
     MarkDeleted,
     /// Take the content of the deleted share away, then tell `purged`.
@@ -101,9 +112,20 @@ pub(super) struct OpenShare {
     /// What was read as a whole last, as long as it is what there is.
     snapshot: Option<Arc<Snapshot>>,
     feed: Feed,
+    /// What the next write stands on: the store's head, once the writes under way have taken effect.
+    head: Head,
     /// Writes that are under way, in their order.
     writes: VecDeque<Writing>,
+    /// Refused writes in a row.
+    conflicts: u32,
+    /// Whether another process has written what is not here yet. It is read when no write is under way, and none begins
+    /// before.
+    behind: bool,
+    catching_up: bool,
     deleting: bool,
+    /// Readers who came since the store was asked for its head, and those for whom it is being asked.
+    unconfirmed: Vec<Reading>,
+    confirming: Vec<Reading>,
     waiting_syncs: Vec<(Sync, Reply<Ack>)>,
     waiting_reads: Vec<Reading>,
     waiting_deletes: Vec<Reply<Deletion>>,
@@ -111,16 +133,35 @@ pub(super) struct OpenShare {
 
 /// A write that is under way.
 struct Writing {
-    /// The share's position before and after it.
-    before: u64,
+    /// The head that it stands on, and the share's position after it: the same when it only finds out whether the head
+    /// is still that.
+    before: Head,
     seq: u64,
     /// When it began, in milliseconds since 1970.
     at: i64,
     /// What viewers are shown when it is done; `None` when they have to pull, or there are none.
     frame: Option<Frame>,
-    waiters: Vec<(Ack, Reply<Ack>)>,
-    /// Whether it is done: it waits for those before it.
-    written: bool,
+    waiters: Vec<Waiter>,
+    /// What was there before of what it changes.
+    older: HashMap<Key, Row>,
+    stage: Stage,
+}
+
+/// How far a write has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    UnderWay,
+    /// It is done, and waits for those before it.
+    Stored,
+    /// The store's head is another.
+    Refused,
+}
+
+/// A sync that was applied, and who waits for it.
+struct Waiter {
+    sync: Sync,
+    ack: Ack,
+    reply: Reply<Ack>,
 }
 
 /// What of its surroundings a share needs to know to go on.
@@ -131,6 +172,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) viewers: usize,
     /// Milliseconds since 1970.
     pub(super) now: i64,
+    /// This process, among those that write to the store.
+    pub(super) node: Node,
 }
 
 impl ShareState {
@@ -161,14 +204,19 @@ impl ShareState {
         }
     }
 
-    /// Ends the share when its time is over; tells whether it did.
-    pub(super) fn end_in_time(&mut self, around: &Surroundings, effects: &mut Vec<Effect>) -> bool {
-        let over = matches!(self, Self::Open(share)
-            if !share.deleting && share.life.ended(&around.limits.lifetimes(), around.now));
-        if over {
+    /// Ends the share when its time is over. A sync through another process may have put that off: then the store is
+    /// looked at before.
+    pub(super) fn end_in_time(&mut self, around: &Surroundings, effects: &mut Vec<Effect>) {
+        let Self::Open(share) = self else { return };
+        if share.deleting || share.catching_up || !share.is_over(around) {
+            return;
+        }
+        if around.node.shared {
+            share.behind = true;
+            share.proceed(around, effects);
+        } else {
             self.end(Reason::Expired, effects);
         }
-        over
     }
 
     /// Takes a batch in. Answered when it is durable.
@@ -193,10 +241,79 @@ impl ShareState {
     pub(super) fn read(&mut self, reading: Reading, around: &Surroundings, effects: &mut Vec<Effect>) {
         match self.open(around, effects) {
             Ok(share) => {
-                share.waiting_reads.push(reading);
+                let waiting =
+                    if around.node.shared { &mut share.unconfirmed } else { &mut share.waiting_reads };
+                waiting.push(reading);
                 share.proceed(around, effects);
             }
             Err(error) => reading.refuse(&error),
+        }
+    }
+
+    /// The store has this head, or not the share any more: those can be served who asked before it was looked at, once
+    /// what is here is as new.
+    pub(super) fn confirmed(
+        &mut self,
+        result: Result<Option<Head>, StoreError>,
+        around: &Surroundings,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Self::Open(share) = self else { return };
+        let confirming = std::mem::take(&mut share.confirming);
+        match result {
+            Ok(head) => {
+                share.waiting_reads.extend(confirming);
+                self.heard(head, around, effects);
+            }
+            Err(error) => {
+                for reading in confirming {
+                    reading.refuse(&error.into());
+                }
+                share.proceed(around, effects);
+            }
+        }
+    }
+
+    /// The store had this head, or not the share any more.
+    pub(super) fn heard(&mut self, head: Option<Head>, around: &Surroundings, effects: &mut Vec<Effect>) {
+        match (self, head) {
+            (Self::Open(share), Some(head)) => {
+                share.behind |= !share.knows(head, around.node);
+                share.proceed(around, effects);
+            }
+            (state, None) => state.removed(around, effects),
+            _ => {}
+        }
+    }
+
+    /// What other processes wrote is read, or cannot be.
+    pub(super) fn caught_up(
+        &mut self,
+        result: Result<Option<Added>, StoreError>,
+        around: &Surroundings,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Self::Open(share) = self else { return };
+        share.catching_up = false;
+        match result {
+            Ok(Some(added)) if added.epoch == *share.epoch && added.head.seq >= share.head.seq => {
+                share.take_in(added, around, effects);
+                if share.is_over(around) {
+                    self.end(Reason::Expired, effects);
+                } else {
+                    share.proceed(around, effects);
+                }
+            }
+            // History was lost: what is here is none of it any more.
+            Ok(Some(_)) => self.give_up(&Error::Unavailable, effects),
+            Ok(None) => self.removed(around, effects),
+            Err(error) => {
+                share.behind = true;
+                share.refuse_waiting(&error.into());
+                if !share.waiting_deletes.is_empty() {
+                    share.proceed(around, effects);
+                }
+            }
         }
     }
 
@@ -253,7 +370,8 @@ impl ShareState {
         }
         let Self::Open(share) = self else { return };
         match result {
-            Ok(()) => share.committed(seq, around, effects),
+            Ok(()) => share.ended(seq, Stage::Stored, around, effects),
+            Err(StoreError::Conflict) => share.ended(seq, Stage::Refused, around, effects),
             Err(StoreError::Gone) => self.end(Reason::Deleted, effects),
             Err(error) => self.give_up(&error.into(), effects),
         }
@@ -286,21 +404,27 @@ impl ShareState {
         }
     }
 
-    /// The share was deleted by somebody else: by its operator beside this process, or by the sweeper.
+    /// The share was deleted by somebody else: by its operator beside this process, by another process that serves it, or
+    /// by the sweeper.
     pub(super) fn removed(&mut self, around: &Surroundings, effects: &mut Vec<Effect>) {
-        // Who watches a share whose time is over is told so, when the sweeper was first to see it.
-        self.end_in_time(around, effects);
+        let Self::Open(share) = self else { return };
         // Its own delete ends it when that is on the disk.
-        if matches!(self, Self::Open(share) if !share.deleting) {
-            self.end(Reason::Deleted, effects);
+        if share.deleting {
+            return;
         }
+        // Who watches a share whose time is over is told so, when the sweeper was first to see it.
+        let reason = if share.is_over(around) { Reason::Expired } else { Reason::Deleted };
+        self.end(reason, effects);
     }
 
     /// Whether something is under way, or somebody waits.
     pub(super) fn is_busy(&self) -> bool {
         match self {
             Self::Loading => true,
-            Self::Open(share) => share.deleting || !share.writes.is_empty(),
+            Self::Open(share) => {
+                let waits = share.deleting || share.catching_up || !share.confirming.is_empty();
+                waits || !share.writes.is_empty()
+            }
             Self::Deleted(share) => matches!(share.erasing, Erasing::UnderWay(_)),
             Self::Broken(_, writes) => *writes > 0,
             Self::Over(_) | Self::Missing => false,
@@ -338,7 +462,10 @@ impl ShareState {
     fn give_up(&mut self, error: &Error, effects: &mut Vec<Effect>) {
         // The one that failed has ended.
         let under_way = match self {
-            Self::Open(share) => share.writes.iter().filter(|write| !write.written).count().saturating_sub(1),
+            Self::Open(share) => {
+                let under_way = share.writes.iter().filter(|write| write.stage == Stage::UnderWay);
+                under_way.count().saturating_sub(1)
+            }
             _ => 0,
         };
         let before = std::mem::replace(self, Self::Broken(Error::Unavailable, under_way));
@@ -380,7 +507,7 @@ impl DeletedShare {
 impl OpenShare {
     fn new(stored: StoredShare) -> Self {
         let epoch = ByteString::from(stored.epoch);
-        let transcript = Transcript::from_rows(stored.rows, stored.seq);
+        let transcript = Transcript::from_rows(stored.rows, stored.head.seq);
         Self {
             num: stored.num,
             secret: stored.secret_hash,
@@ -390,8 +517,14 @@ impl OpenShare {
             title: transcript.title(),
             transcript,
             snapshot: None,
+            head: stored.head,
             writes: VecDeque::new(),
+            conflicts: 0,
+            behind: false,
+            catching_up: false,
             deleting: false,
+            unconfirmed: Vec::new(),
+            confirming: Vec::new(),
             waiting_syncs: Vec::new(),
             waiting_reads: Vec::new(),
             waiting_deletes: Vec::new(),
@@ -408,23 +541,46 @@ impl OpenShare {
         self.transcript.size()
     }
 
+    fn is_over(&self, around: &Surroundings) -> bool {
+        self.life.ended(&around.limits.lifetimes(), around.now)
+    }
+
+    /// Whether a head that the store had is of what is here, or under way from here.
+    fn knows(&self, head: Head, node: Node) -> bool {
+        let stored = self.writes.front().map_or(self.head, |write| write.before);
+        head == stored || head.seq < stored.seq || head.writer == node.writer && head.seq <= self.head.seq
+    }
+
     /// Serves whoever waits, as far as that can be done now. Called whenever something came in or a write ended.
     fn proceed(&mut self, around: &Surroundings, effects: &mut Vec<Effect>) {
-        if self.deleting {
+        if self.deleting || self.catching_up {
             return;
         }
+        if self.confirming.is_empty() && !self.unconfirmed.is_empty() {
+            // One look serves all who came before it.
+            self.confirming = std::mem::take(&mut self.unconfirmed);
+            effects.push(Effect::Confirm);
+        }
         if self.writes.is_empty() {
-            for reading in std::mem::take(&mut self.waiting_reads) {
-                self.serve(reading, around);
+            if !self.behind {
+                for reading in std::mem::take(&mut self.waiting_reads) {
+                    self.serve(reading, around);
+                }
             }
             if !self.waiting_deletes.is_empty() {
                 self.deleting = true;
                 effects.push(Effect::MarkDeleted);
                 return;
             }
+            if std::mem::take(&mut self.behind) {
+                self.catching_up = true;
+                effects.push(Effect::CatchUp { after: self.head.seq, conflicts: self.conflicts });
+                return;
+            }
         }
         let someone_waits = !self.waiting_reads.is_empty() || !self.waiting_deletes.is_empty();
-        if !someone_waits && self.writes.len() < WRITES && !self.waiting_syncs.is_empty() {
+        let may_write = !self.behind && !someone_waits && self.writes.len() < WRITES;
+        if may_write && !self.waiting_syncs.is_empty() {
             self.begin_write(around, effects);
         }
     }
@@ -432,69 +588,121 @@ impl OpenShare {
     /// Applies the waiting syncs and hands what they change to the store.
     fn begin_write(&mut self, around: &Surroundings, effects: &mut Vec<Effect>) {
         let capacity = Capacity { bytes: around.limits.max_share, items: around.limits.max_items };
-        let (before, size_before) = (self.transcript.seq(), self.transcript.size());
-        let (mut rows, mut older) = (HashMap::new(), HashMap::new());
+        let (before, size_before) = (self.head, self.transcript.size());
+        let (mut rows, mut places, mut older) = (Vec::<Row>::new(), HashMap::new(), HashMap::new());
         let mut waiters = Vec::new();
         for (sync, reply) in std::mem::take(&mut self.waiting_syncs) {
-            match self.transcript.apply(sync.changes, capacity) {
+            match self.transcript.apply(sync.changes.clone(), capacity) {
                 Ok(applied) => {
-                    waiters.push((Ack { seq: self.transcript.seq() }, reply));
+                    waiters.push(Waiter { sync, ack: Ack { seq: self.transcript.seq() }, reply });
                     // Viewers have what there was before this write: what a sync found that an earlier one of it left
                     // is none.
-                    older.extend(applied.older.into_iter().filter(|(key, _)| !rows.contains_key(key)));
-                    // Of several versions of an item in one write the last alone is stored.
-                    rows.extend(applied.rows.into_iter().map(|row| (row.key.clone(), row)));
+                    let before_all = applied.older.into_iter().filter(|row| !places.contains_key(&row.key));
+                    older.extend(before_all.map(|row| (row.key.clone(), row)));
+                    // Of several versions of an item in one write the last alone is stored, at the place of the first:
+                    // the database keeps the order in which items first came.
+                    for row in applied.rows {
+                        match places.entry(row.key.clone()) {
+                            Entry::Occupied(place) => rows[*place.get()] = row,
+                            Entry::Vacant(place) => {
+                                place.insert(rows.len());
+                                rows.push(row);
+                            }
+                        }
+                    }
                 }
                 Err(ShareFull::Bytes) => answer(reply, Err(Error::ShareTooLarge { max: capacity.bytes })),
                 Err(ShareFull::Items) => answer(reply, Err(Error::TooManyItems { max: capacity.items })),
             }
         }
-        if rows.is_empty() {
+        if rows.is_empty() && !around.node.shared {
             // All of it was known already; it is durable when the last write that is under way is.
-            match self.writes.back_mut() {
+            return match self.writes.back_mut() {
                 Some(write) => write.waiters.extend(waiters),
-                None => waiters.into_iter().for_each(|(ack, reply)| answer(reply, Ok(ack))),
+                None => waiters.into_iter().for_each(|waiter| answer(waiter.reply, Ok(waiter.ack))),
+            };
+        }
+        if rows.is_empty() && (waiters.is_empty() || !self.writes.is_empty()) {
+            // Another process may have changed it again since the store did what is under way: they wait until that has
+            // ended, and then a write of nothing finds out.
+            let waiting = waiters.into_iter().map(|waiter| (waiter.sync, waiter.reply));
+            return self.waiting_syncs.extend(waiting);
+        }
+        let (seq, size) = (self.transcript.seq(), self.transcript.size());
+        let mut frame = None;
+        if !rows.is_empty() {
+            self.head = Head { seq, writer: around.node.writer };
+            self.snapshot = None;
+            if places.contains_key(Key::SESSION) {
+                self.title = self.transcript.title();
             }
-            return;
+            // What is newer than `before` is this write alone now. Who comes to view later pulls a first frame anyway.
+            frame =
+                (around.viewers > 0).then(|| Frame::live(&self.transcript, &self.epoch, before.seq, &older));
         }
-        if rows.contains_key(Key::SESSION) {
-            self.title = self.transcript.title();
-        }
-        // What is newer than `before` is this write alone now. Who comes to view later pulls a first frame anyway.
-        let frame = (around.viewers > 0).then(|| Frame::live(&self.transcript, &self.epoch, before, &older));
-        let seq = self.transcript.seq();
-        self.snapshot = None;
-        self.writes.push_back(Writing { before, seq, at: around.now, frame, waiters, written: false });
-        // In the order in which they came: the database keeps it.
-        let mut rows: Vec<_> = rows.into_values().collect();
-        rows.sort_unstable_by_key(|row| row.seq);
-        effects.push(Effect::Write(Write {
-            num: self.num,
-            rows,
-            seq,
-            size: self.transcript.size(),
-            grown: grown(size_before, self.transcript.size()),
-            at: around.now,
-        }));
+        let (at, stage) = (around.now, Stage::UnderWay);
+        self.writes.push_back(Writing { before, seq, at, frame, waiters, older, stage });
+        let grown = grown(size_before, size);
+        effects.push(Effect::Write(Write { num: self.num, before, rows, seq, size, grown, at }));
     }
 
-    /// The write that ends at the position `seq` is on the disk.
-    fn committed(&mut self, seq: u64, around: &Surroundings, effects: &mut Vec<Effect>) {
+    /// The write that ends at the position `seq` has ended so.
+    fn ended(&mut self, seq: u64, stage: Stage, around: &Surroundings, effects: &mut Vec<Effect>) {
         if let Some(write) = self.writes.iter_mut().find(|write| write.seq == seq) {
-            write.written = true;
+            write.stage = stage;
         }
-        while self.writes.front().is_some_and(|write| write.written)
+        self.behind |= stage == Stage::Refused;
+        while self.writes.front().is_some_and(|write| write.stage == Stage::Stored)
             && let Some(write) = self.writes.pop_front()
         {
-            self.life.updated_at = write.at;
-            self.life.synced = true;
-            for (ack, reply) in write.waiters {
+            for Waiter { ack, reply, .. } in write.waiters {
                 answer(reply, Ok(ack));
             }
-            self.feed.push(write.before, write.frame, write.seq);
-            effects.push(Effect::Wake);
+            self.conflicts = 0;
+            if write.seq > write.before.seq {
+                self.life.updated_at = write.at;
+                self.life.synced = true;
+                self.feed.push(write.before.seq, write.frame, write.seq);
+                effects.push(Effect::Wake);
+            }
+        }
+        if self.behind && self.writes.iter().all(|write| write.stage != Stage::UnderWay) {
+            self.take_back();
         }
         self.proceed(around, effects);
+    }
+
+    /// Takes back what was applied for writes that were refused. Their syncs come again, before those that came
+    /// meanwhile.
+    fn take_back(&mut self) {
+        let Some(first) = self.writes.front() else { return };
+        self.head = first.before;
+        self.conflicts += 1;
+        let (mut older, mut syncs) = (Vec::new(), Vec::new());
+        for write in self.writes.drain(..) {
+            older.extend(write.older.into_values().filter(|row| row.seq <= self.head.seq));
+            syncs.extend(write.waiters.into_iter().map(|waiter| (waiter.sync, waiter.reply)));
+        }
+        self.transcript.take_back(self.head.seq, older);
+        self.title = self.transcript.title();
+        syncs.append(&mut self.waiting_syncs);
+        self.waiting_syncs = syncs;
+    }
+
+    /// Takes in what other processes wrote: viewers are shown it as if this one had.
+    fn take_in(&mut self, added: Added, around: &Surroundings, effects: &mut Vec<Effect>) {
+        let before = self.head.seq;
+        (self.head, self.life) = (added.head, added.life);
+        if self.head.seq == before {
+            return;
+        }
+        let older = self.transcript.take_in(added.rows);
+        let older = older.into_iter().map(|row| (row.key.clone(), row)).collect();
+        self.snapshot = None;
+        self.title = self.transcript.title();
+        let frame = (around.viewers > 0).then(|| Frame::live(&self.transcript, &self.epoch, before, &older));
+        self.feed.push(before, frame, self.head.seq);
+        effects.push(Effect::Wake);
     }
 
     fn serve(&mut self, reading: Reading, around: &Surroundings) {
@@ -553,9 +761,16 @@ impl OpenShare {
     /// Tells all but those who delete that nothing comes of what they asked.
     fn refuse(&mut self, error: &Error) {
         let under_way = self.writes.drain(..).flat_map(|write| write.waiters);
-        under_way.for_each(|(_, reply)| answer(reply, Err(error.clone())));
+        under_way.for_each(|waiter| answer(waiter.reply, Err(error.clone())));
+        self.confirming.drain(..).for_each(|reading| reading.refuse(error));
+        self.refuse_waiting(error);
+    }
+
+    /// The same for those for whom nothing is under way yet.
+    fn refuse_waiting(&mut self, error: &Error) {
         self.waiting_syncs.drain(..).for_each(|(_, reply)| answer(reply, Err(error.clone())));
-        self.waiting_reads.drain(..).for_each(|reading| reading.refuse(error));
+        let reads = self.unconfirmed.drain(..).chain(self.waiting_reads.drain(..));
+        reads.for_each(|reading| reading.refuse(error));
     }
 }
 
@@ -583,3 +798,7 @@ fn grown(before: u64, after: u64) -> i64 {
 #[cfg(test)]
 #[path = "share_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "nodes_tests.rs"]
+mod nodes_tests;

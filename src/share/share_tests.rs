@@ -14,7 +14,7 @@ use crate::config::Limits;
 use crate::model::{Change, Content};
 use crate::share::FRAME_BYTES;
 
-type Items = BTreeMap<String, String>;
+pub(super) type Items = BTreeMap<String, String>;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -48,6 +48,7 @@ struct World {
     viewers: usize,
     stored: Items,
     durable: u64,
+    head: Head,
     /// Writes that the store has, and those that are committed and not confirmed.
     queue: VecDeque<Write>,
     committed: Vec<u64>,
@@ -65,21 +66,23 @@ struct World {
     watcher: Option<(Feed, u64, Items)>,
 }
 
-const SECRET: &str = "secret";
+pub(super) const SECRET: &str = "secret";
 
-fn stored() -> StoredShare {
+const ALONE: Node = Node { writer: 1, shared: false };
+
+pub(super) fn stored() -> StoredShare {
     StoredShare {
         num: 1,
         secret_hash: SecretHash::of(SECRET),
         epoch: "e".into(),
-        seq: 0,
+        head: Head { seq: 0, writer: 0 },
         life: Life { created_at: 0, updated_at: 0, synced: false, expires_at: Some(1_000_000) },
         deleted: false,
         rows: Vec::new(),
     }
 }
 
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     #[derive(clap::Parser)]
     struct Options {
         #[command(flatten)]
@@ -98,6 +101,7 @@ impl World {
             viewers: 0,
             stored: Items::new(),
             durable: 0,
+            head: stored().head,
             queue: VecDeque::new(),
             committed: Vec::new(),
             marks: 0,
@@ -119,11 +123,12 @@ impl World {
             return;
         }
         let mut effects = Vec::new();
-        let around = Surroundings { limits: &self.limits, viewers: self.viewers, now: self.now };
+        let around = Surroundings { limits: &self.limits, viewers: self.viewers, now: self.now, node: ALONE };
         step(&mut self.state, &around, &mut effects);
         for effect in effects {
             match effect {
                 Effect::Write(write) => self.queue.push_back(write),
+                Effect::Confirm | Effect::CatchUp { .. } => assert!(self.stopped, "nobody else writes"),
                 Effect::MarkDeleted => self.marks += 1,
                 Effect::Purge => self.purges += 1,
                 Effect::Dismiss(_) => {
@@ -168,24 +173,7 @@ impl World {
             }
             Step::Commit => {
                 if let Some(write) = self.queue.pop_front() {
-                    if self.marked {
-                        // No row is found any more.
-                        let seq = write.seq;
-                        self.drive(|state, around, effects| {
-                            state.written(seq, Err(StoreError::Gone), around, effects);
-                        });
-                        return;
-                    }
-                    for row in write.rows {
-                        match row.content {
-                            Some(content) => {
-                                self.stored.insert(row.key.as_str().into(), content.get().into())
-                            }
-                            None => self.stored.remove(row.key.as_str()),
-                        };
-                    }
-                    self.durable = write.seq;
-                    self.committed.push(write.seq);
+                    self.commit(write);
                 }
             }
             Step::Confirm(which) => {
@@ -230,11 +218,28 @@ impl World {
             }
             Step::TimePasses(time) => {
                 self.now += time;
-                self.drive(|state, around, effects| {
-                    state.end_in_time(around, effects);
-                });
+                self.drive(ShareState::end_in_time);
             }
         }
+    }
+
+    fn commit(&mut self, write: Write) {
+        let (seq, head) = (write.seq, self.head);
+        let moved = (write.before != head).then_some(StoreError::Conflict);
+        // Of one that is deleted no row is found any more.
+        let refused = if self.marked { Some(StoreError::Gone) } else { moved };
+        if let Some(error) = refused {
+            return self.drive(|state, around, effects| state.written(seq, Err(error), around, effects));
+        }
+        for row in write.rows {
+            match row.content {
+                Some(content) => self.stored.insert(row.key.as_str().into(), content.get().into()),
+                None => self.stored.remove(row.key.as_str()),
+            };
+        }
+        self.durable = seq;
+        self.head = Head { seq, writer: ALONE.writer };
+        self.committed.push(seq);
     }
 
     fn sync(&mut self, secret: &str, changes: &[(u8, Option<u8>)]) {
@@ -357,7 +362,7 @@ fn answered<T>(waiting: &mut Vec<Receiver<Result<T, Error>>>, stopped: bool, mut
 }
 
 /// Applies a frame, as a viewer does.
-fn follow(seen: &mut Items, frame: &[u8], at: Option<u64>) {
+pub(super) fn follow(seen: &mut Items, frame: &[u8], at: Option<u64>) {
     let frame: Value = serde_json::from_slice(frame).unwrap();
     if let Some(from) = frame.get("from") {
         assert_eq!(from.as_u64(), at, "made from another position");

@@ -1,5 +1,5 @@
 //! Ends shares whose time is over, has the content of deleted ones purged, and sends away who watches one that was
-//! deleted beside this process.
+//! deleted beside this process. Where other processes write, it has shares look for what they wrote.
 //!
 //! A share ends for its readers at once on the word of the wall clock, which is undone when the clock comes right.
 //! Deleting it is not: that waits for the time that has passed for sure (`PassedTime`).
@@ -39,9 +39,12 @@ const REMEMBERED_FOR: i64 = 365 * 24 * 3600 * 1000;
 /// doubt.
 const NOTE_EVERY: i64 = 60_000;
 
-/// Starts both of its tasks on an arbiter.
+/// Starts its tasks on an arbiter.
 pub(super) fn start(arbiter: &ArbiterHandle, store: Store, shares: Directory, config: ShareConfig) {
-    arbiter.spawn(watch(store.clone(), shares));
+    arbiter.spawn(watch(store.clone(), shares.clone()));
+    if let Some(every) = config.poll_interval {
+        arbiter.spawn(poll(shares, every));
+    }
     arbiter.spawn(Sweeper::new(store, config.limits).run(config.sweep_interval));
 }
 
@@ -68,6 +71,17 @@ async fn watch(store: Store, shares: Directory) {
             after = deletions.last;
         }
         last = Some(after);
+    }
+}
+
+/// Has shares that are watched look for what other processes wrote: nothing else tells them when nobody writes or reads
+/// here.
+async fn poll(shares: Directory, every: Duration) {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        said("look for what other processes wrote", shares.missed().await);
     }
 }
 

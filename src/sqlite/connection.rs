@@ -81,13 +81,26 @@ pub fn check_private(path: &Path) -> Result<(), PathError> {
     if of_others == 0 { Ok(()) } else { Err(PathError::Exposed { path: path.to_owned(), mode, wanted }) }
 }
 
+/// Who may use a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// This process alone.
+    Alone,
+    /// This process and others that say the same.
+    Shared,
+}
+
 /// Takes a directory for this process, until the file is closed.
 ///
 /// # Errors
 /// When another process has it.
-pub fn lock(path: &Path) -> Result<File, StartupError> {
+pub fn lock(path: &Path, hold: Hold) -> Result<File, StartupError> {
     let file = private_file(path)?;
-    match file.try_lock() {
+    let locked = match hold {
+        Hold::Alone => file.try_lock(),
+        Hold::Shared => file.try_lock_shared(),
+    };
+    match locked {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(StartupError::InUse(path.to_owned())),
         Err(fs::TryLockError::Error(error)) => Err(at(path)(error).into()),

@@ -6,8 +6,8 @@ mod erasure;
 mod writer;
 
 pub use connection::{
-    BeforeMigration, CopyError, PathError, StartupError, at, beside, check_private, checkpoint, copy_to,
-    lock, open, open_and_migrate, open_migrated, private_dir, private_file, sync_dir,
+    BeforeMigration, CopyError, Hold, PathError, StartupError, at, beside, check_private, checkpoint,
+    copy_to, lock, open, open_and_migrate, open_migrated, private_dir, private_file, sync_dir,
 };
 pub use erasure::Erasure;
 pub use writer::{Commit, WriteError, Writer};

@@ -11,6 +11,7 @@ mod room;
 mod schema;
 mod tokens;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use tokio::sync::Semaphore;
 
 pub use names::{MAX_NAMES, Name, Names, Naming};
 pub use operator::{Contents, Filter, Kind, Operator, OperatorError, ShareRecord, Sort, Stats};
-pub use queries::{Deletions, Heads, NewShare, ShareHead, StoredHead, StoredShare, Write};
+pub use queries::{Added, Deletions, Head, Heads, NewShare, ShareHead, StoredHead, StoredShare, Write};
 pub use restore::{Backup, DeletedSince, RestoreError, Restored, check, restore};
 pub use room::{NoRoom, Sizes};
 pub use tokens::{CreateToken, NewToken};
@@ -29,8 +30,8 @@ use crate::config::Limits;
 use crate::metrics::METRICS;
 use crate::model::{Life, SecretHash, ShareId};
 use crate::redact::Digest;
-use crate::sqlite::{self, BeforeMigration, Commit, StartupError, WriteError, Writer};
-use queries::{Created, PurgeStep};
+use crate::sqlite::{self, BeforeMigration, Commit, Hold, StartupError, WriteError, Writer};
+use queries::{Created, PurgeStep, Written};
 use reader::Readers;
 use room::Room;
 
@@ -42,12 +43,22 @@ const DATABASE: &str = "share.db";
 /// A handle on the store. Clones share the writer and the readers.
 #[derive(Clone)]
 pub struct Store {
+    node: Node,
     writer: Writer,
     readers: Readers,
     naming: Naming,
     room: Arc<Room>,
     /// Steps of purges take turns, so that many deletes at once hold syncs up no more than one.
     purge_steps: Arc<Semaphore>,
+}
+
+/// A process, among those that write to a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Node {
+    /// Names it in the heads of what it writes: drawn at its start.
+    pub writer: i64,
+    /// Whether others write too.
+    pub shared: bool,
 }
 
 /// Why the store did not do what it was asked.
@@ -59,6 +70,9 @@ pub enum StoreError {
     /// The share's token has as many shares as it may have. Nothing was written.
     #[error("the token has as many shares as it may have")]
     TooManyShares,
+    /// The share's head is another than the write was made on: another process wrote. Nothing was written.
+    #[error("another process has changed the share")]
+    Conflict,
     /// The share was deleted meanwhile, beside this process. Nothing was written.
     #[error("the share was deleted")]
     Gone,
@@ -73,8 +87,20 @@ impl Store {
     /// # Errors
     /// When the directory or the file cannot be used, when another process serves it, or when a newer version wrote it.
     pub fn open(data_dir: &Path) -> Result<Self, StartupError> {
+        Self::open_as(data_dir, Hold::Alone)
+    }
+
+    /// Like `open`, for one of several processes that serve the same directory.
+    ///
+    /// # Errors
+    /// As `open`, but only a process that has the directory for itself is in the way.
+    pub fn open_shared(data_dir: &Path) -> Result<Self, StartupError> {
+        Self::open_as(data_dir, Hold::Shared)
+    }
+
+    fn open_as(data_dir: &Path, hold: Hold) -> Result<Self, StartupError> {
         sqlite::private_dir(data_dir)?;
-        let lock = sqlite::lock(&data_dir.join("lock"))?;
+        let lock = sqlite::lock(&data_dir.join("lock"), hold)?;
         let path = data_dir.join(DATABASE);
         let mut connection = sqlite::open_and_migrate(&path, MIGRATIONS, BeforeMigration::KeepCopy)?;
         let refused = |error: diesel::result::Error| StartupError::Database {
@@ -83,13 +109,27 @@ impl Store {
         };
         let used = queries::total_size(&mut connection).map_err(refused)?;
         let naming = Naming::open(&mut connection).map_err(refused)?;
+        let shared = hold == Hold::Shared;
+        if shared {
+            queries::index_by_seq(&mut connection).map_err(refused)?;
+        }
+        let writer = getrandom::u64().map_err(|error| StartupError::Database {
+            path: path.clone(),
+            reason: format!("the system gives no random numbers: {error}"),
+        })?;
         Ok(Self {
+            node: Node { writer: writer.cast_signed(), shared },
             writer: Writer::start(connection, &path, lock, count)?,
             readers: Readers::open(&path)?,
             naming,
             room: Arc::new(Room::new(data_dir, used)),
             purge_steps: Arc::new(Semaphore::new(1)),
         })
+    }
+
+    /// This process.
+    pub fn node(&self) -> Node {
+        self.node
     }
 
     /// Counts anew what all shares take: an operator's commands change it beside this process.
@@ -123,14 +163,29 @@ impl Store {
         Ok(())
     }
 
-    /// Stores what a batch changed.
+    /// Stores what a batch changed, when the share's head is still the one that it was made on.
     pub async fn write(&self, write: Write) -> Result<(), StoreError> {
         let bytes =
             write.rows.iter().map(|row| row.content.as_ref().map_or(0, |content| content.get().len())).sum();
-        let grown = write.grown;
-        self.writer.submit(bytes, move |connection| queries::write(connection, &write)).await?;
-        self.room.grown(grown);
+        let (grown, writer) = (write.grown, self.node.writer);
+        match self.writer.submit(bytes, move |connection| queries::write(connection, &write, writer)).await? {
+            Written::Yes => self.room.grown(grown),
+            Written::Conflict => return Err(StoreError::Conflict),
+            Written::Gone => return Err(StoreError::Gone),
+        }
         Ok(())
+    }
+
+    /// The heads of some shares, but for those that are deleted: what this process knows of them is as new as that, or
+    /// others have written.
+    pub async fn confirm(&self, nums: Vec<i64>) -> Result<HashMap<i64, Head>, StoreError> {
+        self.readers.read(move |connection| queries::confirm(connection, &nums)).await
+    }
+
+    /// What was added to a share after a position, by whomever; `None` when it is deleted. Costs what was added where
+    /// several processes serve the directory.
+    pub async fn since(&self, num: i64, after: u64) -> Result<Option<Added>, StoreError> {
+        self.readers.read(move |connection| queries::since(connection, num, after)).await
     }
 
     /// What digests values that are taken out of shares.
@@ -259,6 +314,9 @@ impl Store {
         self.writer.close();
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 fn count(commit: Commit) {
     if commit.done {

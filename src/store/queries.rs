@@ -1,5 +1,7 @@
 //! Every statement that touches the tables.
 
+use std::collections::HashMap;
+
 use diesel::connection::DefaultLoadingMode;
 use diesel::dsl::{max, sql};
 use diesel::prelude::*;
@@ -30,12 +32,24 @@ pub struct NewShare {
     pub token: Option<i64>,
 }
 
+/// The last change of a share. No two changes leave the same, whoever makes them, as long as the epoch is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The share's sequence number after it.
+    pub seq: u64,
+    /// The process that made it: of two that are under way on the same head, both may end at one `seq`.
+    pub writer: i64,
+}
+
 /// What a batch changed in one share.
 #[derive(Debug, Clone)]
 pub struct Write {
     /// The share.
     pub num: i64,
-    /// The items that are different now.
+    /// The head that it was made on.
+    pub before: Head,
+    /// The items that are different now, new ones in the order in which they came. With none it is only found out
+    /// whether the head is still that.
     pub rows: Vec<Row>,
     /// The share's sequence number after the batch.
     pub seq: u64,
@@ -55,13 +69,26 @@ pub struct StoredShare {
     pub secret_hash: SecretHash,
     /// The epoch of its sequence numbers.
     pub epoch: String,
-    /// The sequence number of its last change.
-    pub seq: u64,
+    /// Its last change.
+    pub head: Head,
     /// What says when it ends.
     pub life: Life,
     /// Whether it was deleted.
     pub deleted: bool,
     /// Its items and tombstones, in the order in which they first came; none when it was deleted or its time is over.
+    pub rows: Vec<Row>,
+}
+
+/// What was added to a share after a position.
+#[derive(Debug, Clone)]
+pub struct Added {
+    /// The epoch of its sequence numbers.
+    pub epoch: String,
+    /// Its last change.
+    pub head: Head,
+    /// What says when it ends.
+    pub life: Life,
+    /// The newest version of each item and tombstone that is newer, in the order in which they first came.
     pub rows: Vec<Row>,
 }
 
@@ -116,6 +143,16 @@ pub(super) enum Created {
     TooManyOfToken,
 }
 
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    Yes,
+    /// The head is another than it was made on.
+    Conflict,
+    /// The share was deleted, by its operator or by another process that serves it.
+    Gone,
+}
+
 /// How far a purge is after one of its steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PurgeStep {
@@ -160,7 +197,28 @@ pub(super) fn create(connection: &mut SqliteConnection, share: &NewShare) -> Que
     Ok(Created::Yes)
 }
 
-pub(super) fn write(connection: &mut SqliteConnection, write: &Write) -> QueryResult<()> {
+/// Stores a batch when the share's head is still the one that it was made on. `writer` is this process.
+pub(super) fn write(connection: &mut SqliteConnection, write: &Write, writer: i64) -> QueryResult<Written> {
+    let living = || shares::table.find(write.num).filter(shares::deleted_at.is_null());
+    // First, so that a write that is refused has written nothing: the others of its group need not be done again.
+    let compared = living()
+        .filter(shares::seq.eq(signed(write.before.seq)))
+        .filter(shares::writer.eq(write.before.writer));
+    let stands = if write.rows.is_empty() {
+        compared.count().get_result::<i64>(connection)? == 1
+    } else {
+        let swapped = diesel::update(compared).set((
+            shares::seq.eq(signed(write.seq)),
+            shares::writer.eq(writer),
+            shares::size.eq(signed(write.size)),
+            shares::updated_at.eq(write.at),
+        ));
+        swapped.execute(connection)? == 1
+    };
+    if !stands {
+        let lives = living().count().get_result::<i64>(connection)? == 1;
+        return Ok(if lives { Written::Conflict } else { Written::Gone });
+    }
     // One statement a row, because it is prepared once and kept: a statement of many rows is prepared each time.
     for row in &write.rows {
         diesel::insert_into(share_data::table)
@@ -180,15 +238,60 @@ pub(super) fn write(connection: &mut SqliteConnection, write: &Write) -> QueryRe
             ))
             .execute(connection)?;
     }
-    let updated = diesel::update(shares::table.find(write.num).filter(shares::deleted_at.is_null()))
-        .set((
-            shares::seq.eq(signed(write.seq)),
-            shares::size.eq(signed(write.size)),
-            shares::updated_at.eq(write.at),
+    Ok(Written::Yes)
+}
+
+/// The heads of some shares, but for those that are deleted.
+pub(super) fn confirm(connection: &mut SqliteConnection, nums: &[i64]) -> QueryResult<HashMap<i64, Head>> {
+    let living = shares::table.filter(shares::num.eq_any(nums)).filter(shares::deleted_at.is_null());
+    let rows: Vec<(i64, i64, i64)> =
+        living.select((shares::num, shares::seq, shares::writer)).load(connection)?;
+    Ok(rows.into_iter().map(|(num, seq, writer)| (num, Head { seq: unsigned(seq), writer })).collect())
+}
+
+/// What was added to a share after a position; `None` when it is deleted.
+pub(super) fn since(connection: &mut SqliteConnection, num: i64, after: u64) -> QueryResult<Option<Added>> {
+    type ShareRow = (String, i64, i64, i64, i64, Option<i64>);
+    let share: Option<ShareRow> = shares::table
+        .find(num)
+        .filter(shares::deleted_at.is_null())
+        .select((
+            shares::epoch,
+            shares::seq,
+            shares::writer,
+            shares::created_at,
+            shares::updated_at,
+            shares::expires_at,
         ))
-        .execute(connection)?;
-    // Deleted meanwhile by its operator, beside this process.
-    if updated == 1 { Ok(()) } else { Err(diesel::result::Error::NotFound) }
+        .first(connection)
+        .optional()?;
+    let Some((epoch, seq, writer, created_at, updated_at, expires_at)) = share else { return Ok(None) };
+    let mut rows: Vec<(i64, StoredRow)> = newer(num, after).load(connection)?;
+    rows.sort_unstable_by_key(|(id, _)| *id);
+    Ok(Some(Added {
+        epoch,
+        head: Head { seq: unsigned(seq), writer },
+        life: Life { created_at, updated_at, synced: seq > 0, expires_at },
+        rows: rows.into_iter().map(|(_, row)| read(row)).collect::<QueryResult<_>>()?,
+    }))
+}
+
+/// A share's rows that are newer than a position.
+#[diesel::dsl::auto_type]
+pub(super) fn newer(num: i64, after: u64) -> _ {
+    let after: i64 = signed(after);
+    share_data::table
+        .filter(share_data::share_num.eq(num))
+        .filter(share_data::seq.gt(after))
+        .select((share_data::id, (share_data::key, share_data::content, share_data::seq)))
+}
+
+/// Has what is newer than a position found by it. Every write of an item writes the index too, so it is only there where
+/// other processes write.
+pub(super) fn index_by_seq(connection: &mut SqliteConnection) -> QueryResult<()> {
+    diesel::sql_query("CREATE INDEX IF NOT EXISTS share_data_by_seq ON share_data (share_num, seq)")
+        .execute(connection)
+        .map(|_| ())
 }
 
 /// Ends a share for everybody. Its content goes by `purge`, step by step.
@@ -400,7 +503,7 @@ pub(super) fn load(
     id: &ShareId,
     ended: impl Fn(Life) -> bool,
 ) -> QueryResult<Option<StoredShare>> {
-    type ShareRow = (i64, Vec<u8>, String, i64, i64, i64, Option<i64>, Option<i64>);
+    type ShareRow = (i64, Vec<u8>, String, i64, i64, i64, i64, Option<i64>, Option<i64>);
     let share: Option<ShareRow> = shares::table
         .filter(shares::id.eq(id.as_str()))
         .select((
@@ -408,6 +511,7 @@ pub(super) fn load(
             shares::secret_hash,
             shares::epoch,
             shares::seq,
+            shares::writer,
             shares::created_at,
             shares::updated_at,
             shares::deleted_at,
@@ -415,11 +519,12 @@ pub(super) fn load(
         ))
         .first(connection)
         .optional()?;
-    let Some((num, secret_hash, epoch, seq, created_at, updated_at, deleted_at, expires_at)) = share else {
+    let Some((num, secret_hash, epoch, seq, writer, created_at, updated_at, deleted_at, expires_at)) = share
+    else {
         return Ok(None);
     };
     let life = Life { created_at, updated_at, synced: seq > 0, expires_at };
-    let mut rows: Vec<(String, Option<String>, i64)> = Vec::new();
+    let mut rows: Vec<StoredRow> = Vec::new();
     if deleted_at.is_none() && !ended(life) {
         rows = share_data::table
             .filter(share_data::share_num.eq(num))
@@ -427,18 +532,15 @@ pub(super) fn load(
             .select((share_data::key, share_data::content, share_data::seq))
             .load(connection)?;
     }
-    let rows = rows.into_iter().map(|(key, content, seq)| {
-        Ok(Row { key: Key::from(key), content: content.map(content_of).transpose()?, seq: unsigned(seq) })
-    });
     Ok(Some(StoredShare {
         num,
         secret_hash: SecretHash::from_bytes(&secret_hash)
             .ok_or_else(|| damaged("a secret's hash has a wrong length"))?,
         epoch,
-        seq: unsigned(seq),
+        head: Head { seq: unsigned(seq), writer },
         life,
         deleted: deleted_at.is_some(),
-        rows: rows.collect::<QueryResult<_>>()?,
+        rows: rows.into_iter().map(read).collect::<QueryResult<_>>()?,
     }))
 }
 
@@ -448,6 +550,13 @@ pub(super) fn check(connection: &mut SqliteConnection, at: i64) -> QueryResult<(
         .values((checks::id.eq(1), checks::at.eq(at)))
         .execute(connection)
         .map(|_| ())
+}
+
+/// The columns of an item: its key, its content and its sequence number.
+type StoredRow = (String, Option<String>, i64);
+
+fn read((key, content, seq): StoredRow) -> QueryResult<Row> {
+    Ok(Row { key: Key::from(key), content: content.map(content_of).transpose()?, seq: unsigned(seq) })
 }
 
 fn content_of(json: String) -> QueryResult<Content> {

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::schema::{share_data, shares};
 use super::{DATABASE, MIGRATIONS};
 use crate::model::random_epoch;
-use crate::sqlite::{self, BeforeMigration, PathError, StartupError, at, beside};
+use crate::sqlite::{self, BeforeMigration, Hold, PathError, StartupError, at, beside};
 
 /// What a backup holds. Times are milliseconds since 1970.
 #[derive(Debug, Serialize)]
@@ -98,7 +98,7 @@ pub fn check(file: &Path) -> Result<Backup, RestoreError> {
 pub fn restore(data_dir: &Path, file: &Path) -> Result<Restored, RestoreError> {
     sqlite::private_dir(data_dir)?;
     let lock_file = data_dir.join("lock");
-    let lock = sqlite::lock(&lock_file)?;
+    let lock = sqlite::lock(&lock_file, Hold::Alone)?;
     check(file)?;
     let current = data_dir.join(DATABASE);
     let new = beside(&current, ".restoring");

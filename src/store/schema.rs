@@ -23,6 +23,7 @@ diesel::table! {
         token_num -> Nullable<BigInt>,
         purged_at -> Nullable<BigInt>,
         deletion -> Nullable<BigInt>,
+        writer -> BigInt,
     }
 }
 
