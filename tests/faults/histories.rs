@@ -421,17 +421,7 @@ impl Story {
     /// All of it over HTTP, as a state.
     async fn whole(&self) -> State {
         let data = self.share().data().await;
-        let items = data.into_iter().map(|item| {
-            let (kind, data) = (item["type"].as_str().expect("a type"), &item["data"]);
-            let key = match (kind, data["messageID"].as_str(), data["id"].as_str()) {
-                ("session" | "model", ..) => kind.to_owned(),
-                ("part", Some(message), Some(id)) => format!("part/{message}/{id}"),
-                (_, _, Some(id)) => format!("{kind}/{id}"),
-                _ => kind.to_owned(),
-            };
-            (key, item["data"].clone().into())
-        });
-        items.collect()
+        data.iter().map(crate::model::keyed).collect()
     }
 
     async fn read_whole(&mut self) -> Result<(), String> {

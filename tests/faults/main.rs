@@ -11,6 +11,7 @@ mod crowds;
 mod disk;
 mod histories;
 mod model;
+mod nodes;
 mod peers;
 mod signals;
 mod watcher;

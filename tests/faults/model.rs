@@ -180,6 +180,18 @@ impl History {
     }
 }
 
+/// An item of `/data`, as a state has it.
+pub fn keyed(item: &Value) -> (String, Rc<Value>) {
+    let (kind, data) = (text(&item["type"]), &item["data"]);
+    let key = match (kind, data["messageID"].as_str(), data["id"].as_str()) {
+        ("session" | "model", ..) => kind.to_owned(),
+        ("part", Some(message), Some(id)) => format!("part/{message}/{id}"),
+        (_, _, Some(id)) => format!("{kind}/{id}"),
+        _ => kind.to_owned(),
+    };
+    (key, data.clone().into())
+}
+
 fn models(random: &mut Rng) -> Value {
     let models = (0..random.usize(1..5)).map(|_| {
         let (id, name) = (format!("i{}", random.u8(0..6)), format!("n{}", random.u8(0..9)));

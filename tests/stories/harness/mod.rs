@@ -122,6 +122,11 @@ impl TestServer {
         Self::spawn("127.0.0.1:0", Arc::new(data), args, env)
     }
 
+    /// Starts another one on the same data directory, with the same options.
+    pub fn beside(&self) -> Self {
+        Self::spawn("127.0.0.1:0", self.data.clone(), self.args.clone(), &NO_ENV)
+    }
+
     fn spawn(listen: &str, data: Arc<TempDir>, args: Vec<String>, env: &[(&str, impl AsRef<OsStr>)]) -> Self {
         let process = TestProcess::start(
             program()
@@ -397,6 +402,13 @@ impl TestViewer {
             closed: None,
             close_code: None,
         }
+    }
+
+    /// Comes back, with what it has; false when that server is not there.
+    pub async fn try_reconnect(&mut self, url: &str) -> bool {
+        let Ok((socket, _)) = tokio_tungstenite::connect_async(url).await else { return false };
+        (self.socket, self.close_code, self.caught_up) = (socket, None, false);
+        true
     }
 
     /// Comes back, with what it has, to a server that may still be on its way.
