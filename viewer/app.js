@@ -28,7 +28,8 @@ import { moment } from './values.js'
 import { Timeline } from './view/timeline.js'
 import { giveWay, putAround } from './written.js'
 
-const { id, base } = placeOf(location.href)
+const { id, base, isEmbedded } = placeOf(location.href)
+document.documentElement.toggleAttribute('data-embedded', isEmbedded)
 const session = new Session()
 
 show()
@@ -72,7 +73,7 @@ outline.onHere = (id) => head.at(id)
 const review = new Review(nodes.review, { changes, link, share: id })
 const rooms = new Rooms({ review, link })
 const share = new Share({
-  ...{ base, id, link },
+  ...{ base, id, isEmbedded, link },
   here: () => turns.get(outline.here) ?? turns.all[0],
   html: () => downloadHtml(session, timeline),
 })
@@ -99,6 +100,7 @@ putAround(
       sign(strings.search, 'search', () => openSearch()),
       viewMenu(nodes.timeline),
       share.menu,
+      share.whole,
       el('button', { class: 'icon help-button', type: 'button', 'aria-label': strings.help, onclick: showHelp }, '?'),
     ),
     nodes.search,

@@ -57,6 +57,8 @@ export const strings = {
   copyQuote: 'Copy quote with link',
   shareSheet: 'Share by this device',
   qr: 'QR code',
+  copyFrame: 'Copy code for a web page',
+  whole: 'Open the whole page',
   turnMenu: 'What can be done with this turn',
   downloadMarkdown: 'Markdown',
   downloadJson: 'JSON',

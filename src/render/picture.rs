@@ -9,8 +9,10 @@ use crate::model::tools::{self, Call, Said};
 use crate::model::{Content, Key};
 
 /// The size that previews of links are shown in, in pixels.
-const WIDTH: u32 = 1200;
-const HEIGHT: u32 = 630;
+/// Pixels, as previews of links want them.
+pub const WIDTH: u32 = 1200;
+/// Pixels.
+pub const HEIGHT: u32 = 630;
 
 /// Pixels to the left and right of all texts.
 const MARGIN: f32 = 80.0;
