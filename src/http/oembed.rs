@@ -47,29 +47,20 @@ pub(super) struct Embed {
     provider_name: &'static str,
     provider_url: String,
     title: String,
-    #[serde(flatten)]
-    frame: Option<Frame>,
-    #[serde(flatten)]
-    thumbnail: Option<Thumbnail>,
-}
-
-/// A frame that shows the session.
-#[derive(Serialize, ToSchema)]
-struct Frame {
-    html: String,
-    width: u32,
-    height: u32,
-}
-
-/// The picture of a link's previews, where there is room for it.
-#[derive(Serialize, ToSchema)]
-struct Thumbnail {
-    #[serde(rename = "thumbnail_url")]
-    url: String,
-    #[serde(rename = "thumbnail_width")]
-    width: u32,
-    #[serde(rename = "thumbnail_height")]
-    height: u32,
+    /// A frame that shows the session
+    #[serde(skip_serializing_if = "Option::is_none")]
+    html: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    width: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    height: Option<u32>,
+    /// The picture of the link's previews, where there is room for it
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thumbnail_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thumbnail_width: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thumbnail_height: Option<u32>,
 }
 
 /// `GET /oembed`
@@ -93,24 +84,22 @@ pub(super) async fn oembed(request: HttpRequest, service: ServiceData) -> Result
     let snapshot = service.shares.ask(&id, || ReadAll).await?;
     let title = preview(&service, &snapshot).await?.title.to_owned();
     let fits = |max: Option<u32>, size: u32| max.is_none_or(|max| size <= max);
-    let thumbnail = (fits(maxwidth, PICTURE_WIDTH) && fits(maxheight, PICTURE_HEIGHT)).then(|| Thumbnail {
-        url: format!("{}/s/{}.png", service.public_url, id.as_str()),
-        width: PICTURE_WIDTH,
-        height: PICTURE_HEIGHT,
-    });
-    let frame = service.page_policy.allows_frames().then(|| {
-        let (width, height) =
-            (maxwidth.map_or(WIDTH, |max| max.min(WIDTH)), maxheight.map_or(HEIGHT, |max| max.min(HEIGHT)));
-        Frame { html: html(&service, &id, fragment, &title, (width, height)), width, height }
-    });
+    let has_thumbnail = fits(maxwidth, PICTURE_WIDTH) && fits(maxheight, PICTURE_HEIGHT);
+    let has_frame = service.page_policy.allows_frames();
+    let width = maxwidth.map_or(WIDTH, |max| max.min(WIDTH));
+    let height = maxheight.map_or(HEIGHT, |max| max.min(HEIGHT));
     let embed = Embed {
         version: "1.0",
-        kind: if frame.is_some() { "rich" } else { "link" },
+        kind: if has_frame { "rich" } else { "link" },
         provider_name: "brutus-share",
         provider_url: format!("{}/", service.public_url),
+        html: has_frame.then(|| html(&service, &id, fragment, &title, (width, height))),
+        width: has_frame.then_some(width),
+        height: has_frame.then_some(height),
+        thumbnail_url: has_thumbnail.then(|| format!("{}/s/{}.png", service.public_url, id.as_str())),
+        thumbnail_width: has_thumbnail.then_some(PICTURE_WIDTH),
+        thumbnail_height: has_thumbnail.then_some(PICTURE_HEIGHT),
         title,
-        frame,
-        thumbnail,
     };
     Ok(fresh(StatusCode::OK).insert_header((header::CACHE_CONTROL, "no-store")).json(embed))
 }
