@@ -2,7 +2,7 @@
 
 import { arrange, copyButton, el, guarded } from './dom.js'
 import { icon } from './icons.js'
-import { treeOf } from './load/tree.js'
+import { leavesOf, treeOf } from './load/tree.js'
 import { strings } from './strings.js'
 import { diffView } from './view/diff.js'
 import { countsOf } from './view/frame.js'
@@ -72,10 +72,11 @@ export class Review {
     )
     this.side.hidden = files.length < 2
     const most = Math.max(1, ...files.map(({ counts }) => counts.added + counts.removed))
-    this.tree.replaceChildren(this.#branch(treeOf(files), most))
+    const tree = treeOf(files)
+    this.tree.replaceChildren(this.#branch(tree, most))
     const known = this.#boxes
     this.#boxes = new Map()
-    for (const entry of files) {
+    for (const entry of leavesOf(tree)) {
       const before = known.get(entry.file)
       this.#boxes.set(entry.file, before?.patch === entry.patch ? before : this.#box(entry, before))
     }
