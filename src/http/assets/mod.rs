@@ -12,6 +12,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, AcceptEncoding, Encoding, Header};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::ServiceData;
@@ -43,7 +44,7 @@ struct Asset {
 
 impl Asset {
     fn new(plain: Bytes, brotli: Option<Bytes>, gzip: Option<Bytes>) -> Self {
-        let tag = digits(Sha256::digest(&plain).as_slice());
+        let tag = digits(&Sha256::digest(&plain));
         Self { plain, brotli, gzip, tag }
     }
 
@@ -74,7 +75,7 @@ impl Assets {
             let (brotli, gzip) = copies(&path);
             made.insert(path, Asset::new(data.into(), brotli, gzip));
         }
-        Self { version: digits(hash.finalize().as_slice()), files: made, modules }
+        Self { version: digits(&hash.finalize()), files: made, modules }
     }
 
     /// A page, which leads to its files by `up`, the relative path to the server's root: with all its style sheets as
@@ -208,10 +209,7 @@ pub(super) async fn asset(request: HttpRequest, service: ServiceData) -> Result<
 
 /// The beginning of a hash.
 fn digits(hash: &[u8]) -> String {
-    hash[..DIGITS / 2].iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    HEXLOWER.encode(&hash[..DIGITS / 2])
 }
 
 #[cfg(test)]
