@@ -24,6 +24,9 @@ const NOTE_AFTER = 300
 // Nearer to the end of the page than this, in pixels, a reader is at the end.
 const NEAR = 120
 
+// Milliseconds in which the page scrolls because of what a reader did.
+const TOUCH = 1000
+
 export class Playback {
   #schedule
   #seen
@@ -39,6 +42,7 @@ export class Playback {
   #filling
   #follows = true
   #scrolled = 0
+  #touched = -Infinity
 
   /**
    * `turns` are those of the session; `shown` is the element in whose place its past is shown. `note` puts a place into
@@ -78,6 +82,14 @@ export class Playback {
     // What is drawn when it comes into view is of another height then.
     new ResizeObserver(() => this.#toEnd()).observe(this.root)
     addEventListener('scroll', () => this.#scroll(), { passive: true })
+    for (const name of ['wheel', 'touchmove', 'keydown', 'pointerdown'])
+      addEventListener(
+        name,
+        ({ target }) => {
+          if (!this.bar.contains(target)) this.#touched = performance.now()
+        },
+        { passive: true },
+      )
   }
 
   get isOpen() {
@@ -247,10 +259,11 @@ export class Playback {
     if (this.isOpen && this.#follows) scrollTo({ top: document.documentElement.scrollHeight, behavior: 'instant' })
   }
 
-  /** Who scrolls up stays there; who scrolls to the end sees what comes. */
+  /** Who scrolls up stays there; who scrolls to the end sees what comes. What is drawn above scrolls the page too. */
   #scroll() {
-    const isAtEnd = scrollY + innerHeight > document.documentElement.scrollHeight - NEAR
-    this.#follows = isAtEnd || (this.#follows && scrollY >= this.#scrolled)
+    const isUp = scrollY < this.#scrolled && performance.now() - this.#touched < TOUCH
+    if (scrollY + innerHeight > document.documentElement.scrollHeight - NEAR) this.#follows = true
+    else if (isUp) this.#follows = false
     this.#scrolled = scrollY
   }
 }

@@ -163,7 +163,7 @@ test('nothing is an empty session', () => {
   assert.deepEqual([schedule.span, schedule.length, at(0)], [0, 0, []])
 })
 
-// Sessions out of a seed: times that are there or not, in order or not; calls, thoughts, subagents, parts that are stray.
+// Sessions out of a seed: times that are there or not, in order or not; calls, thoughts, subagents, stray parts.
 
 function random(seed) {
   let state = seed + 1

@@ -5,7 +5,7 @@
 // differ, and are set: a time far before that of what it stands behind says that its clock went back, and from there on
 // all that goes by this clock is later by as much.
 
-import { plainText, record } from '../values.js'
+import { record } from '../values.js'
 import { times } from './session.js'
 
 // All in milliseconds. So far back a time may lie without its clock having been set.
@@ -14,7 +14,8 @@ const TOLERANCE = 60_000
 const UNTIMED = 1000
 // A pause is played as one of so long.
 const PAUSE = 2000
-// A word is written in so long when nobody says in how long; and is played as if it had taken so long when it took more.
+// A word is written in so long when nobody says in how long; one that took longer than the other is played as if it had
+// taken so long.
 const WORD = 50
 const SLOW_WORD = 200
 // Characters of a word.
@@ -81,7 +82,7 @@ export class Schedule {
     }
   }
 
-  /** What comes one after the other in a turn, `{ start, end, made }`: with the times that it says, those that it has. */
+  /** What comes one after the other in a turn, `{ start, end, made }`, with the times that it says itself. */
   #steps(session, { prompt, answers }) {
     const steps = []
     for (const message of messagesOf({ prompt, answers })) {
@@ -215,8 +216,8 @@ function naturalOf(part) {
 }
 
 /**
- * Makes times that clocks said ones that follow each other. One that fits neither before nor behind its neighbours, which
- * fit each other, is none.
+ * Makes times that clocks said ones that follow each other. One that fits to neither of its neighbours, which fit to
+ * each other, is none.
  */
 function readClock(steps, from) {
   const timed = steps.filter(({ start }) => start !== undefined)
