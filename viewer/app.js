@@ -97,7 +97,7 @@ function play() {
 }
 const playItem = el('button', { type: 'button', onclick: play }, strings.playBack)
 
-const skip = () => nodes.timeline.querySelector('.turn')?.focus()
+const skip = () => (nodes.review.hidden ? shownNow().root.querySelector('.turn') : review.heading)?.focus()
 
 putAround(
   el('button', { class: 'skip', type: 'button', onclick: skip }, strings.skip),

@@ -21,6 +21,19 @@ export function menu(label, name, ...entries) {
     details.open = false
     details.firstChild.focus({ preventScroll: true })
   })
+  details.addEventListener('keydown', (event) => {
+    const by = { ArrowDown: 1, ArrowUp: -1 }[event.key]
+    // Within a choice of one the arrows choose.
+    if (!by || event.target.type === 'radio') return
+    event.preventDefault()
+    details.open = true
+    const stops = [...details.querySelectorAll('summary, button, a, input')].filter((node) => node.checkVisibility())
+    stops.at((stops.indexOf(event.target) + by) % stops.length).focus()
+  })
+  // Where the focus goes on from it, it is done with.
+  details.addEventListener('focusout', ({ relatedTarget }) => {
+    if (relatedTarget && !details.contains(relatedTarget)) details.open = false
+  })
   return details
 }
 
