@@ -4,11 +4,13 @@ import { el } from './dom.js'
 import { icon } from './icons.js'
 import { strings } from './strings.js'
 
+const WITHOUT_TEXT = '[type=range], [type=checkbox], [type=radio]'
+
 /** `actions` by key. */
 export function listen(actions) {
   addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return
-    if (event.target.closest?.('input, textarea, select, dialog')) return
+    if (event.target.closest?.(`input:not(${WITHOUT_TEXT}), textarea, select, dialog`)) return
     const action = actions[event.key]
     if (!action) return
     event.preventDefault()

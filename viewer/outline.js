@@ -45,7 +45,11 @@ export class Outline {
     const grip = el('header', {}, el('h2', {}, strings.outline), this.filter)
     this.scroller = el('div', { class: 'outline-list' }, this.list)
     root.append(grip, this.scroller)
-    addEventListener('keydown', ({ key }) => key === 'Escape' && this.close())
+    addEventListener('keydown', ({ key }) => {
+      if (key !== 'Escape' || !document.body.classList.contains('outline-open')) return
+      this.close()
+      this.before?.focus({ preventScroll: true })
+    })
     this.list.addEventListener('click', ({ target }) => target.closest('a') && this.close())
     this.#pulled(grip)
   }
@@ -53,6 +57,7 @@ export class Outline {
   /** On a phone it is a sheet, which is opened where the reader is. */
   toggle() {
     if (!document.body.classList.toggle('outline-open')) return
+    this.before = document.activeElement
     this.#show()
     ;(this.#entries.get(this.#here)?.link ?? this.filter).focus({ preventScroll: true })
   }

@@ -25,6 +25,7 @@ export class Review {
   constructor(root, { changes, link, share }) {
     Object.assign(this, { root, changes, link, share })
     this.#viewed = new Map(Object.entries(stored()[share] ?? {}))
+    this.heading = el('h1', { tabindex: '-1' }, strings.changes)
     this.summary = el('p', { class: 'review-sum' })
     this.note = el('p', { class: 'note', hidden: true }, strings.changesPartly)
     this.input = el('input', {
@@ -34,18 +35,16 @@ export class Review {
     this.tree = el('div', { class: 'tree' })
     this.files = el('div', { class: 'review-files' })
     this.side = el('nav', { class: 'review-side', 'aria-label': strings.files }, this.input, this.tree)
-    root.append(
-      el('header', { class: 'review-head' }, el('h1', {}, strings.changes), this.summary, this.note),
-      this.side,
-      this.files,
-    )
+    root.append(el('header', { class: 'review-head' }, this.heading, this.summary, this.note), this.side, this.files)
   }
 
   /** Shows the room, and in it a file, when one is named. */
-  open(file) {
+  open({ file }) {
+    if (!this.#isOpen && file === undefined) scrollTo(0, 0)
     this.#isOpen = true
     this.root.hidden = false
     this.update()
+    if (!this.root.contains(document.activeElement)) this.heading.focus({ preventScroll: true })
     const box = file !== undefined && this.#boxes.get(file)
     if (!box) return
     box.fold.open = true

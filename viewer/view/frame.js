@@ -35,6 +35,7 @@ export function frame(part, kind, ...content) {
 export function folded(part, kind, summary, body, plain, open = opened(kind)) {
   const inner = el('div', { class: 'body' }, open ? '' : plain.slice(0, STAND_IN_CHARACTERS))
   const details = el('details', { class: 'fold' }, el('summary', {}, ...summary), inner)
+  nameFold(details, summary)
   let made = false
   const make = () => {
     if (made) return
@@ -47,6 +48,15 @@ export function folded(part, kind, summary, body, plain, open = opened(kind)) {
   details.open = open
   if (open) make()
   return { node: frame(part, kind, details), details }
+}
+
+// Characters of a fold's name.
+const MAX_LABEL = 200
+
+/** Gives a fold the name that its line says, without how it went: to who hears the page it is a group. */
+export function nameFold(details, line) {
+  const words = line.flatMap((node) => (node?.matches?.('.tool-meta') ? [] : (node?.textContent ?? node ?? [])))
+  details.setAttribute('aria-label', words.join(' ').trim().slice(0, MAX_LABEL).toWellFormed())
 }
 
 const plainPainter = () => write

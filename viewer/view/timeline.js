@@ -339,7 +339,9 @@ class TurnView {
     const reads = looks.filter(({ view }) => view.call.meaning === 'read')
     const files = new Set(reads.flatMap(({ view }) => view.call.paths ?? [])).size
     const spent = run.reduce((sum, { part, view }) => sum + took(view.call ? part.state : part), 0)
-    write(group.label, strings.lookedAt(files || reads.length, looks.length - reads.length))
+    const label = strings.lookedAt(files || reads.length, looks.length - reads.length)
+    write(group.label, label)
+    group.node.firstChild.setAttribute('aria-label', label)
     write(group.took, spent >= SHOWN ? duration(spent) : '')
     arrange(
       group.inner,
