@@ -1,6 +1,6 @@
 // A tool's call: one line that says what it did and how it went, and under it what went in and came out.
 
-import { AnsiReader } from '../ansi.js'
+import { AnsiReader, shownText } from '../ansi.js'
 import { el, guarded, spans, whenNear, write } from '../dom.js'
 import { duration } from '../format.js'
 import { highlight, languageOf } from '../highlight.js'
@@ -332,6 +332,9 @@ function searchable(call, state) {
   const isFile = edits || looks
   return [
     { text: given.join('\n'), kind: isFile ? 'files' : 'commands' },
-    { text: [text(call.output ?? state.output), text(state.error)].filter(Boolean).join('\n'), kind: 'output' },
+    {
+      text: [call.output ?? state.output, state.error].map(text).map(shownText).filter(Boolean).join('\n'),
+      kind: 'output',
+    },
   ]
 }
