@@ -4,8 +4,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { answer, live, openPage, prompt, session, setUp, text, tool } from '../lib/browser.mjs'
+import { answer, live, openPage, openShare, prompt, session, setUp, text, tool } from '../lib/browser.mjs'
+import { streamed } from '../lib/streamed.mjs'
 import { longestWait, watchTasks } from '../lib/tasks.mjs'
+import { traced } from '../lib/trace.mjs'
 
 const { browser, server } = await setUp()
 
@@ -69,3 +71,21 @@ for (const [name, part] of Object.entries(HEAVY)) {
     await page.context().close()
   })
 }
+
+test('an answer that grows: what is added is styled and laid out, and what stood there before is left alone', async () => {
+  const STEPS = 60
+  const { share, append, seen } = await streamed(server, 30_000, STEPS)
+  const page = await openShare(browser, share)
+  const { restyled, laidOut } = await traced(browser, page, async () => {
+    for (let step = 0; step < STEPS; step++) {
+      await append()
+      await page.evaluate(() => new Promise(requestAnimationFrame))
+    }
+    await seen(page)
+  })
+  const elements = await page.locator('.markdown *').count()
+  for (const [what, counts] of Object.entries({ restyled, laidOut })) {
+    const times = counts.reduce((sum, count) => sum + count, 0) / elements
+    assert.ok(times < 3, `each element was ${what} ${times.toFixed(1)} times`)
+  }
+})

@@ -299,7 +299,8 @@ class TurnView {
 
   /** The text of the prompt; of a long one its beginning, until somebody wants all. */
   #words(words) {
-    const node = el('div', { class: 'prompt-text markdown', dir: 'auto' }, standIn(words))
+    const node = el('div', { class: 'prompt-text markdown', dir: 'auto' })
+    standIn(node, words)
     whenNear(node, () => renderMarkdown(node, words, { isTyped: true }))
     const lines = linesOf(words)
     if (lines <= PROMPT_LINES + 3) return [node]

@@ -92,8 +92,10 @@ impl Assets {
                 continue;
             }
             if line.starts_with("<script type=\"module\"") {
+                // Behind the style sheet: what the server has written is painted without them.
                 for module in &self.modules {
-                    let _ = writeln!(html, "<link rel=\"modulepreload\" href=\"{assets}{module}\">");
+                    let link = format!("<link rel=\"modulepreload\" href=\"{assets}{module}\"");
+                    let _ = writeln!(html, "{link} fetchpriority=\"low\">");
                 }
             }
             html += &line.replace("../assets/", &assets);
@@ -269,8 +271,8 @@ mod tests {
         let base = format!("assets/{}/", assets.version);
         let expected = format!(
             "<link rel=\"stylesheet\" href=\"{base}page.css\">\n\
-             <link rel=\"modulepreload\" href=\"{base}load/a.js\">\n\
-             <link rel=\"modulepreload\" href=\"{base}b.js\">\n\
+             <link rel=\"modulepreload\" href=\"{base}load/a.js\" fetchpriority=\"low\">\n\
+             <link rel=\"modulepreload\" href=\"{base}b.js\" fetchpriority=\"low\">\n\
              <script type=\"module\" src=\"{base}app.js\"></script>\n"
         );
         assert_eq!(assets.page("index.html", "").unwrap(), expected);
