@@ -225,10 +225,10 @@ function told(session) {
         info: message.info,
         parts: session.partsOf(message).map((part) => {
           const inner = session.subagentOf(message, part)
-          return { part, inner: inner && [of(inner), session.isOver(inner), [...session.stepsOf(inner)].length] }
+          return { part, inner: inner && [of(inner), session.isOver(inner), session.stepsOf(inner).length] }
         }),
         unlinked: session.unlinkedAt(message).map((inner) => [of(inner), session.isOver(inner)]),
-        all: [...session.withSubagents([message])].map(({ id }) => id),
+        all: session.withSubagents([message]).map(({ id }) => id),
       })),
     }))
   return of()

@@ -131,17 +131,17 @@ export class SeenSession {
   }
 
   /** These messages, each followed by those of the subagents that are shown with it. */
-  *withSubagents(messages) {
-    for (const message of messages) {
-      yield message
+  withSubagents(messages) {
+    return messages.flatMap((message) => {
       const opened = this.#entriesOf(message.id).flatMap((entry) => this.#schedule.opened.get(entry) ?? [])
-      for (const subagent of [...opened, ...this.#schedule.unlinked.get(message.id)]) yield* this.stepsOf(subagent)
-    }
+      const subagents = [...opened, ...this.#schedule.unlinked.get(message.id)]
+      return [message, ...subagents.flatMap((subagent) => this.stepsOf(subagent))]
+    })
   }
 
   /** The messages of a subagent, each followed by those of the subagents that it has itself. */
-  *stepsOf(subagent) {
-    yield* this.withSubagents(this.turns(subagent).flatMap(({ prompt, answers }) => [prompt ?? [], answers].flat()))
+  stepsOf(subagent) {
+    return this.withSubagents(this.turns(subagent).flatMap(({ prompt, answers }) => [prompt ?? [], answers].flat()))
   }
 
   /** Whether a subagent has come to its end. */
