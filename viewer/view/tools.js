@@ -54,7 +54,10 @@ export function toolView(part, page = {}) {
     details.open = true
     details.make()
   }
-  return { node, call, pieces: () => pieces, text: () => plain }
+  // Reading a terminal's output takes its time, and few calls are searched.
+  let shown
+  const sought = () => (shown ??= pieces.map((piece) => ({ ...piece, text: shownText(piece.text) })))
+  return { node, call, pieces: sought, text: () => plain }
 }
 
 /** A call's line: how it goes, what it was about, how it went. */
@@ -333,7 +336,7 @@ function searchable(call, state) {
   return [
     { text: given.join('\n'), kind: isFile ? 'files' : 'commands' },
     {
-      text: [call.output ?? state.output, state.error].map(text).map(shownText).filter(Boolean).join('\n'),
+      text: [text(call.output ?? state.output), text(state.error)].filter(Boolean).join('\n'),
       kind: 'output',
     },
   ]
