@@ -217,7 +217,8 @@ async function read() {
   const of = (what) => median(runs.map((run) => run[what]))
   console.log(
     `300 turns, height after reading over before: ${of('desk').toFixed(3)}, on a phone ${of('phone').toFixed(3)}; ` +
-      `frames while scrolling on a slow phone p50 ${ms(of('p50'))} p95 ${ms(of('p95'))} longest ${ms(of('longest'))}, ` +
+      `frames while scrolling on a slow phone p50 ${ms(of('p50'))} p95 ${ms(of('p95'))} ` +
+      `longest ${ms(of('longest'))}, ` +
       `by the processor's time a frame ${ms(of('busy'))}: ` +
       ['style', 'layout', 'paint', 'script'].map((kind) => `${kind} ${of(kind).toFixed(1)}`).join(', '),
   )
