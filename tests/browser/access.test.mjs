@@ -11,6 +11,12 @@ const { browser, server } = await setUp()
 const share = await shareRecorded(server)
 
 async function check(page, what) {
+  // Two frames until what was scrolled is told; what fades has no colour of its own while it does.
+  await page.evaluate(async () => {
+    for (const _ of [1, 2]) await new Promise(requestAnimationFrame)
+    const fading = document.getAnimations().filter((animation) => animation instanceof CSSTransition)
+    await Promise.allSettled(fading.map(({ finished }) => finished))
+  })
   const { violations } = await new AxeBuilder({ page }).analyze()
   assert.deepEqual(
     violations.map(({ id, nodes }) => [
