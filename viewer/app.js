@@ -3,7 +3,7 @@
 import { fragmentOf, readFragment } from './address.js'
 import { Bell } from './bell.js'
 import { tick } from './clock.js'
-import { el, guarded, inSlices } from './dom.js'
+import { el, guarded, iconButton, inSlices } from './dom.js'
 import { Environment } from './environment.js'
 import { downloadHtml } from './export.js'
 import { Follow } from './follow.js'
@@ -34,13 +34,6 @@ document.documentElement.toggleAttribute('data-embedded', isEmbedded)
 const session = new Session()
 
 show()
-const sign = (label, name, action, className = '') =>
-  el(
-    'button',
-    { class: `icon ${className}`, type: 'button', 'aria-label': label, title: label, onclick: action },
-    icon(name),
-  )
-
 const nodes = {
   state: el('span', { class: 'state', role: 'status' }),
   activity: el('span', { class: 'activity', dir: 'auto', hidden: true }),
@@ -76,7 +69,7 @@ const playback = new Playback({
   ...{ session, turns, link },
   shown: nodes.timeline,
   note: (place) => history.replaceState(null, '', link(place)),
-  address: (place) => `${base}s/${id}${link(place)}`,
+  address: (place) => share.addressOf(place),
   leave: () => rooms.visit({}),
   left: () => update(),
 })
@@ -105,7 +98,7 @@ putAround(
   el(
     'header',
     { class: 'top' },
-    sign(strings.outline, 'list', () => outline.toggle(), 'only-narrow'),
+    iconButton(strings.outline, 'list', () => outline.toggle(), 'only-narrow'),
     nodes.state,
     nodes.activity,
     nodes.title,
@@ -116,7 +109,7 @@ putAround(
       'span',
       { class: 'tools' },
       bell.button,
-      sign(strings.search, 'search', () => openSearch()),
+      iconButton(strings.search, 'search', () => openSearch()),
       viewMenu(nodes.timeline, playItem),
       share.menu,
       share.whole,

@@ -1,7 +1,6 @@
 // Keys, where nobody is writing; and the help that lists them.
 
-import { el } from './dom.js'
-import { icon } from './icons.js'
+import { el, iconButton } from './dom.js'
 import { strings } from './strings.js'
 
 const WITHOUT_TEXT = '[type=range], [type=checkbox], [type=radio]'
@@ -19,11 +18,7 @@ export function listen(actions) {
 }
 
 export function showHelp() {
-  const close = el(
-    'button',
-    { type: 'button', class: 'icon', 'aria-label': strings.close, title: strings.close },
-    icon('close'),
-  )
+  const close = iconButton(strings.close, 'close')
   const dialog = el(
     'dialog',
     { class: 'help', 'aria-label': strings.help },

@@ -1,7 +1,8 @@
 // The session played back as it was seen live: a room in which the views of the session show one of the past
 // (load/seen.js), and a bar to go through its time. What comes meanwhile is drawn when the room is left.
 
-import { copyButton, el } from './dom.js'
+import { copyButton, el, iconButton } from './dom.js'
+import { isAtEnd, toEnd } from './follow.js'
 import { clock, duration } from './format.js'
 import { icon } from './icons.js'
 import { Schedule } from './load/schedule.js'
@@ -20,9 +21,6 @@ const JUMPS = { ArrowRight: 5000, ArrowUp: 5000, ArrowLeft: -5000, ArrowDown: -5
 
 // Milliseconds after which a time that was chosen stands in the address: browsers take no more than a few in a second.
 const NOTE_AFTER = 300
-
-// Nearer to the end of the page than this, in pixels, a reader is at the end.
-const NEAR = 120
 
 // Milliseconds in which the page scrolls because of what a reader did.
 const TOUCH = 1000
@@ -52,9 +50,7 @@ export class Playback {
   constructor({ session, turns, shown, link, note, address, leave, left }) {
     Object.assign(this, { session, turns, shown, link, note, left })
     this.root = el('div', { class: 'timeline' })
-    const button = (label, name, action) =>
-      el('button', { class: 'icon', type: 'button', title: label, 'aria-label': label, onclick: action }, icon(name))
-    this.button = button(strings.play, 'play', () => this.toggle())
+    this.button = iconButton(strings.play, 'play', () => this.toggle())
     this.lane = el('div', { class: 'lane', 'aria-hidden': 'true', onclick: ({ target }) => this.#visit(target) })
     this.scrubber = el('input', {
       ...{ type: 'range', min: '0', step: 'any', 'aria-label': strings.playTime },
@@ -77,7 +73,7 @@ export class Playback {
       this.what,
       speed,
       copyButton(strings, () => address(this.#place), strings.copyMoment),
-      button(strings.close, 'close', leave),
+      iconButton(strings.close, 'close', leave),
     )
     // What is drawn when it comes into view is of another height then.
     new ResizeObserver(() => this.#toEnd()).observe(this.root)
@@ -256,13 +252,13 @@ export class Playback {
   }
 
   #toEnd() {
-    if (this.isOpen && this.#follows) scrollTo({ top: document.documentElement.scrollHeight, behavior: 'instant' })
+    if (this.isOpen && this.#follows) toEnd()
   }
 
   /** Who scrolls up stays there; who scrolls to the end sees what comes. What is drawn above scrolls the page too. */
   #scroll() {
     const isUp = scrollY < this.#scrolled && performance.now() - this.#touched < TOUCH
-    if (scrollY + innerHeight > document.documentElement.scrollHeight - NEAR) this.#follows = true
+    if (isAtEnd()) this.#follows = true
     else if (isUp) this.#follows = false
     this.#scrolled = scrollY
   }

@@ -73,9 +73,14 @@ export class Share {
     dialog.showModal()
   }
 
-  #address(turn) {
-    const fragment = this.link(turn ? { id: turn.id } : {})
+  /** The address of a place. */
+  addressOf(place) {
+    const fragment = this.link(place)
     return `${this.base}s/${this.id}${fragment.length > 1 ? fragment : ''}`
+  }
+
+  #address(turn) {
+    return this.addressOf(turn ? { id: turn.id } : {})
   }
 
   async #copyMarkdown(turn) {
@@ -137,7 +142,7 @@ export class Share {
   async #quote() {
     const { words, part } = selected() ?? {}
     if (!words) return
-    const address = `${this.base}s/${this.id}${this.link({ id: part.id })}:~:text=${textFragment(words)}`
+    const address = `${this.addressOf({ id: part.id })}:~:text=${textFragment(words)}`
     const quoted = words.replace(/^/gm, '> ')
     if (!(await copyText(`${quoted}\n\n${address}\n`))) return
     this.bubble.lastChild.data = strings.copied

@@ -79,6 +79,13 @@ pub struct Service {
     pub body_timeout: Duration,
 }
 
+impl Service {
+    /// The link to a share.
+    fn link(&self, id: &str) -> String {
+        format!("{}/s/{id}", self.public_url)
+    }
+}
+
 /// Handlers take this.
 pub type ServiceData = web::Data<Arc<Service>>;
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
@@ -96,18 +96,18 @@ pub(super) async fn oembed(request: HttpRequest, service: ServiceData) -> Result
         html: has_frame.then(|| html(&service, &id, fragment, &title, (width, height))),
         width: has_frame.then_some(width),
         height: has_frame.then_some(height),
-        thumbnail_url: has_thumbnail.then(|| format!("{}/s/{}.png", service.public_url, id.as_str())),
+        thumbnail_url: has_thumbnail.then(|| format!("{}.png", service.link(id.as_str()))),
         thumbnail_width: has_thumbnail.then_some(PICTURE_WIDTH),
         thumbnail_height: has_thumbnail.then_some(PICTURE_HEIGHT),
         title,
     };
-    Ok(fresh(StatusCode::OK).insert_header((header::CACHE_CONTROL, "no-store")).json(embed))
+    Ok(fresh(StatusCode::OK).json(embed))
 }
 
 /// Where a page says that it can be asked for.
-pub(super) fn address(public_url: &str, id: &str) -> String {
-    let url = format!("{public_url}/s/{id}");
-    format!("{public_url}/oembed?url={}", utf8_percent_encode(&url, NON_ALPHANUMERIC))
+pub(super) fn address(service: &Service, id: &str) -> String {
+    let link = service.link(id);
+    format!("{}/oembed?url={}", service.public_url, utf8_percent_encode(&link, NON_ALPHANUMERIC))
 }
 
 /// The share that a link leads to, and the place in it. Of a place that holds more than a name, a key say, nothing is

@@ -126,7 +126,7 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
         Format::Json => snapshot_json(&request, &service, snapshot, read).await,
         Format::Markdown => {
             let id = id.as_str();
-            let how = Markdown { page: Some(format!("{}/s/{id}", service.public_url)), ..wanted(&request)? };
+            let how = Markdown { page: Some(service.link(id)), ..wanted(&request)? };
             as_markdown(&request, &service, snapshot, how, read).await
         }
         Format::Page => {
@@ -314,12 +314,13 @@ fn head(title: &str, share: Option<&OfShare>) -> String {
     let title = escape(title);
     let mut head = format!("<title>{title}</title>\n");
     let Some(OfShare { id, description, service }) = share else { return head };
-    let url = escape(&service.public_url);
+    let link = service.link(id);
+    let link = escape(&link);
     let _ = writeln!(
         head,
         "<meta property=\"og:type\" content=\"article\">\n<meta property=\"og:site_name\" content=\"brutus-share\">\n\
-         <meta property=\"og:title\" content=\"{title}\">\n<meta property=\"og:url\" content=\"{url}/s/{id}\">\n\
-         <meta property=\"og:image\" content=\"{url}/s/{id}.png\">\n\
+         <meta property=\"og:title\" content=\"{title}\">\n<meta property=\"og:url\" content=\"{link}\">\n\
+         <meta property=\"og:image\" content=\"{link}.png\">\n\
          <meta property=\"og:image:type\" content=\"image/png\">\n\
          <meta property=\"og:image:width\" content=\"{PICTURE_WIDTH}\">\n\
          <meta property=\"og:image:height\" content=\"{PICTURE_HEIGHT}\">\n\
@@ -336,7 +337,7 @@ fn head(title: &str, share: Option<&OfShare>) -> String {
         let _ = writeln!(head, "<link rel=\"alternate\" type=\"{kind}\" href=\"../s/{id}.{ending}\">");
     }
     if service.page_policy.allows_frames() {
-        let href = oembed::address(&service.public_url, id);
+        let href = oembed::address(service, id);
         let _ = writeln!(
             head,
             "<link rel=\"alternate\" type=\"application/json+oembed\" href=\"{}\">",

@@ -8,10 +8,9 @@ use super::session::Session;
 use crate::model::tools::{self, Call, Said};
 use crate::model::{Content, Key};
 
-/// The size that previews of links are shown in, in pixels.
-/// Pixels, as previews of links want them.
+/// The width of a picture in pixels, as previews of links show it.
 pub const WIDTH: u32 = 1200;
-/// Pixels.
+/// Its height in pixels.
 pub const HEIGHT: u32 = 630;
 
 /// Pixels to the left and right of all texts.

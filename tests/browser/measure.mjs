@@ -4,8 +4,18 @@
 
 import { AxeBuilder } from '@axe-core/playwright'
 
-import { answer, launch, live, openPage, openShare, prompt, session, shareRecorded } from '../lib/browser.mjs'
-import { text, tool } from '../lib/browser.mjs'
+import {
+  answer,
+  launch,
+  live,
+  openPage,
+  openShare,
+  prompt,
+  session,
+  shareRecorded,
+  text,
+  tool,
+} from '../lib/browser.mjs'
 import { shareLarge } from '../lib/large.mjs'
 import { Server } from '../lib/server.mjs'
 import { streamed } from '../lib/streamed.mjs'

@@ -6,7 +6,7 @@
 // all that goes by this clock is later by as much.
 
 import { record } from '../values.js'
-import { times } from './session.js'
+import { messagesOfTurn, times } from './session.js'
 
 // All in milliseconds. So far back a time may lie without its clock having been set.
 const TOLERANCE = 60_000
@@ -69,7 +69,7 @@ export class Schedule {
       fill(steps, from, until)
       for (const turn of some) this.#close(turn)
     }
-    for (const message of turns.flatMap(messagesOf)) {
+    for (const message of turns.flatMap(messagesOfTurn)) {
       for (const entry of this.parts.get(message.id)) {
         const inner = session.subagentOf(message, entry.part)
         if (inner === undefined) continue
@@ -78,14 +78,15 @@ export class Schedule {
       }
       const inner = session.unlinkedAt(message)
       this.unlinked.set(message.id, inner)
-      for (const subagent of inner) this.#converse(session, subagent, this.#entry(message).start)
+      for (const subagent of inner) this.#converse(session, subagent, this.entryOf(message).start)
     }
   }
 
   /** What comes one after the other in a turn, `{ start, end, made }`, with the times that it says itself. */
-  #steps(session, { prompt, answers }) {
+  #steps(session, turn) {
+    const { prompt } = turn
     const steps = []
-    for (const message of messagesOf({ prompt, answers })) {
+    for (const message of messagesOfTurn(turn)) {
       const entry = this.#add({ message })
       const parts = session.partsOf(message).map((part) => this.#add({ message, part }))
       this.parts.set(message.id, parts)
@@ -108,7 +109,8 @@ export class Schedule {
     return entry
   }
 
-  #entry({ id }) {
+  /** The entry of a message. */
+  entryOf({ id }) {
     return this.#ofMessage.get(id)
   }
 
@@ -116,11 +118,11 @@ export class Schedule {
   #close({ prompt, answers }) {
     let last = -Infinity
     for (const message of answers) {
-      const entry = this.#entry(message)
+      const entry = this.entryOf(message)
       entry.end = this.parts.get(message.id).reduce((latest, { end }) => Math.max(latest, end), entry.end)
       last = Math.max(last, entry.end)
     }
-    if (prompt?.info.summary) this.#entry(prompt).end = Math.max(this.#entry(prompt).end, last)
+    if (prompt?.info.summary) this.entryOf(prompt).end = Math.max(this.entryOf(prompt).end, last)
   }
 
   /** Finds when each time is played: what pauses are, and what is slow, is cut short. */
@@ -172,8 +174,6 @@ export class Schedule {
     return between(this.#played, this.#times, played)
   }
 }
-
-const messagesOf = ({ prompt, answers }) => (prompt ? [prompt, ...answers] : answers)
 
 /** The place in one row of numbers that a number has in another; both ascend. */
 function between(from, to, value) {

@@ -3,7 +3,7 @@
 
 import { record } from '../values.js'
 import { firstAbove } from './schedule.js'
-import { isOver } from './session.js'
+import { isOver, messagesOfTurn } from './session.js'
 
 // Characters at the most behind which a text that is being written is cut, to end with a word.
 const MAX_WORD = 40
@@ -22,7 +22,6 @@ export class SeenSession {
   #ends
   // What is under way.
   #open = new Set()
-  #messages = new Map()
   // So many of the first turns are empty, until there is time for them.
   #left = 0
   #count = 0
@@ -32,7 +31,6 @@ export class SeenSession {
     this.#schedule = schedule
     this.#starts = schedule.entries.toSorted((one, other) => one.start - other.start)
     this.#ends = schedule.entries.toSorted((one, other) => one.end - other.end)
-    for (const entry of schedule.entries) if (!entry.part) this.#messages.set(entry.message.id, entry)
   }
 
   get info() {
@@ -58,7 +56,7 @@ export class SeenSession {
       else this.#open.delete(entry)
       if (!entry.part) this.shape += 1
     }
-    const count = this.turns().length
+    const count = this.#begunTurns().length
     if (count - this.#count > AT_ONCE) this.#left = count - AT_ONCE
     this.#left = Math.max(0, Math.min(this.#left, count - AT_ONCE))
     this.#count = count
@@ -73,12 +71,18 @@ export class SeenSession {
     return true
   }
 
-  #isThere({ id }) {
-    return this.#messages.get(id).start <= this.#time
+  #isThere(message) {
+    return this.#schedule.entryOf(message).start <= this.#time
   }
 
-  #message({ id }) {
-    const entry = this.#messages.get(id)
+  /** The turns that have begun, as they are in the end. */
+  #begunTurns(subagent) {
+    const turns = this.#schedule.conversations.get(subagent)
+    return turns.filter((turn) => this.#isThere(messagesOfTurn(turn)[0]))
+  }
+
+  #message(message) {
+    const entry = this.#schedule.entryOf(message)
     if (entry.end <= this.#time) return entry.message
     entry.open ??= { ...entry.message, info: begun(entry.message.info) }
     return entry.open
@@ -86,9 +90,7 @@ export class SeenSession {
 
   /** The turns of the session, or of one of its subagents. */
   turns(subagent) {
-    const turns = this.#schedule.conversations.get(subagent)
-    const there = turns.filter(({ prompt, answers: [first] }) => this.#isThere(prompt ?? first))
-    return there.map(({ id, prompt, answers }, at) => {
+    return this.#begunTurns(subagent).map(({ id, prompt, answers }, at) => {
       if (subagent === undefined && at < this.#left) return { id, prompt: undefined, answers: [] }
       const seen = answers.filter((message) => this.#isThere(message)).map((message) => this.#message(message))
       return { id, prompt: prompt && this.#message(prompt), answers: seen }
@@ -122,7 +124,7 @@ export class SeenSession {
   }
 
   #hasBegun(subagent) {
-    return this.turns(subagent).length > 0
+    return this.#begunTurns(subagent).length > 0
   }
 
   /** The subagents that no task names, and that were there after a message. */
@@ -141,7 +143,7 @@ export class SeenSession {
 
   /** The messages of a subagent, each followed by those of the subagents that it has itself. */
   stepsOf(subagent) {
-    return this.withSubagents(this.turns(subagent).flatMap(({ prompt, answers }) => [prompt ?? [], answers].flat()))
+    return this.withSubagents(this.turns(subagent).flatMap(messagesOfTurn))
   }
 
   /** Whether a subagent has come to its end. */

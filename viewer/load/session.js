@@ -459,6 +459,9 @@ export class Session {
   }
 }
 
+/** The messages of a turn, as `turns` gives them. */
+export const messagesOfTurn = ({ prompt, answers }) => (prompt ? [prompt, ...answers] : answers)
+
 /** Whether with a message, when it is the last, nothing more is awaited. An answer without times ended when it came. */
 export const isOver = (info) =>
   info.role === 'assistant' && (!info.time || times(info).completed !== undefined || Boolean(info.error))

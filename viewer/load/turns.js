@@ -4,7 +4,7 @@
 import { isRecord, list, number, record, text } from '../values.js'
 import { readCall } from './calls.js'
 import { relativeTo } from './paths.js'
-import { isOver, promptText, times } from './session.js'
+import { isOver, messagesOfTurn, promptText, times } from './session.js'
 import { testResults } from './test-results.js'
 
 export class Turns {
@@ -93,7 +93,7 @@ class Turn {
   }
 
   place(number, prompt, answers, isChanged) {
-    const messages = this.#session.withSubagents(prompt ? [prompt, ...answers] : answers)
+    const messages = this.#session.withSubagents(messagesOfTurn({ prompt, answers }))
     const isSame =
       messages.length === this.messages.length && messages.every(({ id }, at) => id === this.messages[at].id)
     Object.assign(this, { prompt, answers, messages })

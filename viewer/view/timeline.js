@@ -16,7 +16,7 @@ import {
 } from '../dom.js'
 import { cost, count, duration, short } from '../format.js'
 import { icon } from '../icons.js'
-import { promptText, times } from '../load/session.js'
+import { messagesOfTurn, promptText, times } from '../load/session.js'
 import { Turns, firstWords } from '../load/turns.js'
 import { renderMarkdown, standIn } from '../markdown.js'
 import { strings } from '../strings.js'
@@ -212,7 +212,7 @@ class TurnView {
       }
     }
     flush()
-    for (const message of [prompt, ...answers].filter(Boolean)) {
+    for (const message of messagesOfTurn(turn)) {
       for (const subagent of session.unlinkedAt(message)) {
         const id = `subagent ${subagent}`
         seen.add(id)

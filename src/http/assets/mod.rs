@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use super::ServiceData;
 use super::openapi::AssetRefused;
 use super::pages::secured;
+use super::shares::knows;
 use crate::error::Error;
 
 use self::tree::{STYLES, is_style};
@@ -187,7 +188,6 @@ pub(super) async fn asset(request: HttpRequest, service: ServiceData) -> Result<
     let assets = assets()?;
     let (file, path, is_current) =
         assets.find(request.match_info().query("path")).ok_or(Error::NoSuchPath)?;
-    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
     let mut response = secured(&service, StatusCode::OK);
     // A path without this version leads to another file tomorrow.
     let keep = if is_current { "public, max-age=31536000, immutable" } else { "no-cache" };
@@ -195,7 +195,7 @@ pub(super) async fn asset(request: HttpRequest, service: ServiceData) -> Result<
         .insert_header((header::CACHE_CONTROL, keep))
         .insert_header((header::ETAG, format!("W/\"{}\"", file.tag)))
         .insert_header((header::VARY, "accept-encoding"));
-    if known.is_some_and(|known| known.contains(&file.tag)) {
+    if knows(&request, &file.tag) {
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
     let kind = mime_guess::from_path(path).first_or_octet_stream();
