@@ -32,6 +32,9 @@ pub enum Error {
     /// Nothing lives at this path.
     #[error("nothing lives at this path")]
     NoSuchPath,
+    /// A format that answers cannot have.
+    #[error("there is no other format than `json`")]
+    UnknownFormat,
     /// The path is known, the method is not.
     #[error("method not allowed here: use {0}")]
     MethodNotAllowed(&'static str),
@@ -166,6 +169,7 @@ impl Error {
             Self::WrongSecret => ("wrong_secret", StatusCode::UNAUTHORIZED),
             Self::NoSuchShare => ("no_such_share", StatusCode::NOT_FOUND),
             Self::NoSuchPath => ("no_such_path", StatusCode::NOT_FOUND),
+            Self::UnknownFormat => ("unknown_format", StatusCode::NOT_IMPLEMENTED),
             Self::MethodNotAllowed(_) => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED),
             Self::BodyTimeout => ("body_timeout", StatusCode::REQUEST_TIMEOUT),
             Self::BodyIncomplete => ("body_incomplete", StatusCode::BAD_REQUEST),

@@ -6,8 +6,8 @@ const KEPT = /^(?:k1|o)=/
 const piecesOf = (hash) => hash.replace(/^#/, '').split('&').filter(Boolean)
 
 /**
- * What a fragment names: `{ room: 'changes', file }`, `{ search, options }`, `{ time }` in milliseconds since the
- * session's beginning, `{ id }` of a message or a part; or nothing.
+ * What a fragment names: `{ room: 'changes', file }`, `{ room: 'playback', time }` in milliseconds since the session's
+ * beginning, `{ search, options }`, `{ id }` of a message or a part; or nothing.
  */
 export function readFragment(hash) {
   const place = piecesOf(hash)
@@ -19,7 +19,7 @@ export function readFragment(hash) {
     const fields = new URLSearchParams(place)
     return { search: fields.get('q'), options: (fields.get('in') ?? '').split(',').filter(Boolean) }
   }
-  if (/^t=\d+(?:\.\d+)?$/.test(place)) return { time: Number(place.slice(2)) * 1000 }
+  if (/^t=\d+(?:\.\d+)?$/.test(place)) return { room: 'playback', time: Number(place.slice(2)) * 1000 }
   return place ? { id: decoded(place) } : {}
 }
 
@@ -30,7 +30,8 @@ export function fragmentOf({ room, file, search, options = [], time, id }, hash 
   if (room === 'changes') place = file === undefined ? 'changes' : `changes/${file.split('/').map(encode).join('/')}`
   else if (search !== undefined)
     place = `q=${encode(search)}${options.length ? `&in=${options.map(encode).join()}` : ''}`
-  else if (time !== undefined) place = `t=${Math.round(time / 1000)}`
+  // A second that has begun, so that nothing is left out that was seen by then.
+  else if (room === 'playback') place = `t=${Math.ceil(time / 1000)}`
   else if (id !== undefined) place = encode(id)
   return `#${[...kept, place].filter(Boolean).join('&')}`
 }

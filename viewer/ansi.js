@@ -104,12 +104,17 @@ export class AnsiReader {
   }
 }
 
+// What a terminal shows as it is: most outputs have nothing else.
+const PLAIN = /^[^\0-\x08\x0b-\x1f\x7f-\x9f]*$/
+
 /** The text that a terminal would show. */
-export const shownText = (output) =>
-  new AnsiReader()
+export function shownText(output) {
+  if (PLAIN.test(output)) return output.toWellFormed()
+  return new AnsiReader()
     .read(output)
     .map(({ text }) => text)
     .join('')
+}
 
 /** What kind of sequence a control character introduces, and where the rest of it begins. */
 function introduced(whole, control, at) {

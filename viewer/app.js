@@ -3,7 +3,7 @@
 import { fragmentOf, readFragment } from './address.js'
 import { Bell } from './bell.js'
 import { tick } from './clock.js'
-import { el, guarded, inSlices } from './dom.js'
+import { el, guarded, iconButton, inSlices } from './dom.js'
 import { Environment } from './environment.js'
 import { downloadHtml } from './export.js'
 import { Follow } from './follow.js'
@@ -17,6 +17,7 @@ import { Session } from './load/session.js'
 import { foldAll, viewMenu } from './menus.js'
 import { Outline } from './outline.js'
 import { placeOf } from './place.js'
+import { Playback } from './playback.js'
 import { Review, sumOf } from './review.js'
 import { Rooms } from './rooms.js'
 import { Search, reveal } from './search.js'
@@ -28,17 +29,11 @@ import { moment } from './values.js'
 import { Timeline } from './view/timeline.js'
 import { giveWay, putAround } from './written.js'
 
-const { id, base } = placeOf(location.href)
+const { id, base, isEmbedded } = placeOf(location.href)
+document.documentElement.toggleAttribute('data-embedded', isEmbedded)
 const session = new Session()
 
 show()
-const sign = (label, name, action, className = '') =>
-  el(
-    'button',
-    { class: `icon ${className}`, type: 'button', 'aria-label': label, title: label, onclick: action },
-    icon(name),
-  )
-
 const nodes = {
   state: el('span', { class: 'state', role: 'status' }),
   activity: el('span', { class: 'activity', dir: 'auto', hidden: true }),
@@ -70,22 +65,40 @@ const status = new Status(session, turns, nodes.state, nodes.activity, (does) =>
 const head = new Head(nodes.head, { session, turns, link, topTitle: nodes.title, rail: nodes.rail })
 outline.onHere = (id) => head.at(id)
 const review = new Review(nodes.review, { changes, link, share: id })
-const rooms = new Rooms({ review, link })
+const playback = new Playback({
+  ...{ session, turns, link },
+  shown: nodes.timeline,
+  note: (place) => history.replaceState(null, '', link(place)),
+  address: (place) => share.addressOf(place),
+  leave: () => rooms.visit({}),
+  left: () => update(),
+})
+const rooms = new Rooms({ review, playback, link })
+// A session is played back when all of it is there.
+let isWhole = false
 const share = new Share({
-  ...{ base, id, link },
+  ...{ base, id, isEmbedded, link },
   here: () => turns.get(outline.here) ?? turns.all[0],
   html: () => downloadHtml(session, timeline),
 })
 timeline.openTurn = (turn) => share.openTurn(turn)
 
-const skip = () => nodes.timeline.querySelector('.turn')?.focus()
+/** Plays the session back from its beginning; who wants nothing to move begins it. */
+function play() {
+  if (!isWhole || session.empty) return
+  rooms.visit({ room: 'playback', time: 0 })
+  if (!matchMedia('(prefers-reduced-motion: reduce)').matches) playback.start()
+}
+const playItem = el('button', { type: 'button', onclick: play }, strings.playBack)
+
+const skip = () => (nodes.review.hidden ? shownNow().root.querySelector('.turn') : review.heading)?.focus()
 
 putAround(
   el('button', { class: 'skip', type: 'button', onclick: skip }, strings.skip),
   el(
     'header',
     { class: 'top' },
-    sign(strings.outline, 'list', () => outline.toggle(), 'only-narrow'),
+    iconButton(strings.outline, 'list', () => outline.toggle(), 'only-narrow'),
     nodes.state,
     nodes.activity,
     nodes.title,
@@ -96,9 +109,10 @@ putAround(
       'span',
       { class: 'tools' },
       bell.button,
-      sign(strings.search, 'search', () => openSearch()),
-      viewMenu(nodes.timeline),
+      iconButton(strings.search, 'search', () => openSearch()),
+      viewMenu(nodes.timeline, playItem),
       share.menu,
+      share.whole,
       el('button', { class: 'icon help-button', type: 'button', 'aria-label': strings.help, onclick: showHelp }, '?'),
     ),
     nodes.search,
@@ -111,6 +125,7 @@ putAround(
   follow.pill,
   follow.beginning,
   share.bubble,
+  playback.bar,
   nodes.live,
 )
 
@@ -135,7 +150,8 @@ function changed({ all, messages, added }) {
 
 let isFirst = true
 function update() {
-  if (!pending) return
+  // What comes while the past is seen waits until the present is.
+  if (!pending || playback.isOpen) return
   const { all, messages, added } = pending
   pending = undefined
   const bringUp = () => timeline.update(all ? undefined : messages)
@@ -178,6 +194,7 @@ function sumUp() {
 
 nodes.notice.append(el('strong', {}, strings.waiting), el('br'), strings.waitingHint)
 function notice() {
+  playItem.hidden = !isWhole || session.empty
   nodes.notice.hidden = !(session.empty && status.isLive)
 }
 
@@ -203,7 +220,7 @@ function about() {
 
 setInterval(() => {
   status.update()
-  tick((node, since) => status.isLeft(node, since))
+  tick((node, since) => !playback.isOpen && status.isLeft(node, since), playback.now)
 }, 1000)
 
 function openSearch() {
@@ -235,7 +252,8 @@ function toError(by) {
 
 /** Goes to what the address names. */
 function go() {
-  const place = guarded(() => readFragment(location.hash)) ?? {}
+  const named = guarded(() => readFragment(location.hash)) ?? {}
+  const place = named.room === 'playback' && (!isWhole || session.empty) ? {} : named
   rooms.go(place)
   if (place.id !== undefined) point(place.id)
   if (place.search !== undefined && nodes.search.hidden) search.open(place.search, place.options)
@@ -262,29 +280,37 @@ addEventListener('popstate', go)
 
 addEventListener('scroll', () => document.body.classList.toggle('scrolled', scrollY > 120), { passive: true })
 
+const shownNow = () => (rooms.isPlayback ? playback.timeline : timeline)
+
 let foldAgain
 addEventListener('beforeprint', () => {
-  foldAgain = timeline.unfold()
+  foldAgain = shownNow().unfold()
 })
 addEventListener('afterprint', () => foldAgain?.())
 
+/** Where the past is shown, it is gone through by what is marked in it. */
+const stepOr = (by, isError, step) => () => (rooms.isPlayback ? playback.step(by, isError) : step())
+
 listen({
-  j: () => outline.step(1),
-  k: () => outline.step(-1),
+  j: stepOr(1, false, () => outline.step(1)),
+  k: stepOr(-1, false, () => outline.step(-1)),
   '/': () => openSearch(),
-  e: () => toError(1),
-  E: () => toError(-1),
+  e: stepOr(1, true, () => toError(1)),
+  E: stepOr(-1, true, () => toError(-1)),
   f: () => follow.toggle(),
-  o: () => foldAll(nodes.timeline, !nodes.timeline.querySelector('.part > details[open]')),
+  o: () => foldAll(shownNow().root, !shownNow().root.querySelector('.part > details[open]')),
   c: () => rooms.toggle(),
   w: () => set('wide', !settings.wide),
+  p: () => (rooms.isPlayback ? playback.toggle() : play()),
   '?': showHelp,
+  Escape: () => rooms.isSession || rooms.toggle(),
 })
 
 /** Where the agent works, a reader begins at what it does now. */
 let isStart = true
 function start() {
   isStart = false
+  if (readFragment(location.hash).room === 'playback') go()
   if (location.hash || status.does !== 'busy') return
   requestAnimationFrame(() => follow.begin())
 }
@@ -299,6 +325,7 @@ connection.addEventListener('state', ({ detail }) => {
   about()
   sumUp()
   if (!status.isLive) return
+  isWhole = true
   // What came before is drawn now, also when it is nothing.
   update()
   giveWay()

@@ -16,9 +16,9 @@ function copySelection(text) {
   area.className = 'visually-hidden'
   area.readOnly = true
   const focused = document.activeElement
-  // What lies over the page keeps everything else from the focus.
-  const root = focused?.closest('dialog') ?? document.body
-  root.append(area)
+  // Beside what has the focus: dialogs keep it within, and menus close when it leaves them.
+  const isSomewhere = focused && focused !== document.body
+  ;(isSomewhere ? focused.parentElement : document.body).append(area)
   area.select()
   const done = document.execCommand('copy')
   area.remove()

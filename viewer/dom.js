@@ -23,6 +23,14 @@ export function el(name, attributes = {}, ...children) {
   return node
 }
 
+/** A button with a sign, which says what it does to who points at it and who hears the page. */
+export const iconButton = (label, name, action, className = '') =>
+  el(
+    'button',
+    { class: `icon ${className}`, type: 'button', title: label, 'aria-label': label, onclick: action },
+    icon(name),
+  )
+
 /** Runs of text, `[{ text, classes, isMarked }]`, as elements. */
 export function spans(runs) {
   const fragment = document.createDocumentFragment()

@@ -6,6 +6,12 @@ import { strings } from './strings.js'
 // Nearer to the end than this, in pixels, a reader is at the end.
 const NEAR = 120
 
+/** Whether a reader is at the end of the page. */
+export const isAtEnd = () => scrollY + innerHeight > document.documentElement.scrollHeight - NEAR
+
+/** Goes to the end of the page. */
+export const toEnd = () => scrollTo({ top: document.documentElement.scrollHeight, behavior: 'instant' })
+
 export class Follow {
   #following = false
   #missed = 0
@@ -22,7 +28,7 @@ export class Follow {
     addEventListener(
       'scroll',
       () => {
-        this.#following = this.#atEnd()
+        this.#following = isAtEnd()
         if (this.#following) this.#forget()
         if (scrollY < innerHeight) this.beginning.hidden = true
       },
@@ -36,7 +42,7 @@ export class Follow {
     const stay = live && this.#following && scrollY > 0
     update()
     if (stay) this.#toEnd()
-    else if (live && added && !this.#atEnd()) {
+    else if (live && added && !isAtEnd()) {
       this.#missed += added
       this.pill.textContent = `↓ ${strings.newItems(this.#missed)}`
       this.pill.hidden = false
@@ -46,13 +52,13 @@ export class Follow {
 
   /** Begins at the end, and offers the way to the beginning. */
   begin() {
-    if (this.#atEnd()) return
+    if (isAtEnd()) return
     this.#go()
     this.beginning.hidden = false
   }
 
   toggle() {
-    if (this.#following && this.#atEnd()) this.#following = false
+    if (this.#following && isAtEnd()) this.#following = false
     else this.#go()
   }
 
@@ -63,17 +69,13 @@ export class Follow {
   }
 
   #toEnd() {
-    scrollTo({ top: document.documentElement.scrollHeight, behavior: 'instant' })
+    toEnd()
     // What came into view is drawn now, and may be taller than it was thought to be.
-    requestAnimationFrame(() => scrollTo({ top: document.documentElement.scrollHeight, behavior: 'instant' }))
+    requestAnimationFrame(toEnd)
   }
 
   #forget() {
     this.#missed = 0
     this.pill.hidden = true
-  }
-
-  #atEnd() {
-    return scrollY + innerHeight > document.documentElement.scrollHeight - NEAR
   }
 }

@@ -42,6 +42,14 @@ export function duration(ms) {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
+/** A span of time as a clock shows it: "0:42", "1:02:03" */
+export function clock(ms) {
+  const seconds = Math.floor(ms / 1000)
+  const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60]
+  const shown = parts[0] ? parts : parts.slice(1)
+  return shown.map((part, at) => (at ? String(part).padStart(2, '0') : part)).join(':')
+}
+
 export const count = (number) => whole.format(number)
 export const short = (number) => compact.format(number)
 

@@ -42,7 +42,10 @@ export class Head {
       write(this.topTitle, title)
     }
     this.#answers()
-    arrange(this.#facts, this.#numbers(ends, files))
+    // What says the same as before stays.
+    const known = this.#facts.children
+    const same = (node, at) => (known[at]?.isEqualNode(node) ? known[at] : node)
+    arrange(this.#facts, this.#numbers(ends, files).map(same))
     this.#strip.update()
   }
 
@@ -153,30 +156,35 @@ class Strip {
     const known = this.#bars
     this.#bars = new Map()
     turns.forEach((turn, at) => {
-      const bars = known.get(turn.id) ?? this.roots.map(() => el('i', { dataset: { turn: turn.id } }, el('b', {})))
-      this.#bars.set(turn.id, bars)
+      const entry = known.get(turn.id) ?? {
+        bars: this.roots.map(() => el('i', { dataset: { turn: turn.id } }, el('b', {}))),
+      }
+      this.#bars.set(turn.id, entry)
+      const height = Math.round(12 + 88 * (Math.log1p(took[at]) / longest))
+      if (entry.version === turn.version && entry.height === height) return
+      Object.assign(entry, { version: turn.version, height })
       const { outcome, files } = turn.sum
       const title = [`${turn.number}. ${turn.label}`, took[at] && duration(took[at])].filter(Boolean).join(' · ')
-      for (const bar of bars) {
+      for (const bar of entry.bars) {
         bar.title = title
         bar.dataset.outcome = outcome
         bar.toggleAttribute('data-edits', files.length > 0)
       }
-      bars[0].firstChild.style.height = `${Math.round(12 + 88 * (Math.log1p(took[at]) / longest))}%`
+      entry.bars[0].firstChild.style.height = `${height}%`
     })
     this.roots.forEach((root, at) => {
       root.hidden = turns.length < 2
       arrange(
         root,
-        [...this.#bars.values()].map((bars) => bars[at]),
+        [...this.#bars.values()].map(({ bars }) => bars[at]),
       )
     })
     this.at(this.#here)
   }
 
   at(id) {
-    for (const bar of this.#bars.get(this.#here) ?? []) bar.classList.remove('here')
+    for (const bar of this.#bars.get(this.#here)?.bars ?? []) bar.classList.remove('here')
     this.#here = id
-    for (const bar of this.#bars.get(id) ?? []) bar.classList.add('here')
+    for (const bar of this.#bars.get(id)?.bars ?? []) bar.classList.add('here')
   }
 }

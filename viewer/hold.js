@@ -9,14 +9,20 @@ for (const name of ['wheel', 'touchstart', 'keydown', 'pointerdown'])
   addEventListener(name, () => (held = undefined), { passive: true, capture: true })
 
 /** Brings a node to the top of the screen, and keeps it there until all around it is drawn. */
-export function goTo(node) {
+export const goTo = (node) => hold(node, () => node.scrollIntoView({ block: 'start' }))
+
+/** Brings a node so far below the top of the screen, and keeps it there. */
+export const holdAt = (node, from) =>
+  hold(node, () => scrollBy({ top: node.getBoundingClientRect().top - from, behavior: 'instant' }))
+
+function hold(node, bring) {
   const until = performance.now() + HOLDS
   let top
   held = node
   const settle = () => {
     if (held !== node || performance.now() > until || !node.isConnected) return
     if (node.getBoundingClientRect().top !== top) {
-      node.scrollIntoView({ block: 'start' })
+      bring()
       top = node.getBoundingClientRect().top
     }
     requestAnimationFrame(settle)

@@ -1,14 +1,15 @@
 // Keys, where nobody is writing; and the help that lists them.
 
-import { el } from './dom.js'
-import { icon } from './icons.js'
+import { el, iconButton } from './dom.js'
 import { strings } from './strings.js'
+
+const WITHOUT_TEXT = '[type=range], [type=checkbox], [type=radio]'
 
 /** `actions` by key. */
 export function listen(actions) {
   addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return
-    if (event.target.closest?.('input, textarea, select, dialog')) return
+    if (event.target.closest?.(`input:not(${WITHOUT_TEXT}), textarea, select, dialog`)) return
     const action = actions[event.key]
     if (!action) return
     event.preventDefault()
@@ -17,11 +18,7 @@ export function listen(actions) {
 }
 
 export function showHelp() {
-  const close = el(
-    'button',
-    { type: 'button', class: 'icon', 'aria-label': strings.close, title: strings.close },
-    icon('close'),
-  )
+  const close = iconButton(strings.close, 'close')
   const dialog = el(
     'dialog',
     { class: 'help', 'aria-label': strings.help },

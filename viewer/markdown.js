@@ -19,8 +19,11 @@ const MAX_FIRST = 60_000
 // Texts of which all is to be shown, by their nodes.
 const whole = new WeakSet()
 
-/** The start of a text that stands in for its elements. */
-export const standIn = (text) => startOf(text, Infinity, MAX_FIRST)
+/** The start of a text, which is what is shown of it at first. */
+const beginningOf = (text) => startOf(text, Infinity, MAX_FIRST)
+
+/** Puts the start of a Markdown text into a node as it is: it stands in for its elements, until they are rendered. */
+export const standIn = (node, text) => drawPlain(node, beginningOf(text))
 
 // Lines of a text take so much room, in rem, and have so many characters.
 const [LINE, WIDTH] = [1.7, 84]
@@ -37,12 +40,13 @@ const readers = new WeakMap()
 export function renderMarkdown(node, text, { grows = false, isTyped = false } = {}) {
   // Of a text that grows before the reader's eyes all is shown.
   if (grows && node.querySelector(':scope > .piece') && !node.querySelector(':scope > .more')) whole.add(node)
-  const shown = whole.has(node) ? text : standIn(text)
+  const shown = whole.has(node) ? text : beginningOf(text)
   if (!readers.has(node)) readers.set(node, new MarkdownPieces())
   const pieces = readers.get(node).read(shown)
   const known = [...node.children].filter((child) => child.className.startsWith('piece'))
   // What else stands there has stood in, or is the button for the rest.
   for (const child of [...node.childNodes]) if (!known.includes(child)) child.remove()
+  node.classList.remove('verbatim')
   for (const child of known.slice(pieces.length)) child.remove()
   pieces.forEach((piece, at) => {
     const child = known[at] ?? el('div', { class: at ? 'piece far' : 'piece' })
@@ -63,7 +67,8 @@ export function renderMarkdown(node, text, { grows = false, isTyped = false } = 
 
 /** A piece of the rest: it is read when it comes near the screen. */
 function append(node, { head, text }, isTyped) {
-  const child = el('div', { class: 'piece far' }, text)
+  const child = el('div', { class: 'piece far' })
+  drawPlain(child, text)
   node.append(child)
   whenNear(child, () => draw(child, head + text, text, { isTyped }))
 }
@@ -102,7 +107,7 @@ function draw(node, source, text, { isOpen = false, isTyped = false } = {}) {
 const reading = new WeakSet()
 
 function drawPlain(node, text) {
-  node.classList.add('plain')
+  node.classList.add('verbatim')
   write(node, text)
 }
 
@@ -113,7 +118,7 @@ const made = new WeakMap()
 function drawHtml(node, html, { isOpen, isTyped }) {
   const fragment = toFragment(html)
   const blocks = [...fragment.childNodes].filter((block) => block.nodeType === Node.ELEMENT_NODE || block.data.trim())
-  const before = node.classList.contains('plain') ? [] : [...node.childNodes]
+  const before = node.classList.contains('verbatim') ? [] : [...node.childNodes]
   let same = 0
   const texts = blocks.map((block) => block.outerHTML ?? block.data)
   const isOver = (at) => !isOpen || at < blocks.length - 1
@@ -135,7 +140,7 @@ function drawHtml(node, html, { isOpen, isTyped }) {
     if (first) made.set(first, { html: texts[same + at], isOver: isDone })
     node.append(holder)
   })
-  node.classList.remove('plain')
+  node.classList.remove('verbatim')
 }
 
 /** Makes of a block what the page shows; its code is coloured when that is over. */

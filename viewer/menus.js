@@ -14,16 +14,31 @@ export function menu(label, name, ...entries) {
   addEventListener('click', ({ target }) => {
     if (!details.contains(target)) details.open = false
   })
-  details.addEventListener('keydown', ({ key }) => {
-    if (key !== 'Escape') return
+  details.addEventListener('keydown', (event) => {
+    if (event.key !== 'Escape' || !details.open) return
+    // It closes this and nothing else.
+    event.preventDefault()
     details.open = false
     details.firstChild.focus({ preventScroll: true })
+  })
+  details.addEventListener('keydown', (event) => {
+    const by = { ArrowDown: 1, ArrowUp: -1 }[event.key]
+    // Within a choice of one the arrows choose.
+    if (!by || event.target.type === 'radio') return
+    event.preventDefault()
+    details.open = true
+    const stops = [...details.querySelectorAll('summary, button, a, input')].filter((node) => node.checkVisibility())
+    stops.at((stops.indexOf(event.target) + by) % stops.length).focus()
+  })
+  // Where the focus goes on from it, it is done with.
+  details.addEventListener('focusout', ({ relatedTarget }) => {
+    if (relatedTarget && !details.contains(relatedTarget)) details.open = false
   })
   return details
 }
 
 /** What is shown, and how. */
-export function viewMenu(timelineNode) {
+export function viewMenu(timelineNode, playItem) {
   const box = (label, checked, action) => {
     const input = el('input', { type: 'checkbox', checked, onchange: action })
     return el('label', {}, input, label)
@@ -56,6 +71,7 @@ export function viewMenu(timelineNode) {
     box(strings.wrap, settings.wrap, ({ target }) => set('wrap', target.checked)),
     box(strings.wide, settings.wide, ({ target }) => set('wide', target.checked)),
     el('hr'),
+    playItem,
     el('button', { type: 'button', onclick: () => fold(true) }, strings.expandAll),
     el('button', { type: 'button', onclick: () => fold(false) }, strings.collapseAll),
     el('h3', { id: 'theme' }, strings.theme),

@@ -13,6 +13,9 @@ const MAX_HEADINGS = 30
 // Pixels that a sheet is pulled down by to close it.
 const PULL = 60
 
+// Where it is a sheet, which nobody sees until it is opened.
+const asSheet = matchMedia('(max-width: 1159px)')
+
 export class Outline {
   #entries = new Map()
   #seen = new Set()
@@ -45,7 +48,11 @@ export class Outline {
     const grip = el('header', {}, el('h2', {}, strings.outline), this.filter)
     this.scroller = el('div', { class: 'outline-list' }, this.list)
     root.append(grip, this.scroller)
-    addEventListener('keydown', ({ key }) => key === 'Escape' && this.close())
+    addEventListener('keydown', ({ key }) => {
+      if (key !== 'Escape' || !document.body.classList.contains('outline-open')) return
+      this.close()
+      this.before?.focus({ preventScroll: true })
+    })
     this.list.addEventListener('click', ({ target }) => target.closest('a') && this.close())
     this.#pulled(grip)
   }
@@ -53,7 +60,8 @@ export class Outline {
   /** On a phone it is a sheet, which is opened where the reader is. */
   toggle() {
     if (!document.body.classList.toggle('outline-open')) return
-    this.#show()
+    this.before = document.activeElement
+    this.#unfold()
     ;(this.#entries.get(this.#here)?.link ?? this.filter).focus({ preventScroll: true })
   }
 
@@ -154,8 +162,15 @@ export class Outline {
     this.onHere?.(here)
     const entry = this.#entries.get(here)
     entry.link.setAttribute('aria-current', 'true')
-    entry.node.append(this.#headings(entry.turn))
-    this.#show()
+    if (!asSheet.matches || document.body.classList.contains('outline-open')) this.#unfold()
+  }
+
+  /** Shows where the reader is, with the headings there. */
+  #unfold() {
+    const entry = this.#entries.get(this.#here)
+    if (!entry) return
+    if (!entry.node.querySelector('.headings')) entry.node.append(this.#headings(entry.turn))
+    this.#show(entry)
   }
 
   /** What the answers of a turn have as headings. */
@@ -188,10 +203,8 @@ export class Outline {
     )
   }
 
-  /** Brings where the reader is into the list's view. */
-  #show() {
-    const link = this.#entries.get(this.#here)?.link
-    if (!link) return
+  /** Brings an entry into the list's view. */
+  #show({ link }) {
     const { top, bottom } = link.getBoundingClientRect()
     const view = this.scroller.getBoundingClientRect()
     if (top < view.top || bottom > view.bottom) this.scroller.scrollTop += top - view.top - view.height / 3

@@ -2,7 +2,7 @@
 
 import { arrange, copyButton, el, guarded } from './dom.js'
 import { icon } from './icons.js'
-import { treeOf } from './load/tree.js'
+import { leavesOf, treeOf } from './load/tree.js'
 import { strings } from './strings.js'
 import { diffView } from './view/diff.js'
 import { countsOf } from './view/frame.js'
@@ -25,6 +25,7 @@ export class Review {
   constructor(root, { changes, link, share }) {
     Object.assign(this, { root, changes, link, share })
     this.#viewed = new Map(Object.entries(stored()[share] ?? {}))
+    this.heading = el('h1', { tabindex: '-1' }, strings.changes)
     this.summary = el('p', { class: 'review-sum' })
     this.note = el('p', { class: 'note', hidden: true }, strings.changesPartly)
     this.input = el('input', {
@@ -34,18 +35,16 @@ export class Review {
     this.tree = el('div', { class: 'tree' })
     this.files = el('div', { class: 'review-files' })
     this.side = el('nav', { class: 'review-side', 'aria-label': strings.files }, this.input, this.tree)
-    root.append(
-      el('header', { class: 'review-head' }, el('h1', {}, strings.changes), this.summary, this.note),
-      this.side,
-      this.files,
-    )
+    root.append(el('header', { class: 'review-head' }, this.heading, this.summary, this.note), this.side, this.files)
   }
 
   /** Shows the room, and in it a file, when one is named. */
-  open(file) {
+  open({ file }) {
+    if (!this.#isOpen && file === undefined) scrollTo(0, 0)
     this.#isOpen = true
     this.root.hidden = false
     this.update()
+    if (!this.root.contains(document.activeElement)) this.heading.focus({ preventScroll: true })
     const box = file !== undefined && this.#boxes.get(file)
     if (!box) return
     box.fold.open = true
@@ -72,10 +71,11 @@ export class Review {
     )
     this.side.hidden = files.length < 2
     const most = Math.max(1, ...files.map(({ counts }) => counts.added + counts.removed))
-    this.tree.replaceChildren(this.#branch(treeOf(files), most))
+    const tree = treeOf(files)
+    this.tree.replaceChildren(this.#branch(tree, most))
     const known = this.#boxes
     this.#boxes = new Map()
-    for (const entry of files) {
+    for (const entry of leavesOf(tree)) {
       const before = known.get(entry.file)
       this.#boxes.set(entry.file, before?.patch === entry.patch ? before : this.#box(entry, before))
     }

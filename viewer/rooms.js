@@ -1,7 +1,8 @@
-// The rooms of the page, each with its address: the session, and what it changed. One is seen at a time.
+// The rooms of the page, each with its address: the session, what it changed, and how it went. One is seen at a time.
 
 import { el } from './dom.js'
 import { count } from './format.js'
+import { holdAt } from './hold.js'
 import { strings } from './strings.js'
 
 export class Rooms {
@@ -9,9 +10,14 @@ export class Rooms {
   #count = el('span', { class: 'tab-count' })
   // Where the reader was in the session: a node, and how far it stood from the top.
   #place
+  // What had the focus there.
+  #focused
+  #others
 
-  constructor({ review, link }) {
-    Object.assign(this, { review, link })
+  /** `review` and `playback` are the rooms beside the session; `link` makes the fragment of a place. */
+  constructor({ review, playback, link }) {
+    this.#others = { changes: review, playback }
+    this.link = link
     const tab = (room, label, ...more) =>
       el(
         'a',
@@ -42,33 +48,41 @@ export class Rooms {
     this.#count.textContent = files ? ` ${count(files)}` : ''
   }
 
-  /** Into the other room, and back. */
+  get isPlayback() {
+    return this.#room === 'playback'
+  }
+
+  /** Into the room of changes, and back from any. */
   toggle() {
-    history.pushState(null, '', this.link(this.isSession ? { room: 'changes' } : {}))
-    this.go(this.isSession ? { room: 'changes' } : {})
+    this.visit(this.isSession ? { room: 'changes' } : {})
+  }
+
+  /** Goes to a place, with its address. */
+  visit(place) {
+    history.pushState(null, '', this.link(place))
+    this.go(place)
   }
 
   /** Shows the room of a place. */
-  go({ room = 'session', file, id }) {
-    if (room === 'changes') {
-      if (this.isSession) this.#place = here()
-      this.#room = room
-      this.#show()
-      if (file === undefined) scrollTo(0, 0)
-      this.review.open(file)
-    } else if (!this.isSession) {
-      this.#room = room
-      this.review.close()
-      this.#show()
-      if (id === undefined) this.#return()
+  go(place) {
+    const { room = 'session', id } = place
+    const was = this.#room
+    if (was === 'session' && room !== was) {
+      this.#place = here()
+      this.#focused = document.activeElement
     }
+    if (room !== was) this.#others[was]?.close()
+    this.#room = room
+    this.#show()
+    if (room !== 'session') this.#others[room].open(place)
+    else if (was !== 'session' && id === undefined) this.#return()
   }
 
   /** A click that opens nothing elsewhere goes there without leaving the place in the session. */
   #visit(event, room) {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return
     event.preventDefault()
-    if (room !== this.#room) this.toggle()
+    if (room !== this.#room) this.visit(room === 'session' ? {} : { room })
   }
 
   #show() {
@@ -81,11 +95,8 @@ export class Rooms {
 
   #return() {
     const { node, top } = this.#place ?? {}
-    if (!node?.isConnected) return
-    // What comes into view may be of another height than it was thought to be.
-    const settle = () => scrollBy({ top: node.getBoundingClientRect().top - top, behavior: 'instant' })
-    settle()
-    requestAnimationFrame(settle)
+    this.#focused?.focus({ preventScroll: true })
+    if (node?.isConnected) holdAt(node, top)
   }
 }
 

@@ -4,7 +4,7 @@
 import { el } from './dom.js'
 import { count } from './format.js'
 import { icon } from './icons.js'
-import { lineAround, placesOf } from './load/find.js'
+import { lineAround, placesAmong, placesOf } from './load/find.js'
 import { strings } from './strings.js'
 
 // More matches than anybody steps through, and rows that are listed of them.
@@ -236,16 +236,39 @@ export function reveal(node) {
   return opened
 }
 
+// Elements within a line: words go on through them, as colours end and begin.
+const INLINE = new Set(['A', 'B', 'CODE', 'DEL', 'EM', 'I', 'MARK', 'S', 'SPAN', 'STRONG'])
+
 function mark(node, words, alike) {
   const ranges = []
-  const walker = document.createTreeWalker(node, NodeFilter.SHOW_TEXT)
-  for (let text = walker.nextNode(); text; text = walker.nextNode()) {
-    for (const at of placesOf(text.data, words, alike, MAX_MATCHES - ranges.length)) {
+  for (const texts of linesWithin(node)) {
+    const data = texts.map((text) => text.data)
+    for (const [begin, end] of placesAmong(data, words, alike, MAX_MATCHES - ranges.length)) {
       const range = new Range()
-      range.setStart(text, at)
-      range.setEnd(text, at + words.length)
+      range.setStart(texts[begin[0]], begin[1])
+      range.setEnd(texts[end[0]], end[1])
       ranges.push(range)
     }
   }
   return ranges
+}
+
+/** The texts within a node, those together that stand in one block. */
+function linesWithin(node) {
+  const blockOf = (text) => {
+    let at = text.parentElement
+    while (INLINE.has(at.tagName)) at = at.parentElement
+    return at
+  }
+  const lines = []
+  let block
+  const walker = document.createTreeWalker(node, NodeFilter.SHOW_TEXT)
+  for (let text = walker.nextNode(); text; text = walker.nextNode()) {
+    if (blockOf(text) === block) lines.at(-1).push(text)
+    else {
+      block = blockOf(text)
+      lines.push([text])
+    }
+  }
+  return lines
 }

@@ -7,6 +7,8 @@ import { icon } from './icons.js'
 import { menu } from './menus.js'
 import { strings } from './strings.js'
 
+const EMBED = document.querySelector('link[type="application/json+oembed"]')?.href
+
 // Characters of a quotation that a link looks for as they are; of a longer one its beginning and its end.
 const MAX_EXACT = 80
 const WORDS_AT_ENDS = 4
@@ -14,9 +16,9 @@ const WORDS_AT_ENDS = 4
 export class Share {
   /**
    * `base` and `id` are the address of the share; `here` gives the turn in which the reader is, `link` the fragment of
-   * a place, and `html` saves the page.
+   * a place, and `html` saves the page. In a frame of another page there is a link to this one.
    */
-  constructor({ base, id, here, link, html }) {
+  constructor({ base, id, isEmbedded, here, link, html }) {
     Object.assign(this, { base, id, here, link })
     // OpenCode takes a link to the share's own address, not to this page's.
     const importCommand = `opencode import ${base}share/${id}`
@@ -31,6 +33,7 @@ export class Share {
       action(strings.copySession, () => this.#copyMarkdown()),
       navigator.share && action(strings.shareSheet, () => this.#sheet()),
       action(strings.qr, () => this.#showCode()),
+      EMBED && action(strings.copyFrame, () => this.#copyFrame()),
       el('hr'),
       el('a', { href: `${base}s/${id}.md`, download: '' }, strings.downloadMarkdown),
       el('a', { href: `${base}s/${id}.json`, download: '' }, strings.downloadJson),
@@ -39,6 +42,7 @@ export class Share {
       el('h3', {}, strings.importInto),
       el('div', { class: 'import' }, el('code', {}, importCommand), copyButton(strings, importCommand)),
     )
+    this.whole = isEmbedded && this.#whole()
     this.bubble = el(
       'button',
       { class: 'bubble', type: 'button', hidden: true, onclick: () => this.#quote() },
@@ -69,9 +73,14 @@ export class Share {
     dialog.showModal()
   }
 
-  #address(turn) {
-    const fragment = this.link(turn ? { id: turn.id } : {})
+  /** The address of a place. */
+  addressOf(place) {
+    const fragment = this.link(place)
     return `${this.base}s/${this.id}${fragment.length > 1 ? fragment : ''}`
+  }
+
+  #address(turn) {
+    return this.addressOf(turn ? { id: turn.id } : {})
   }
 
   async #copyMarkdown(turn) {
@@ -89,6 +98,20 @@ export class Share {
     if (!(await act())) return
     button.textContent = strings.copied
     setTimeout(() => (button.textContent = label), 1500)
+  }
+
+  /** Where other pages may show this one, the server says so in the page, and says how when it is asked. */
+  async #copyFrame() {
+    const answer = await fetch(`${this.base}oembed${new URL(EMBED).search}`)
+    return answer.ok && copyText((await answer.json()).html)
+  }
+
+  #whole() {
+    const label = { 'aria-label': strings.whole, title: strings.whole }
+    const link = el('a', { class: 'icon', target: '_blank', ...label, href: this.#address() }, icon('open'))
+    // It leads to where the reader is when it is pressed.
+    link.addEventListener('click', () => (link.href = this.#address(this.here())))
+    return link
   }
 
   async #showCode() {
@@ -119,7 +142,7 @@ export class Share {
   async #quote() {
     const { words, part } = selected() ?? {}
     if (!words) return
-    const address = `${this.base}s/${this.id}${this.link({ id: part.id })}:~:text=${textFragment(words)}`
+    const address = `${this.addressOf({ id: part.id })}:~:text=${textFragment(words)}`
     const quoted = words.replace(/^/gm, '> ')
     if (!(await copyText(`${quoted}\n\n${address}\n`))) return
     this.bubble.lastChild.data = strings.copied

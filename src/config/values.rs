@@ -84,6 +84,13 @@ impl FromStr for FrameAncestors {
     }
 }
 
+impl FrameAncestors {
+    /// Whether there are none.
+    pub fn is_none(&self) -> bool {
+        self.0 == "'none'"
+    }
+}
+
 impl fmt::Display for FrameAncestors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

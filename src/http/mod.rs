@@ -8,6 +8,7 @@ mod budget;
 mod health;
 mod limits;
 mod log;
+mod oembed;
 mod offload;
 mod openapi;
 mod origin;
@@ -42,7 +43,7 @@ pub use limits::{Client, CreateLimit, InUse, Portion};
 pub use log::RequestSpan;
 pub use offload::Offload;
 pub use openapi::document as openapi_document;
-pub use pages::page_policy;
+pub use pages::PagePolicy;
 pub use redaction::Redaction;
 pub use viewer::wire;
 
@@ -68,14 +69,21 @@ pub struct Service {
     pub readiness: Readiness,
     /// What links start with, without a slash at the end.
     pub public_url: String,
-    /// The page's Content Security Policy.
-    pub page_policy: String,
+    /// What the page may do.
+    pub page_policy: PagePolicy,
     /// Whether TLS is the server's own.
     pub over_tls: bool,
     /// How often an idle viewer is pinged.
     pub ping_interval: Duration,
     /// How long a client may take between two pieces of a body, or of an answer.
     pub body_timeout: Duration,
+}
+
+impl Service {
+    /// The link to a share.
+    fn link(&self, id: &str) -> String {
+        format!("{}/s/{id}", self.public_url)
+    }
 }
 
 /// Handlers take this.
@@ -100,7 +108,8 @@ pub fn routes(app: &mut web::ServiceConfig) {
             ))
             .service(resource(&format!("{base}/{{id}}/poll"), "GET").route(web::get().to(viewer::poll)));
     }
-    for base in ["/s", "/share"] {
+    // `/embed` is for frames of other pages, and the same page: its scripts leave out what a frame has no room for.
+    for base in ["/s", "/share", "/embed"] {
         app.service(compressed(
             resource(&format!("{base}/{{id}}"), "GET, HEAD").route(read().to(pages::page)),
         ))
@@ -108,6 +117,7 @@ pub fn routes(app: &mut web::ServiceConfig) {
     }
     app.service(resource("/", "GET, HEAD").route(read().to(pages::start)))
         .service(compressed(resource("/assets/{path:.*}", "GET, HEAD").route(read().to(assets::asset))))
+        .service(resource("/oembed", "GET, HEAD").route(read().to(oembed::oembed)))
         .service(resource("/api/openapi.json", "GET, HEAD").route(read().to(openapi::openapi)))
         .service(resource("/healthz", "GET, HEAD").route(read().to(health::healthz)))
         .service(resource("/readyz", "GET, HEAD").route(read().to(health::readyz)))

@@ -11,7 +11,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{IntoResponses, OpenApi, ToSchema};
 
-use super::{assets, health, pages, shares, viewer};
+use super::{assets, health, oembed, pages, shares, viewer};
 use crate::error::{Error, ErrorBody};
 
 #[derive(OpenApi)]
@@ -31,6 +31,7 @@ use crate::error::{Error, ErrorBody};
         shares::items,
         viewer::poll,
         pages::page,
+        oembed::oembed,
         assets::asset,
         health::healthz,
         health::readyz,
@@ -50,6 +51,7 @@ use crate::error::{Error, ErrorBody};
         Status,
         Deleting,
         Done,
+        oembed::Embed,
         ErrorBody
     ))
 )]
@@ -270,6 +272,10 @@ refusals! {
     AssetRefused: Error::NoSuchPath;
     /// Of the page.
     PageRefused: TOO_MANY_REQUESTS, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
+    /// Of asking how a link is shown.
+    EmbedRefused:
+        Error::malformed(""), Error::NoSuchShare, Error::UnknownFormat, TOO_MANY_REQUESTS, Error::Busy,
+        Error::TooMuchAtOnce, Error::Unavailable;
     /// Of a readiness check.
     ReadyRefused: Error::Busy, Error::Unavailable;
 }

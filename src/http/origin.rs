@@ -16,8 +16,14 @@ use crate::config::is_in_clear;
 use crate::error::Error;
 
 /// What all may read.
-const FOR_ALL: &[&str] =
-    &["/api/share/{id}", "/api/share/{id}/data", "/api/share/{id}/items", "/s/{id}", "/share/{id}"];
+const FOR_ALL: &[&str] = &[
+    "/api/share/{id}",
+    "/api/share/{id}/data",
+    "/api/share/{id}/items",
+    "/s/{id}",
+    "/share/{id}",
+    "/oembed",
+];
 
 /// Refuses a request that may change something and comes from a page of somebody else.
 pub(super) fn check(request: &ServiceRequest) -> Result<(), Error> {

@@ -17,22 +17,37 @@ use super::openapi::{self, PageRefused};
 use super::picture::picture;
 use super::preview::{Preview, preview};
 use super::shares::{Id, fresh, snapshot_json};
-use super::{Service, ServiceData, offload};
+use super::{Service, ServiceData, oembed, offload};
 use crate::config::FrameAncestors;
 use crate::error::{Error, ErrorBody};
 use crate::model::{Content, Key, ShareId};
 use crate::protocol::Malformed;
-use crate::render::{Markdown, Turns, escape, first_turns, markdown};
+use crate::render::{Markdown, PICTURE_HEIGHT, PICTURE_WIDTH, Turns, escape, first_turns, markdown};
 use crate::share::{ReadAll, Snapshot, TextKind};
 
 /// What the page may do: run and load what this server sent, and nothing else. Who may show it in a frame is its
 /// operator's choice.
-pub fn page_policy(frame_ancestors: &FrameAncestors) -> String {
-    format!(
-        "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
-         connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors {frame_ancestors}; \
-         require-trusted-types-for 'script'; trusted-types viewer dompurify"
-    )
+pub struct PagePolicy {
+    /// A Content Security Policy.
+    header: String,
+    allows_frames: bool,
+}
+
+impl PagePolicy {
+    /// The policy, with those whose pages may show this one in a frame.
+    pub fn new(frame_ancestors: &FrameAncestors) -> Self {
+        let header = format!(
+            "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
+             connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors {frame_ancestors}; \
+             require-trusted-types-for 'script'; trusted-types viewer dompurify"
+        );
+        Self { header, allows_frames: !frame_ancestors.is_none() }
+    }
+
+    /// Whether any other page may show this one in a frame.
+    pub(super) fn allows_frames(&self) -> bool {
+        self.allows_frames
+    }
 }
 
 /// The page's places that the server fills.
@@ -111,7 +126,7 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
         Format::Json => snapshot_json(&request, &service, snapshot, read).await,
         Format::Markdown => {
             let id = id.as_str();
-            let how = Markdown { page: Some(format!("{}/s/{id}", service.public_url)), ..wanted(&request)? };
+            let how = Markdown { page: Some(service.link(id)), ..wanted(&request)? };
             as_markdown(&request, &service, snapshot, how, read).await
         }
         Format::Page => {
@@ -127,7 +142,7 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
                  <a href=\"../s/{id}.json\">JSON</a>.</p></noscript>\n{}",
                 snapshot.text(TextKind::Beginning).unwrap_or_default()
             );
-            let of_share = OfShare { id, description, public_url: &service.public_url };
+            let of_share = OfShare { id, description, service: &service };
             html(&service, StatusCode::OK, "index.html", &head(title, Some(&of_share)), &turns)
         }
     }
@@ -145,6 +160,11 @@ pub(super) async fn with_slash(request: HttpRequest) -> Result<HttpResponse, Err
 fn tidy(name: &str) -> Option<&str> {
     let link = name.trim_end_matches(BEHIND_LINKS);
     (link.len() < name.len() && named(link).0.parse::<ShareId>().is_ok()).then_some(link)
+}
+
+/// The share that the last part of a link names, whatever stands behind it.
+pub(super) fn share_of(name: &str) -> Option<ShareId> {
+    named(name.trim_end_matches('/').trim_end_matches(BEHIND_LINKS)).0.parse().ok()
 }
 
 /// Leads to another path, which is relative: proxies may have taken the beginning of this one away.
@@ -278,7 +298,7 @@ fn html(
 
 pub(super) fn secured(service: &Service, status: StatusCode) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
-    response.insert_header((header::CONTENT_SECURITY_POLICY, &*service.page_policy));
+    response.insert_header((header::CONTENT_SECURITY_POLICY, &*service.page_policy.header));
     response
 }
 
@@ -286,22 +306,24 @@ pub(super) fn secured(service: &Service, status: StatusCode) -> HttpResponseBuil
 struct OfShare<'a> {
     id: &'a str,
     description: Option<&'a str>,
-    public_url: &'a str,
+    service: &'a Service,
 }
 
 /// The title, what previews of the link show, and where a share is in other formats.
 fn head(title: &str, share: Option<&OfShare>) -> String {
     let title = escape(title);
     let mut head = format!("<title>{title}</title>\n");
-    let Some(OfShare { id, description, public_url }) = share else { return head };
-    let url = escape(public_url);
+    let Some(OfShare { id, description, service }) = share else { return head };
+    let link = service.link(id);
+    let link = escape(&link);
     let _ = writeln!(
         head,
         "<meta property=\"og:type\" content=\"article\">\n<meta property=\"og:site_name\" content=\"brutus-share\">\n\
-         <meta property=\"og:title\" content=\"{title}\">\n<meta property=\"og:url\" content=\"{url}/s/{id}\">\n\
-         <meta property=\"og:image\" content=\"{url}/s/{id}.png\">\n\
+         <meta property=\"og:title\" content=\"{title}\">\n<meta property=\"og:url\" content=\"{link}\">\n\
+         <meta property=\"og:image\" content=\"{link}.png\">\n\
          <meta property=\"og:image:type\" content=\"image/png\">\n\
-         <meta property=\"og:image:width\" content=\"1200\">\n<meta property=\"og:image:height\" content=\"630\">\n\
+         <meta property=\"og:image:width\" content=\"{PICTURE_WIDTH}\">\n\
+         <meta property=\"og:image:height\" content=\"{PICTURE_HEIGHT}\">\n\
          <meta name=\"twitter:card\" content=\"summary_large_image\">"
     );
     if let Some(description) = description.map(escape) {
@@ -313,6 +335,14 @@ fn head(title: &str, share: Option<&OfShare>) -> String {
     }
     for (kind, ending) in [("text/markdown", "md"), ("application/json", "json")] {
         let _ = writeln!(head, "<link rel=\"alternate\" type=\"{kind}\" href=\"../s/{id}.{ending}\">");
+    }
+    if service.page_policy.allows_frames() {
+        let href = oembed::address(service, id);
+        let _ = writeln!(
+            head,
+            "<link rel=\"alternate\" type=\"application/json+oembed\" href=\"{}\">",
+            escape(&href)
+        );
     }
     head
 }

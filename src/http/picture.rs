@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::ServiceData;
 use super::preview::preview;
-use super::shares::{fresh, not_modified};
+use super::shares::{not_modified, tag_of, tagged};
 use crate::error::Error;
 use crate::model::ShareId;
 use crate::render::{self, Card, counts};
@@ -23,7 +23,7 @@ pub(super) async fn picture(
     id: &ShareId,
     snapshot: Arc<Snapshot>,
 ) -> Result<HttpResponse, Error> {
-    let tag = format!("{}-{}", snapshot.epoch, snapshot.seq);
+    let tag = tag_of(&snapshot);
     if let Some(known) = not_modified(request, &tag) {
         return Ok(known);
     }
@@ -42,9 +42,8 @@ pub(super) async fn picture(
         service.offload.run(draw).await?;
     }
     let png = snapshot.picture().filter(|png| !png.is_empty()).ok_or(Error::NoSuchPath)?;
-    Ok(fresh(StatusCode::OK)
+    Ok(tagged(&tag)
         .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::ETAG, format!("W/\"{tag}\"")))
         // Who shows a preview of a link shows it from here.
         .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, "cross-origin"))
         .content_type("image/png")

@@ -59,7 +59,7 @@ pub(super) async fn create(
     METRICS.creates.inc();
     Ok(fresh(StatusCode::OK).json(Created {
         id: share.id.as_str().to_owned(),
-        url: format!("{}/s/{}", service.public_url, share.id.as_str()),
+        url: service.link(share.id.as_str()),
         secret: share.secret.expose().to_owned(),
         expires_at: share.expires_at,
     }))
@@ -324,7 +324,7 @@ pub(super) async fn snapshot_json(
     snapshot: Arc<Snapshot>,
     read: Option<Portion>,
 ) -> Result<HttpResponse, Error> {
-    let tag = format!("{}-{}", snapshot.epoch, snapshot.seq);
+    let tag = tag_of(&snapshot);
     if let Some(known) = not_modified(request, &tag) {
         return Ok(known);
     }
@@ -421,19 +421,29 @@ pub(super) fn fresh(status: StatusCode) -> actix_web::HttpResponseBuilder {
     response
 }
 
+/// What tells the contents of a snapshot from those of another one.
+pub(super) fn tag_of(snapshot: &Snapshot) -> String {
+    format!("{}-{}", snapshot.epoch, snapshot.seq)
+}
+
 /// An answer that its reader may recognise the next time. Weak, for it is the same under every compression.
-fn tagged(tag: &str) -> actix_web::HttpResponseBuilder {
+pub(super) fn tagged(tag: &str) -> actix_web::HttpResponseBuilder {
     let mut response = fresh(StatusCode::OK);
     response.insert_header((header::ETAG, format!("W/\"{tag}\"")));
     response
 }
 
 pub(super) fn not_modified(request: &HttpRequest, tag: &str) -> Option<HttpResponse> {
-    let known = request.headers().get(header::IF_NONE_MATCH)?.to_str().ok()?;
-    let same = |candidate: &str| candidate.trim().trim_start_matches("W/").trim_matches('"') == tag;
-    known.split(',').any(same).then(|| {
+    knows(request, tag).then(|| {
         fresh(StatusCode::NOT_MODIFIED).insert_header((header::ETAG, format!("W/\"{tag}\""))).finish()
     })
+}
+
+/// Whether a reader names a tag as one that it has (`If-None-Match`).
+pub(super) fn knows(request: &HttpRequest, tag: &str) -> bool {
+    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+    let same = |candidate: &str| candidate.trim().trim_start_matches("W/").trim_matches('"') == tag;
+    known.is_some_and(|known| known.split(',').any(same))
 }
 
 fn done() -> HttpResponse {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use data_encoding::HEXLOWER;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -417,8 +418,7 @@ fn the_owner_adds_rules_and_lets_values_through() {
     let options =
         |allow: &str, rule| Options { allow: vec![allow.into()], rules: vec![rule], ..Options::default() };
     let acme = rule("acme-token", "acme_", "acme_[a-z0-9]{8}", 0);
-    let digest: Vec<_> = Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    let digest = digest.concat();
+    let digest = HEXLOWER.encode(&Sha256::digest(token.as_bytes()));
     for allow in [&token, &format!("sha256:{digest}")] {
         let redactor = Redactor::new(options(allow, acme.clone())).unwrap();
         let (text, _) =

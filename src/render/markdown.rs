@@ -7,6 +7,7 @@
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
+use data_encoding::HEXLOWER;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -81,11 +82,7 @@ fn mark(items: &[(Key, Content)]) -> String {
         hash.update(key.as_str());
         hash.update(content.get());
     }
-    let digest = hash.finalize();
-    let hex: String = digest.iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    });
+    let hex = HEXLOWER.encode(&hash.finalize());
     let stands_there = |mark: &str| items.iter().any(|(_, content)| content.get().contains(mark));
     let length =
         (8..=hex.len()).step_by(8).find(|length| !stands_there(&hex[..*length])).unwrap_or(hex.len());

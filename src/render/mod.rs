@@ -15,4 +15,4 @@ mod text;
 
 pub use markdown::{Markdown, Turns, markdown};
 pub use page::{escape, first_turns};
-pub use picture::{Card, Counts, counts, picture};
+pub use picture::{Card, Counts, HEIGHT as PICTURE_HEIGHT, WIDTH as PICTURE_WIDTH, counts, picture};

@@ -126,7 +126,7 @@ impl Page {
         let about: String =
             call.about.iter().flat_map(|about| about.chars()).take(ABOUT_CHARACTERS).collect();
         let about = self.take(&about);
-        let name = self.take(if call.tool.is_empty() { "tool" } else { &call.tool });
+        let name = self.take(if call.tool.is_empty() { "tool" } else { call.label() });
         let failed = if call.failed { " (failed)" } else { "" };
         let _ = writeln!(
             self.html,

@@ -8,9 +8,10 @@ use super::session::Session;
 use crate::model::tools::{self, Call, Said};
 use crate::model::{Content, Key};
 
-/// The size that previews of links are shown in, in pixels.
-const WIDTH: u32 = 1200;
-const HEIGHT: u32 = 630;
+/// The width of a picture in pixels, as previews of links show it.
+pub const WIDTH: u32 = 1200;
+/// Its height in pixels.
+pub const HEIGHT: u32 = 630;
 
 /// Pixels to the left and right of all texts.
 const MARGIN: f32 = 80.0;

@@ -17,7 +17,7 @@ const DEEPEST: usize = 6;
 pub(super) fn embedded(text: &str) -> String {
     // Two passes: what stood in a block of HTML is Markdown when that is one no more.
     let text = escape_html(text);
-    close(lower_headings(&text))
+    close(lower_headings(&escape_underlines(text)))
 }
 
 fn parse(text: &str) -> impl Iterator<Item = (Event<'_>, Range<usize>)> {
@@ -38,31 +38,58 @@ fn escape_html(text: &str) -> String {
     with(text, &places)
 }
 
-/// Makes headings deeper. A line under a text that makes it a heading is escaped: such headings have two levels alone.
+/// Makes headings deeper that begin with hashes; there are no others.
 fn lower_headings(text: &str) -> String {
     const HASHES: &str = "######";
+    let headings = parse(text).filter_map(|(event, range)| match event {
+        Event::Start(Tag::Heading { level, .. }) => Some((range.start, level)),
+        _ => None,
+    });
+    let places = headings.map(|(at, level)| (at, &HASHES[..DEEPER.min(DEEPEST - depth(level))]));
+    with(text, &places.collect::<Vec<_>>())
+}
+
+/// Looks for lines that make the text above a heading, in this many passes.
+const PASSES: usize = 8;
+
+/// Escapes lines that make the text above a heading: such headings have two levels alone. Once the first is no such
+/// line, one that was further down may be.
+fn escape_underlines(mut text: String) -> String {
+    for _ in 0..PASSES {
+        let places = underlines(&text);
+        if places.is_empty() {
+            return text;
+        }
+        text = with(&text, &places);
+    }
+    // Whoever writes such a text wants it to take long: every line that looks like it, also in code.
+    let places = underlines_among(&text, 0, true);
+    with(&text, &places)
+}
+
+/// The lines under headings, and those that follow them at once.
+fn underlines(text: &str) -> Vec<(usize, &'static str)> {
     let mut places = Vec::new();
     for (event, range) in parse(text) {
-        let Event::Start(Tag::Heading { level, .. }) = event else { continue };
-        let heading = text[range.clone()].trim_end();
+        let Event::Start(Tag::Heading { .. }) = event else { continue };
         // With hashes a heading is one line, with a line under it two at least.
-        if let Some(last) = heading.rfind('\n') {
-            // Once the first is no such line, the next would be one in its place.
-            let lines = text[range.start + last + 1..].split_inclusive('\n');
-            let mut at = range.start + last + 1;
-            for line in lines {
-                let Some(underline) = underline(line) else { break };
-                places.push((at + underline, "\\"));
-                at += line.len();
-            }
-        } else {
-            let more = DEEPER.min(DEEPEST - depth(level));
-            places.push((range.start, &HASHES[..more]));
+        if let Some(last) = text[range.clone()].trim_end().rfind('\n') {
+            places.extend(underlines_among(text, range.start + last + 1, false));
         }
     }
     places.sort_unstable();
     places.dedup();
-    with(text, &places)
+    places
+}
+
+/// Of the lines from a place on those that look like one under a heading: all, or up to the first that does not.
+fn underlines_among(text: &str, from: usize, all: bool) -> Vec<(usize, &'static str)> {
+    let mut at = from;
+    let lines = text[from..].split_inclusive('\n').map(|line| {
+        at += line.len();
+        underline(line).map(|place| (at - line.len() + place, "\\"))
+    });
+    lines.take_while(|place| all || place.is_some()).flatten().collect()
 }
 
 /// Where in a line, which may stand in a quote, nothing follows but what makes the text above a heading.
@@ -152,6 +179,8 @@ mod tests {
             ("Title\n===\ntext", "Title\n\\===\ntext"),
             ("> Title\n> ---", "> Title\n> \\---"),
             ("Title\n-\n=\n\n=", "Title\n\\-\n\\=\n\n="),
+            ("`\n=\n-\n  (\n=", "`\n\\=\n\\-\n  (\n\\="),
+            ("Title\n---\n```yaml\n---\n```", "Title\n\\---\n```yaml\n---\n```"),
             ("- # One", "- #### One"),
             ("a <b>bold</b> `<i>`", "a \\<b>bold\\</b> `<i>`"),
             ("<!-- hidden\n\n# One", "\\<!-- hidden\n\n#### One"),
@@ -163,6 +192,15 @@ mod tests {
         ] {
             assert_eq!(embedded(text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn headings_that_appear_one_after_the_other_all_go() {
+        let text = format!("a\n=\n{}", "-\n x\n=\n".repeat(1000));
+        let embedded = embedded(&text);
+        let headings =
+            parse(&embedded).filter(|(event, _)| matches!(event, Event::Start(Tag::Heading { .. })));
+        assert_eq!(headings.count(), 0);
     }
 
     proptest! {

@@ -170,7 +170,7 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
         redaction,
         readiness: http::Readiness::default(),
         public_url,
-        page_policy: http::page_policy(&config.frame_ancestors),
+        page_policy: http::PagePolicy::new(&config.frame_ancestors),
         over_tls: certificate.is_some(),
         ping_interval: config.timings.ping_interval,
         body_timeout: config.timings.body_timeout,

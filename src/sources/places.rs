@@ -1,11 +1,11 @@
 //! Where agents keep their transcripts, and which there are. Blocking: only called where that holds nobody up.
 
 use std::cmp::Reverse;
-use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::file::{MAX_DOCUMENT, head, last_lines};
@@ -310,10 +310,7 @@ const MAX_OUTSIDE: u64 = 1 << 20;
 
 /// The hash of a directory's path, in hexadecimal digits.
 pub(crate) fn sha256(path: &[u8]) -> String {
-    Sha256::digest(path).iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    HEXLOWER.encode(&Sha256::digest(path))
 }
 
 #[cfg(test)]

@@ -28,11 +28,6 @@ const GROUP_JOBS: usize = 1024;
 /// Bytes in one transaction, after which the group is closed.
 const GROUP_BYTES: usize = 16 << 20;
 
-/// The longest wait for those whom the last commit answered, or who had their jobs in the queue by then: they come
-/// again at once while all are busy, and a commit with all of them costs less than two. Never longer than a quarter of
-/// what a commit takes.
-const GATHER: Duration = Duration::from_micros(100);
-
 /// How long after a delete the log is emptied when nobody waits for that.
 const EMPTY_LATER: Duration = Duration::from_secs(1);
 
@@ -237,7 +232,6 @@ fn run(
     mut emptying: Emptying,
 ) {
     let mut open = true;
-    let (mut expected, mut took) = (0, Duration::ZERO);
     while open {
         let mut next = match emptying.due {
             None => Some(queue.recv().unwrap_or(Message::Close)),
@@ -247,7 +241,6 @@ fn run(
             },
         };
         let (mut group, mut waiters, mut bytes) = (Vec::new(), Vec::new(), 0);
-        let gathers_until = Instant::now() + GATHER.min(took / 4);
         while let Some(message) = next {
             match message {
                 Message::Job(job) => {
@@ -261,20 +254,12 @@ fn run(
                 }
             }
             let full = group.len() + waiters.len() >= GROUP_JOBS || bytes >= GROUP_BYTES;
-            next = if full {
-                None
-            } else if group.len() < expected && waiters.is_empty() {
-                queue.recv_timeout(gathers_until.saturating_duration_since(Instant::now())).ok()
-            } else {
-                queue.try_recv().ok()
-            };
+            next = if full { None } else { queue.try_recv().ok() };
         }
         waiting.fetch_sub(group.len() + waiters.len(), Ordering::Relaxed);
-        let (jobs, begun) = (group.len(), Instant::now());
         if commit(&mut connection, group, about) {
             emptying.erased();
         }
-        (expected, took) = (jobs + waiting.load(Ordering::Relaxed), begun.elapsed());
         for waiter in waiters {
             emptying.wait(waiter);
         }

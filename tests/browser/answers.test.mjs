@@ -206,6 +206,18 @@ test('a search lists what it found by turns, is narrowed by kinds, and can be se
   assert.deepEqual(page.record.errors, [])
 })
 
+test('a search sees what a terminal would show', async () => {
+  const share = await server.share()
+  const output = 'one\n\x1b[31mFAI\x1b[1mLED\x1b[0m tests/read.py\n'
+  await share.sync(session(), ...prompt('Test it'), ...answer([tool('bash', { command: 'pytest' }, { output })]))
+  const page = await openShare(browser, share)
+  await page.keyboard.press('/')
+  await page.keyboard.type('FAILED tests')
+  await page.locator('.search .count').getByText('1 of 1').waitFor()
+  assert.equal(await page.locator('.found .row').innerText(), 'FAILED tests/read.py')
+  await page.waitForFunction(() => CSS.highlights.get('current')?.size === 1)
+})
+
 test('who comes while the agent works begins at what it does, and sees and is told when it is done', async () => {
   const { share } = await long(10)
   const items = [...prompt('And now build it'), ...answer([text('So.')])]

@@ -51,7 +51,7 @@ test('an address leads to a file, a file to its turns, and an edit to all change
   const page = await openPage(browser)
   await page.goto(`${share.url}#changes/src/a.rs`)
   await page.locator('.review .diff').first().waitFor()
-  assert.deepEqual(await files(page), ['M src/a.rs +1 −1', 'M src/b.rs +1 −1', 'A docs/new.md +1 −0'])
+  assert.deepEqual(await files(page), ['A docs/new.md +1 −0', 'M src/a.rs +1 −1', 'M src/b.rs +1 −1'])
   const box = page.locator('.review-box[data-file="src/a.rs"]')
   assert.ok(await box.evaluate((node) => node === document.activeElement))
   assert.deepEqual(await box.locator('.diff .text').allInnerTexts(), ['1', '3'], 'its net change')

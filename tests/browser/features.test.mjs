@@ -252,7 +252,7 @@ test('calls of other agents are shown by their meaning', async () => {
   await page.locator('.tab', { hasText: 'Changes' }).click()
   const names = shown('.review .file-name')
   await names.first().waitFor()
-  assert.deepEqual(await names.allInnerTexts(), ['main.go', 'new.md', 'here.py', 'c.py'])
+  assert.deepEqual(await names.allInnerTexts(), ['c.py', 'here.py', 'main.go', 'new.md'])
   assert.deepEqual(page.record.errors, [])
 })
 

@@ -4,12 +4,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { answer, live, openPage, prompt, session, setUp, text, tool } from '../lib/browser.mjs'
-import { longestWait, watchTasks } from '../lib/tasks.mjs'
+import { answer, live, openPage, openShare, prompt, session, setUp, text, tool } from '../lib/browser.mjs'
+import { streamed } from '../lib/streamed.mjs'
+import { traced } from '../lib/trace.mjs'
 
 const { browser, server } = await setUp()
 
-// Milliseconds that a click may wait on a machine that does much else. On one at rest it is half of that.
+// Milliseconds of the processor's time that a task may take: as long as a click waits on a machine at rest.
 const PATIENCE = 600
 
 const lines = (count, line) => Array.from({ length: count }, (_, at) => line(at)).join('\n')
@@ -42,30 +43,45 @@ for (const [name, part] of Object.entries(HEAVY)) {
     const share = await server.share()
     await share.sync(session(), ...prompt('Asked'), ...answer([text('BEFORE'), part, text('AFTER')]))
     const page = await openPage(browser)
-    await watchTasks(page)
-    await page.goto(share.url)
-    await live(page)
-    assert.equal(await page.locator('.answer .part').count(), 3)
-    const waits = { loaded: await longestWait(page) }
-    const heavy = page.locator('.answer .part').nth(1)
-    const fold = heavy.locator('details:not([open]) > summary')
-    if (await fold.count()) await fold.first().click()
-    waits.opened = await longestWait(page)
-    assert.ok((await heavy.evaluate((node) => node.textContent.trim().length)) > 300, 'it is there')
-    const more = heavy.locator('button.more')
-    if (await more.count()) {
-      await more.first().click()
-      await more.first().waitFor({ state: 'detached' })
-    }
-    await heavy.evaluate((node) => node.scrollIntoView({ block: 'end' }))
-    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 300))))
-    waits.whole = await longestWait(page)
-    const menu = page.locator('.menu').first()
-    await menu.locator('summary').click()
-    assert.ok(await menu.locator('.menu-body').isVisible())
-    waits.clicked = await longestWait(page)
-    for (const [step, wait] of Object.entries(waits)) assert.ok(wait < PATIENCE, `${step}: ${Math.round(wait)} ms`)
+    const { longest } = await traced(browser, page, async () => {
+      await page.goto(share.url)
+      await live(page)
+      assert.equal(await page.locator('.answer .part').count(), 3)
+      const heavy = page.locator('.answer .part').nth(1)
+      const fold = heavy.locator('details:not([open]) > summary')
+      if (await fold.count()) await fold.first().click()
+      assert.ok((await heavy.evaluate((node) => node.textContent.trim().length)) > 300, 'it is there')
+      const more = heavy.locator('button.more')
+      if (await more.count()) {
+        await more.first().click()
+        await more.first().waitFor({ state: 'detached' })
+      }
+      await heavy.evaluate((node) => node.scrollIntoView({ block: 'end' }))
+      await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 300))))
+      const menu = page.locator('.menu').first()
+      await menu.locator('summary').click()
+      assert.ok(await menu.locator('.menu-body').isVisible())
+    })
+    assert.ok(longest < PATIENCE, `${Math.round(longest)} ms`)
     assert.deepEqual(page.record.errors, [])
     await page.context().close()
   })
 }
+
+test('an answer that grows: what is added is laid out, and what stood there before is left alone', async () => {
+  const STEPS = 60
+  const { share, append, seen } = await streamed(server, 30_000, STEPS)
+  const page = await openShare(browser, share)
+  const { restyled, laidOut } = await traced(browser, page, async () => {
+    for (let step = 0; step < STEPS; step++) {
+      await append()
+      await page.evaluate(() => new Promise(requestAnimationFrame))
+    }
+    await seen(page)
+  })
+  const elements = await page.locator('.markdown *').count()
+  for (const [what, counts] of Object.entries({ restyled, laidOut })) {
+    const times = counts.reduce((sum, count) => sum + count, 0) / elements
+    assert.ok(times < 3, `each element was ${what} ${times.toFixed(1)} times`)
+  }
+})

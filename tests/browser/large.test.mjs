@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { answer, openPage, setUp, text } from '../lib/browser.mjs'
+import { answer, openPage, openShare, prompt, session, setUp, text, titled, tool } from '../lib/browser.mjs'
 import { shareLarge } from '../lib/large.mjs'
 
 const { browser, server } = await setUp()
@@ -40,4 +40,47 @@ test('two thousand parts: all there, found, printed, linked, and still live', as
   await page.evaluate(() => dispatchEvent(new Event('beforeprint')))
   assert.equal(await page.locator('.turn [data-lazy]').count(), 0)
   assert.deepEqual(page.record.errors, [])
+})
+
+// A browser goes through all of a document when an element with a counter comes into it.
+test('what comes into a long page counts nothing', async () => {
+  const share = await server.share()
+  const kinds = [
+    text('1. one\n2. two\n\n<details>\n<summary>s</summary>\n\nx\n</details>'),
+    tool('read', { filePath: 'a' }),
+  ]
+  await share.sync(session(), ...prompt('Asked'), ...answer(kinds))
+  const page = await openShare(browser, share)
+  await page.locator('.markdown details').waitFor()
+  const counting = await page.evaluate(() =>
+    [...document.querySelectorAll('*')]
+      .filter((node) =>
+        [getComputedStyle(node).counterIncrement, getComputedStyle(node).counterReset].some((is) => is !== 'none'),
+      )
+      .map(({ outerHTML }) => outerHTML.slice(0, 100)),
+  )
+  assert.deepEqual(counting, [])
+})
+
+test('what is synced changes as little of a long page as of a short one', async () => {
+  const changes = []
+  for (const turns of [20, 100]) {
+    const share = await server.share()
+    const turn = (nth) => [...prompt(`Prompt ${nth}`), ...answer([text(`Answer ${nth}`)])]
+    await share.sync(session(), ...Array.from({ length: turns }, (_, nth) => turn(nth)).flat())
+    const page = await openShare(browser, share)
+    await page.waitForFunction((turns) => document.querySelectorAll('.strip i').length === turns, turns)
+    await page.evaluate(() => {
+      window.changes = 0
+      new MutationObserver((records) => (window.changes += records.length)).observe(document.documentElement, {
+        ...{ subtree: true, childList: true, attributes: true, characterData: true },
+      })
+    })
+    await share.sync(session({ title: 'Another title' }), ...answer([text('the newest')]))
+    await titled(page, /Another title/)
+    changes.push(await page.evaluate(() => window.changes))
+    await page.context().close()
+  }
+  const [short, long] = changes
+  assert.ok(long < 2 * short, `${short} changes, and ${long}`)
 })

@@ -42,7 +42,7 @@ test('under a path, behind a proxy that takes it away, all of the page works', a
   )
   const missing = await openPage(browser)
   const [style] = await Promise.all([
-    missing.waitForResponse((response) => response.url().endsWith('styles/base.css')),
+    missing.waitForResponse((response) => response.url().endsWith('/page.css')),
     missing.goto(`${proxy.url}/share-app/s/0000000000000000000000`),
   ])
   assert.equal(style.status(), 200)

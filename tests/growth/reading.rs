@@ -18,6 +18,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("/data, br", "/api/share/ID/data", "accept-encoding: br\r\n"),
     ("/items", "/api/share/ID/items?after=0", ""),
     (".json", "/s/ID.json", ""),
+    (".png", "/s/ID.png", ""),
     (".md", "/s/ID.md", ""),
     (".md?full=1", "/s/ID.md?full=1", ""),
     (".md?tail=2", "/s/ID.md?tail=2", ""),

@@ -14,7 +14,8 @@ for (const place of [
   { room: 'changes', file: 'a&q=x#%' },
   { search: 'fn main() & more', options: [] },
   { search: 'x', options: ['case', 'errors'] },
-  { time: 83_000 },
+  { room: 'playback', time: 0 },
+  { room: 'playback', time: 83_000 },
 ])
   test(`the fragment of ${JSON.stringify(place)}`, () => {
     assert.deepEqual(readFragment(fragmentOf(place)), place)

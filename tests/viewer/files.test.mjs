@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import { bytesOf, fileName, parseDataUrl, pictureUrl, textOf } from '../../viewer/files.js'
+import { processorTime } from '../lib/cost.mjs'
 
 test('pictures are known by any of their names, with and without parameters', () => {
   const cases = [
@@ -73,7 +74,8 @@ test('a name is that of a file, wherever it says that it is', () => {
 })
 
 test('a URL of many characters without a comma is no matter', () => {
-  const started = performance.now()
-  for (const piece of [';', ';a', 'a', ';base64', ' ']) parseDataUrl(`data:${piece.repeat(1_000_000)}`)
-  assert.ok(performance.now() - started < 1000)
+  const ms = processorTime(() => {
+    for (const piece of [';', ';a', 'a', ';base64', ' ']) parseDataUrl(`data:${piece.repeat(1_000_000)}`)
+  })
+  assert.ok(ms < 1000, `${ms} ms`)
 })

@@ -16,5 +16,11 @@ test('the share, and where the addresses of its server begin', () => {
     'https://host/s/ID).': ['ID', 'https://host/'],
     'https://host/elsewhere': ['elsewhere', 'https://host/'],
   }
-  for (const [href, [id, base]] of Object.entries(cases)) assert.deepEqual(placeOf(href), { id, base }, href)
+  for (const [href, [id, base]] of Object.entries(cases))
+    assert.deepEqual(placeOf(href), { id, base, isEmbedded: false }, href)
+})
+
+test('what is for frames of other pages stands under an address of its own', () => {
+  for (const base of ['https://host/', 'https://host/s/share/embed/'])
+    assert.deepEqual(placeOf(`${base}embed/ID#part`), { id: 'ID', base, isEmbedded: true })
 })

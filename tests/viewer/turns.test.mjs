@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { Session } from '../../viewer/load/session.js'
 import { Turns } from '../../viewer/load/turns.js'
 import { answer, prompt, text, tool } from '../lib/items.mjs'
+import { keyOf } from '../lib/session.mjs'
 
 const run = (command, exit, output = '') => tool('bash', { command }, { output, metadata: { exit } })
 const DIFF = '--- a\n+++ a\n@@ -1 +1,2 @@\n-1\n+2\n+3\n'
@@ -15,11 +16,9 @@ function start() {
   const session = new Session()
   const turns = new Turns(session)
   let seq = 0
-  const key = ({ type, data }) =>
-    type === 'part' ? `part/${data.messageID}/${data.id}` : type === 'message' ? `message/${data.id}` : type
   const take = (items, removed = []) => {
     const frame = { type: 'items', epoch: 'e', seq: (seq += 1), removed, more: false }
-    const { all, messages } = session.apply({ ...frame, items: items.map((item) => ({ key: key(item), ...item })) })
+    const { all, messages } = session.apply({ ...frame, items: items.map((item) => ({ key: keyOf(item), ...item })) })
     turns.update(all ? undefined : messages)
   }
   return { session, turns, take }

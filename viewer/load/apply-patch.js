@@ -1,6 +1,8 @@
 // The patches that Codex writes (`*** Begin Patch`), and the commands that carry one, as unified diffs. Pure, linear.
 // The server's Markdown reads them in the same way (src/model/tools/patch.rs).
 
+import table from './tools-table.js'
+
 const ADD = '*** Add File: '
 const DELETE = '*** Delete File: '
 const UPDATE = '*** Update File: '
@@ -70,7 +72,7 @@ class FileChange {
 }
 
 // How a command begins that hands a patch over; what stands behind it names the end of the patch.
-const HANDED = /^(?:cd ([^\s'"&;|]+) && )?apply_patch[ \t]*<<-?[ \t]*['"]?(\w+)['"]?[ \t]*\n/
+const HANDED = new RegExp(String.raw`^(?:cd ([^\s'"&;|]+) && )?${table.patcher}[ \t]*<<-?[ \t]*['"]?(\w+)['"]?[ \t]*\n`)
 
 /** The patch that a shell's command is, and nothing beside it: `{ patch, directory }`. */
 export function patchInCommand(command) {

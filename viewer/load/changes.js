@@ -12,6 +12,11 @@ export class Changes {
   #turns
   // What was found for a file, by its name, with what it was found of.
   #found = new Map()
+  // What the session says, and what each turn did, by its id.
+  #told = { steps: [] }
+  #made = new Map()
+  // What was given last, and what it was made of.
+  #given = { of: [], changes: undefined }
 
   constructor(session, turns) {
     this.#session = session
@@ -23,39 +28,61 @@ export class Changes {
    * `deleted`; `turns` are those that changed it. `isWhole` says that the session told itself what it changed, and
    * nothing that only a command did is missing.
    *
-   * As the session itself says; else as its turns say, and of those that say nothing out of their edits.
+   * As the session itself says; else as its turns say, and of those that say nothing out of their edits. The same
+   * object as long as they say the same.
    */
   read() {
-    const { directory } = this.#session
-    const own = diffsOf(this.#session.diffs, directory)
-    const made = new Map()
-    let isWhole = true
-    for (const turn of this.#turns.all) {
-      const diffs = diffsOf(turnDiffs(turn.prompt, directory), directory)
-      const { edits, commands } = turn.sum
-      if (!diffs.length && commands) isWhole = false
-      for (const step of diffs.length ? diffs : edits.map(({ file, change }) => ({ ...change, file, change }))) {
-        if (!made.has(step.file)) made.set(step.file, { steps: [], turns: [] })
-        const { steps, turns } = made.get(step.file)
-        steps.push(step)
-        if (turns.at(-1) !== turn) turns.push(turn)
+    const { diffs, directory } = this.#session
+    if (this.#told.diffs !== diffs || this.#told.directory !== directory)
+      this.#told = { diffs, directory, steps: diffsOf(diffs, directory) }
+    const known = this.#made
+    this.#made = new Map(this.#turns.all.map((turn) => [turn.id, madeBy(turn, directory, known.get(turn.id))]))
+    const made = [...this.#made.values()].filter(({ steps, isWhole }) => steps.length || !isWhole)
+    const of = [this.#told, ...made]
+    if (!isSame(of, this.#given.of)) this.#given = { of, changes: this.#changes(this.#told.steps, made) }
+    return this.#given.changes
+  }
+
+  #changes(told, made) {
+    const byFile = new Map()
+    for (const { turn, steps } of made) {
+      for (const step of steps) {
+        if (!byFile.has(step.file)) byFile.set(step.file, { steps: [], turns: [] })
+        const entry = byFile.get(step.file)
+        entry.steps.push(step)
+        if (entry.turns.at(-1) !== turn) entry.turns.push(turn)
       }
     }
-    if (!own.length) return { files: [...made].flatMap(([file, entry]) => this.#entry(file, entry)), isWhole }
-    const named = own.map((step) => [step.file, { steps: [step], turns: made.get(step.file)?.turns ?? [] }])
-    return { files: named.flatMap(([file, entry]) => this.#entry(file, entry)), isWhole: true }
+    const named = told.map((step) => [step.file, { steps: [step], turns: byFile.get(step.file)?.turns ?? [] }])
+    const files = (told.length ? named : [...byFile]).flatMap(([file, entry]) => this.#entry(file, entry))
+    return { files, isWhole: told.length > 0 || made.every(({ isWhole }) => isWhole) }
   }
 
   /** One file's change; none when nothing is left of it. */
   #entry(file, { steps, turns }) {
-    const sources = steps.map(({ source, change }) => source ?? change)
+    const sources = steps.map(({ source }) => source)
     const known = this.#found.get(file)
-    const isSame = known?.sources.length === sources.length && sources.every((one, at) => one === known.sources[at])
-    const found = isSame ? known : { sources, ...netOf(file, steps) }
+    const found = known && isSame(sources, known.sources) ? known : { sources, ...netOf(file, steps) }
     this.#found.set(file, found)
     const { kind, patch, counts, isNet } = found
     return kind ? [{ file, kind, patch, counts, isNet, turns }] : []
   }
+}
+
+const isSame = (some, others) => some.length === others.length && some.every((one, at) => one === others[at])
+
+/** What a turn did, `{ turn, steps, isWhole }`; what it was `known` to do, while that is the same. */
+function madeBy(turn, directory, known) {
+  const { version } = turn
+  if (known?.turn === turn && known.version === version && known.directory === directory) return known
+  const diffs = diffsOf(turnDiffs(turn.prompt, directory), directory)
+  const { edits, commands } = turn.sum
+  const steps = diffs.length ? diffs : edits.map(({ file, change }) => ({ ...change, file, source: change }))
+  const isWhole = diffs.length > 0 || !commands
+  const namesOf = (steps) => steps.flatMap(({ file, source }) => [file, source])
+  if (known?.turn === turn && known.isWhole === isWhole && isSame(namesOf(steps), namesOf(known.steps)))
+    return Object.assign(known, { version, directory })
+  return { turn, version, directory, steps, isWhole }
 }
 
 /** Diffs as OpenCode lists them, without those that say nothing. Older clients send the two texts of a file. */

@@ -3,6 +3,7 @@
 // (src/render/messages.rs), and a table of cases holds both to it (tests/fixtures/messages.json).
 
 import { isRecord, list, record } from '../values.js'
+import { toolOf } from './tools.js'
 
 /** The messages, `[{ id, info, parts }]`, in their order. */
 export const messagesOf = (messages) => list(messages).map(read)
@@ -37,7 +38,7 @@ function own(message) {
       const { created: start, completed: end } = record(time)
       const status = end === undefined || end === null ? 'running' : 'completed'
       const state = { status, input: present({ command: message.command }), output: message.output }
-      const call = { type: 'tool', tool: 'bash', callID: message.callID }
+      const call = { type: 'tool', tool: toolOf('run'), callID: message.callID }
       return {
         info: { role: 'assistant', time },
         parts: [{ ...call, state: present({ ...state, time: present({ start, end }) }) }],

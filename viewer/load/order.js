@@ -33,10 +33,9 @@ export function readingOrder(messages) {
   const byArrival = [...messages].sort((one, other) => one.n - other.n || compare(one.id, other.id))
   // One without a time that can be read stands where it came in.
   let last = 0
-  const at = new Map(byArrival.map((message) => [message, (last = message.created ?? last)]))
-  const byTime = byArrival.sort(
-    (one, other) => at.get(one) - at.get(other) || one.n - other.n || compare(one.id, other.id),
-  )
+  const timed = byArrival.map((message) => ({ message, at: (last = message.created ?? last) }))
+  // Of the same time they stay as they came in.
+  const byTime = timed.sort((one, other) => one.at - other.at).map(({ message }) => message)
   const byId = new Map(byTime.map((message) => [message.id, message]))
   const answers = new Map()
   const first = []

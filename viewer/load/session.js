@@ -101,7 +101,7 @@ class Items {
       const opened = opens(data)
       if (opened !== known?.opens) this.#reshape()
       message.parts.set(part, { id: part, n: this.#came(n ?? known?.n), data: record(data), opens: opened })
-      message.sorted = undefined
+      message.sorted = message.tasks = undefined
       change.messages.add(id)
     } else if (kind === 'messages') {
       this.#putList(key, record(data), change)
@@ -169,7 +169,7 @@ class Items {
     } else if (kind === 'part' && message) {
       if (message.parts.get(part)?.opens) this.#reshape()
       message.parts.delete(part)
-      message.sorted = undefined
+      message.sorted = message.tasks = undefined
       if (!message.info && !message.parts.size) {
         this.messages.delete(id)
         this.#reshape()
@@ -239,8 +239,7 @@ class Items {
 
   #divide() {
     const there = [...this.messages.values()].filter(({ info }) => info)
-    const opened = (message) => sorted(message).flatMap(({ id, opens }) => (opens ? { part: id, session: opens } : []))
-    const { home, own, subagents } = divide(this.info?.id, readingOrder(there), opened)
+    const { home, own, subagents } = divide(this.info?.id, readingOrder(there), tasksOf)
     this.#home = home
     const places = new Map()
     for (const { session, task, after } of subagents.values()) {
@@ -402,19 +401,19 @@ export class Session {
   }
 
   /** These messages, each followed by those of the subagents that are shown with it. All that is shown by default. */
-  *withSubagents(messages = this.ordered()) {
-    for (const message of messages) {
-      yield message
+  withSubagents(messages = this.ordered()) {
+    if (!this.#shown.subagents.size) return messages
+    return messages.flatMap((message) => {
       const at = this.#shown.subagentsAt(message)
-      const opened = at ? this.partsOf(message).flatMap(({ id }) => at.tasks.get(id) ?? []) : []
-      for (const subagent of [...opened, ...(at?.unlinked ?? [])])
-        yield* this.withSubagents(this.#shown.messagesOf(subagent))
-    }
+      if (!at) return [message]
+      const opened = this.partsOf(message).flatMap(({ id }) => at.tasks.get(id) ?? [])
+      return [message, ...[...opened, ...at.unlinked].flatMap((subagent) => this.stepsOf(subagent))]
+    })
   }
 
   /** The messages of a subagent, each followed by those of the subagents that it has itself. */
-  *stepsOf(subagent) {
-    yield* this.withSubagents(this.#shown.messagesOf(subagent))
+  stepsOf(subagent) {
+    return this.withSubagents(this.#shown.messagesOf(subagent))
   }
 
   /** Whether a subagent has come to its end. */
@@ -460,6 +459,9 @@ export class Session {
   }
 }
 
+/** The messages of a turn, as `turns` gives them. */
+export const messagesOfTurn = ({ prompt, answers }) => (prompt ? [prompt, ...answers] : answers)
+
 /** Whether with a message, when it is the last, nothing more is awaited. An answer without times ended when it came. */
 export const isOver = (info) =>
   info.role === 'assistant' && (!info.time || times(info).completed !== undefined || Boolean(info.error))
@@ -468,6 +470,12 @@ export const isOver = (info) =>
 function sorted(message) {
   message.sorted ??= partOrder([...message.parts.values()])
   return message.sorted
+}
+
+/** The tasks of a message, in reading order, with the subagents that they opened. */
+function tasksOf(message) {
+  message.tasks ??= sorted(message).flatMap(({ id, opens }) => (opens ? { part: id, session: opens } : []))
+  return message.tasks
 }
 
 /** The times of a session, a message or a part, in milliseconds since 1970, those that it has. */

@@ -2,7 +2,7 @@
 // the server's Markdown reads calls in the same way (src/model/tools), by the same table of names and keys, and a table
 // of cases holds both to it (tests/fixtures/tools.json).
 
-import { isRecord, list, record, text } from '../values.js'
+import { isRecord, list, own, record, text } from '../values.js'
 import { changesOfPatch, patchInCommand } from './apply-patch.js'
 import { outcomeOf } from './outcome.js'
 import table from './tools-table.js'
@@ -12,6 +12,12 @@ const TOOLS = new Map(
     [tool, ...names].map((name) => [name, { tool, meaning }]),
   ),
 )
+
+/** The tool that is called by a meaning first of all. */
+export const toolOf = (meaning) => Object.keys(table.tools).find((tool) => table.tools[tool].meaning === meaning)
+
+/** What a tool is called before people; nothing when it is not known. */
+export const labelOf = (tool) => own(table.tools, tool)?.label
 
 const STATUSES = new Map(
   Object.entries(table.statuses).flatMap(([status, words]) => [status, ...words].map((word) => [word, status])),
@@ -34,7 +40,7 @@ export function callOf(part) {
   const name = named(text(part.tool))
   const read = name.meaning && READERS[name.meaning](input, record(state.metadata))
   const call = { changes: [], fits: false, ...name, ...read }
-  const isRun = name.meaning === 'run' || call.tool === 'apply_patch'
+  const isRun = name.meaning === 'run' || call.tool === table.patcher
   return {
     ...call,
     about: call.about ?? line(state.title) ?? (name.meaning ? undefined : line(input.text('unknown'))),
@@ -137,11 +143,11 @@ const READERS = {
   run(input) {
     const given = input.text('command', texts)
     const patch =
-      Array.isArray(given) && given.length === 2 && given[0] === 'apply_patch' ? { patch: given[1] } : undefined
+      Array.isArray(given) && given.length === 2 && given[0] === table.patcher ? { patch: given[1] } : undefined
     const command = Array.isArray(given) ? commandOf(given) : given
     const changes = patched(patch ?? patchInCommand(command ?? '') ?? {})
     // A shell that is given a patch and nothing else edits.
-    if (changes.length) return { tool: 'apply_patch', meaning: 'edit', ...edited(changes) }
+    if (changes.length) return { tool: table.patcher, meaning: 'edit', ...edited(changes) }
     return { command, about: line(command), fits: command !== undefined }
   },
   read: looked,

@@ -19,6 +19,9 @@ export function treeOf(files) {
   return entriesOf(root)
 }
 
+/** The files of a tree, in its order. */
+export const leavesOf = (tree) => tree.flatMap(({ entries, entry }) => (entries ? leavesOf(entries) : [entry]))
+
 function entriesOf({ folders, files }) {
   const byName = (one, other) => one.name.localeCompare(other.name)
   const joined = [...folders].map(([name, folder]) => {

@@ -4,7 +4,7 @@
 import { isRecord, list, number, record, text } from '../values.js'
 import { readCall } from './calls.js'
 import { relativeTo } from './paths.js'
-import { isOver, promptText, times } from './session.js'
+import { isOver, messagesOfTurn, promptText, times } from './session.js'
 import { testResults } from './test-results.js'
 
 export class Turns {
@@ -84,7 +84,6 @@ class Turn {
   /** All messages that are shown in it: its own, and those of subagents. */
   messages = []
   #session
-  #key = ''
   #isLast = false
   #sum
 
@@ -94,12 +93,12 @@ class Turn {
   }
 
   place(number, prompt, answers, isChanged) {
-    const messages = [...this.#session.withSubagents([prompt, ...answers].filter(Boolean))]
-    const key = messages.map(({ id }) => id).join()
+    const messages = this.#session.withSubagents(messagesOfTurn({ prompt, answers }))
+    const isSame =
+      messages.length === this.messages.length && messages.every(({ id }, at) => id === this.messages[at].id)
     Object.assign(this, { prompt, answers, messages })
-    if (isChanged || key !== this.#key || number !== this.number) this.touch()
+    if (isChanged || !isSame || number !== this.number) this.touch()
     this.number = number
-    this.#key = key
   }
 
   last(isLast) {

@@ -1,7 +1,7 @@
 // What parts of all kinds are made of: their frame with its link, lines that open, long texts, and files. And what
 // stands in for a part that cannot be shown.
 
-import { anchor, copyButton, el, guarded, inSlices, save, track, write } from '../dom.js'
+import { anchor, copyButton, el, guarded, iconButton, inSlices, save, track, write } from '../dom.js'
 import { bytesOf, fileName, parseDataUrl, pictureUrl, textOf } from '../files.js'
 import { bytes, count } from '../format.js'
 import { icon } from '../icons.js'
@@ -35,6 +35,7 @@ export function frame(part, kind, ...content) {
 export function folded(part, kind, summary, body, plain, open = opened(kind)) {
   const inner = el('div', { class: 'body' }, open ? '' : plain.slice(0, STAND_IN_CHARACTERS))
   const details = el('details', { class: 'fold' }, el('summary', {}, ...summary), inner)
+  nameFold(details, summary)
   let made = false
   const make = () => {
     if (made) return
@@ -47,6 +48,15 @@ export function folded(part, kind, summary, body, plain, open = opened(kind)) {
   details.open = open
   if (open) make()
   return { node: frame(part, kind, details), details }
+}
+
+// Characters of a fold's name.
+const MAX_LABEL = 200
+
+/** Gives a fold the name that its line says, without how it went: to who hears the page it is a group. */
+export function nameFold(details, line) {
+  const words = line.flatMap((node) => (node?.matches?.('.tool-meta') ? [] : (node?.textContent ?? node ?? [])))
+  details.setAttribute('aria-label', words.join(' ').trim().slice(0, MAX_LABEL).toWellFormed())
 }
 
 const plainPainter = () => write
@@ -205,12 +215,6 @@ function lightbox(first) {
   let at = Math.max(0, all.indexOf(first))
   const image = el('img', { alt: '' })
   const name = el('span', { class: 'lightbox-name', dir: 'auto' })
-  const sign = (label, name, action, className = '') =>
-    el(
-      'button',
-      { type: 'button', class: `icon ${className}`, title: label, 'aria-label': label, onclick: action },
-      icon(name),
-    )
   const show = (to) => {
     at = (to + all.length) % all.length
     const { source, name } = all[at].picture
@@ -224,10 +228,10 @@ function lightbox(first) {
       'header',
       {},
       name,
-      sign(strings.previousPicture, 'chevron', () => show(at - 1), 'back'),
-      sign(strings.nextPicture, 'chevron', () => show(at + 1)),
-      sign(strings.save, 'down', () => save(fileName(all[at].picture.name), bytesOf(all[at].picture.source))),
-      sign(strings.close, 'close', () => dialog.close()),
+      iconButton(strings.previousPicture, 'chevron', () => show(at - 1), 'back'),
+      iconButton(strings.nextPicture, 'chevron', () => show(at + 1)),
+      iconButton(strings.save, 'down', () => save(fileName(all[at].picture.name), bytesOf(all[at].picture.source))),
+      iconButton(strings.close, 'close', () => dialog.close()),
     ),
     el('div', { class: 'lightbox-view' }, image),
   )

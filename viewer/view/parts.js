@@ -65,7 +65,7 @@ function words(part) {
     if (shown !== undefined && words.startsWith(shown)) grows(body, draw)
     shown = words
     // Far from the screen the plain text stands in, so that nothing jumps and find-in-page finds it.
-    if (!drawn) body.textContent = standIn(shown)
+    if (!drawn) standIn(body, shown)
     const wait = last + DRAW_EVERY - performance.now()
     if (drawn && wait > 0) timer ??= setTimeout(() => whenNear(body, draw), wait)
     else if (!timer) whenNear(body, draw)

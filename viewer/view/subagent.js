@@ -5,9 +5,10 @@ import { el, guarded } from '../dom.js'
 import { promptText } from '../load/session.js'
 import { readCall } from '../load/calls.js'
 import { stepsOf } from '../load/steps.js'
+import { toolOf } from '../load/tools.js'
 import { strings } from '../strings.js'
 import { json, record, text } from '../values.js'
-import { folded, output } from './frame.js'
+import { folded, nameFold, output } from './frame.js'
 import { besideSteps, brief, callLine, nameOf } from './tools.js'
 
 export class SubagentView {
@@ -33,7 +34,7 @@ export class SubagentView {
     const { node, details } = folded(frame, 'tool', [], make, this.#words(part), isOpen || undefined)
     this.node = node
     this.details = details
-    node.dataset.tool = 'task'
+    node.dataset.tool = toolOf('task')
     this.update(part)
   }
 
@@ -54,12 +55,12 @@ export class SubagentView {
     const shown = [part, done.steps, done.files, words(done.now), this.isOver, this.#lastWords(turns)]
     if (shown.some((value, at) => value !== this.#shown?.[at])) {
       this.#shown = shown
-      this.details.firstChild.replaceChildren(
-        ...guarded(
-          () => this.#line(part, done),
-          () => [strings.subagent],
-        ),
+      const line = guarded(
+        () => this.#line(part, done),
+        () => [strings.subagent],
       )
+      this.details.firstChild.replaceChildren(...line)
+      nameFold(this.details, line)
       if (part) this.#beside(part, turns)
     }
     this.#turns?.update(changed)

@@ -16,7 +16,7 @@ import {
 } from '../dom.js'
 import { cost, count, duration, short } from '../format.js'
 import { icon } from '../icons.js'
-import { promptText, times } from '../load/session.js'
+import { messagesOfTurn, promptText, times } from '../load/session.js'
 import { Turns, firstWords } from '../load/turns.js'
 import { renderMarkdown, standIn } from '../markdown.js'
 import { strings } from '../strings.js'
@@ -212,7 +212,7 @@ class TurnView {
       }
     }
     flush()
-    for (const message of [prompt, ...answers].filter(Boolean)) {
+    for (const message of messagesOfTurn(turn)) {
       for (const subagent of session.unlinkedAt(message)) {
         const id = `subagent ${subagent}`
         seen.add(id)
@@ -299,7 +299,8 @@ class TurnView {
 
   /** The text of the prompt; of a long one its beginning, until somebody wants all. */
   #words(words) {
-    const node = el('div', { class: 'prompt-text markdown', dir: 'auto' }, standIn(words))
+    const node = el('div', { class: 'prompt-text markdown', dir: 'auto' })
+    standIn(node, words)
     whenNear(node, () => renderMarkdown(node, words, { isTyped: true }))
     const lines = linesOf(words)
     if (lines <= PROMPT_LINES + 3) return [node]
@@ -339,7 +340,9 @@ class TurnView {
     const reads = looks.filter(({ view }) => view.call.meaning === 'read')
     const files = new Set(reads.flatMap(({ view }) => view.call.paths ?? [])).size
     const spent = run.reduce((sum, { part, view }) => sum + took(view.call ? part.state : part), 0)
-    write(group.label, strings.lookedAt(files || reads.length, looks.length - reads.length))
+    const label = strings.lookedAt(files || reads.length, looks.length - reads.length)
+    write(group.label, label)
+    group.node.firstChild.setAttribute('aria-label', label)
     write(group.took, spent >= SHOWN ? duration(spent) : '')
     arrange(
       group.inner,

@@ -1,6 +1,6 @@
 // A tool's call: one line that says what it did and how it went, and under it what went in and came out.
 
-import { AnsiReader } from '../ansi.js'
+import { AnsiReader, shownText } from '../ansi.js'
 import { el, guarded, spans, whenNear, write } from '../dom.js'
 import { duration } from '../format.js'
 import { highlight, languageOf } from '../highlight.js'
@@ -9,6 +9,7 @@ import { readCall } from '../load/calls.js'
 import { roughPatchOf } from '../load/patch.js'
 import { relativeTo } from '../load/paths.js'
 import { times } from '../load/session.js'
+import { labelOf } from '../load/tools.js'
 import { renderMarkdown } from '../markdown.js'
 import { safeLink } from '../sanitize.js'
 import { strings } from '../strings.js'
@@ -18,25 +19,11 @@ import { errorBox, fileBody, folded, isPicture, output, outputEnd } from './fram
 
 const STATUSES = new Set(['pending', 'running', 'completed', 'error'])
 
-// What is shown at once, because it is short and says what is going on.
-const OPEN = new Set(['todo', 'question', 'plan'])
-
-const ICONS = {
-  ...{ run: 'shell', read: 'look', list: 'look', search: 'search', edit: 'edit', write: 'edit', fetch: 'web' },
-  ...{ todo: 'todo', task: 'task', question: 'question', plan: 'list' },
-}
-
-// Calls that look and change nothing. Runs of them are shown as one line.
-const LOOKING = new Set(['read', 'search', 'list'])
-
-// Calls that change files.
-const EDITING = new Set(['edit', 'write'])
-
 /** Whether a call only looks, and did not fail. */
-export const isLook = ({ meaning, failed }) => LOOKING.has(meaning) && !failed
+export const isLook = (call) => Boolean(viewOf(call).looks) && !call.failed
 
 /** Whether a call is one that changes files. */
-export const isEdit = ({ meaning }) => EDITING.has(meaning)
+export const isEdit = (call) => Boolean(viewOf(call).edits)
 
 const isBusy = (status) => status === 'running'
 
@@ -44,7 +31,8 @@ const isBusy = (status) => status === 'running'
 export function toolView(part, page = {}) {
   const state = record(part.state)
   const call = readCall(part)
-  const kind = isEdit(call) ? 'edit' : 'tool'
+  const view = viewOf(call)
+  const kind = view.edits ? 'edit' : 'tool'
   const status = STATUSES.has(state.status) ? state.status : ''
   const patches = call.changes
   const pieces = searchable(call, state)
@@ -56,17 +44,20 @@ export function toolView(part, page = {}) {
     // Of what failed, or goes on, the end is what counts.
     () => body(call, state, patches, { ...page, isEnd: call.failed || isBusy(status) }),
     plain,
-    kind === 'edit' || call.failed || (call.meaning === 'run' && isBusy(status)) || undefined,
+    view.edits || call.failed || (view.ends && isBusy(status)) || undefined,
   )
   const pictures = list(state.attachments).filter(isPicture)
   if (pictures.length) node.append(el('div', { class: 'pictures' }, pictures.map(fileBody)))
   node.dataset.tool = call.server === undefined ? call.tool : text(part.tool)
   node.dataset.status = status
-  if (OPEN.has(call.meaning)) {
+  if (view.isOpen) {
     details.open = true
     details.make()
   }
-  return { node, call, pieces: () => pieces, text: () => plain }
+  // Reading a terminal's output takes its time, and few calls are searched.
+  let shown
+  const sought = () => (shown ??= pieces.map((piece) => ({ ...piece, text: shownText(piece.text) })))
+  return { node, call, pieces: sought, text: () => plain }
 }
 
 /** A call's line: how it goes, what it was about, how it went. */
@@ -74,12 +65,12 @@ export function callLine(call, state, patches = [], page = {}) {
   const status = STATUSES.has(state.status) ? state.status : ''
   return [
     el('span', { class: `dot ${call.failed ? 'error' : status}`, title: text(state.status) }),
-    icon(own(ICONS, call.meaning) ?? 'tool'),
+    icon(viewOf(call).sign ?? 'tool'),
     el('span', { class: 'tool-name', dir: 'auto' }, nameOf(call)),
     el(
       'span',
       { class: 'tool-what', dir: 'auto' },
-      guarded(() => what(call, page)),
+      guarded(() => (viewOf(call).what ?? aboutWords)(call, page)),
     ),
     el(
       'span',
@@ -92,34 +83,36 @@ export function callLine(call, state, patches = [], page = {}) {
 /** The name of a call's tool, for people. */
 export function nameOf({ tool, server }) {
   if (server !== undefined) return `${brief(server)} › ${brief(tool).replaceAll('_', ' ')}`
-  return own(strings.tools, tool) ?? (brief(tool) || strings.tool)
+  return labelOf(tool) ?? (brief(tool) || strings.tool)
 }
 
-/** What a call was about, in a few words. */
-function what({ meaning, about, within = [], paths = [], agent, todos }, { directory = '' }) {
-  const named = (path) => shortPath(relativeTo(directory, path))
-  switch (meaning) {
-    case 'run':
-      return el('code', {}, brief(about ?? ''))
-    case 'read':
-    case 'edit':
-    case 'write':
-    case 'list':
-      return el('code', {}, brief(paths.map(named).join(', ') || named(about ?? '')))
-    case 'search':
-      return el('code', {}, brief([about, within.map(named).join(', ')].filter(Boolean).join(strings.within)))
-    case 'task':
-      return `${brief(about ?? '')}${agent ? ` (${brief(agent)})` : ''}`
-    case 'todo':
-      return todos ? `${todos.filter(({ status }) => status === 'completed').length} / ${todos.length}` : ''
-    default:
-      return brief(about ?? '')
-  }
-}
+// What a call was about, in a few words.
 
-function meta({ meaning, exit, failed }, state, patches) {
+const aboutWords = ({ about }) => brief(about ?? '')
+
+const code = (words) => el('code', {}, brief(words))
+
+const aboutCommand = ({ about }) => code(about ?? '')
+
+const namer =
+  ({ directory = '' }) =>
+  (path) =>
+    shortPath(relativeTo(directory, path))
+
+const aboutFiles = ({ about, paths = [] }, page) => code(paths.map(namer(page)).join(', ') || namer(page)(about ?? ''))
+
+const aboutSearch = ({ about, within = [] }, page) =>
+  code([about, within.map(namer(page)).join(', ')].filter(Boolean).join(strings.within))
+
+const aboutTask = ({ about, agent }) => `${brief(about ?? '')}${agent ? ` (${brief(agent)})` : ''}`
+
+const aboutTodos = ({ todos }) =>
+  todos ? `${todos.filter(({ status }) => status === 'completed').length} / ${todos.length}` : ''
+
+function meta(call, state, patches) {
+  const { exit, failed } = call
   const words = []
-  if (meaning === 'run' ? exit !== undefined : exit)
+  if (viewOf(call).ends ? exit !== undefined : exit)
     words.push(el('span', { class: exit === 0 ? 'good' : 'bad' }, strings.exit(text(exit))))
   const counts = failed ? [] : patches.map(({ counts }) => counts).filter(Boolean)
   if (counts.length && counts.length === patches.length) {
@@ -138,13 +131,13 @@ function meta({ meaning, exit, failed }, state, patches) {
 
 /** What went in and came out. A call whose input is not as its meaning needs it is shown as one of a tool unknown. */
 function body(call, state, patches, page = {}) {
-  const make = call.fits ? own(BODIES, call.meaning) : undefined
+  const make = call.fits ? viewOf(call).body : undefined
   const made = make && guarded(() => make(call, patches, page))
   const parts = made ? [...rest(call), ...made] : unknown(call.fits ? { ...call, rest: state.input } : call)
   if (state.status === 'error' || state.error) {
     const error = errorBox(text(state.error))
     // Why a call failed tells more than what it was given; a command stands above what came out of it.
-    if (call.meaning === 'run' && made) parts.push(error)
+    if (viewOf(call).ends && made) parts.push(error)
     else parts.unshift(error)
   }
   const { attachments } = state
@@ -164,60 +157,93 @@ function body(call, state, patches, page = {}) {
   return parts
 }
 
-const BODIES = {
-  run: (call, _, { isEnd }) => [commandBox(call.command), ...came(call, terminal, isEnd ? outputEnd : output)],
-  read: (call) => came(call),
-  search: (call) => came(call),
-  list: (call) => came(call),
-  edit: (call, patches, { directory, link }) => [
-    ...patches.map(({ patch, ...change }) => {
-      const rough = roughPatchOf(typeof patch === 'string' ? { patch } : change)
-      const all = link && !call.failed && { href: link({ room: 'changes', file: relativeTo(directory, change.file) }) }
-      const beside = () => all && el('a', all, strings.changesOfFile)
-      return diffView(patch, change.file, rough, { directory, beside })
-    }),
-    ...(call.failed ? came(call) : []),
-  ],
-  write(call, patches, page) {
-    const [{ file, content }] = patches
-    return content === undefined
-      ? BODIES.edit(call, patches, page)
-      : [source(content, file), ...(call.failed ? came(call) : [])]
-  },
-  todo({ todos }) {
-    const entries = todos.map(({ content, status }) =>
-      el('li', { class: status }, el('span', { class: 'visually-hidden' }, `${status}: `), content),
-    )
-    return [el('ul', { class: 'todos' }, entries)]
-  },
-  task: (call) => [call.prompt && markdown(call.prompt, 'task-prompt'), call.output && markdown(taskOutput(call))],
-  question: (call) => [
-    ...call.questions.map(({ question, options, answers }) =>
-      el(
-        'div',
-        { class: 'question' },
-        el('p', {}, question),
-        options.length > 0 && el('p', { class: 'note' }, options.join(' · ')),
-        (answers.length > 0 || !call.output) && el('p', { class: 'reply' }, answers.join(', ') || '…'),
-      ),
-    ),
-    ...(call.questions.some(({ answers }) => answers.length) ? [] : came(call)),
-  ],
-  plan: (call) => [markdown(call.plan), ...came(call)],
-  fetch(call) {
-    const link = call.url && safeLink(call.url)
-    return [
-      call.url &&
-        el(
-          'p',
-          {},
-          link ? el('a', { href: link, target: '_blank', rel: 'noopener noreferrer nofollow' }, link) : call.url,
-        ),
-      call.url && call.query && el('p', { class: 'note' }, call.query),
-      ...came(call),
-    ]
-  },
+// What goes in and comes out, by the meaning of a call.
+
+const cameOut = (call) => came(call)
+
+const commandBody = (call, _, { isEnd }) => [
+  commandBox(call.command),
+  ...came(call, terminal, isEnd ? outputEnd : output),
+]
+
+const editBody = (call, patches, { directory, link }) => [
+  ...patches.map(({ patch, ...change }) => {
+    const rough = roughPatchOf(typeof patch === 'string' ? { patch } : change)
+    const all = link && !call.failed && { href: link({ room: 'changes', file: relativeTo(directory, change.file) }) }
+    const beside = () => all && el('a', all, strings.changesOfFile)
+    return diffView(patch, change.file, rough, { directory, beside })
+  }),
+  ...(call.failed ? came(call) : []),
+]
+
+function writeBody(call, patches, page) {
+  const [{ file, content }] = patches
+  return content === undefined
+    ? editBody(call, patches, page)
+    : [source(content, file), ...(call.failed ? came(call) : [])]
 }
+
+function todoBody({ todos }) {
+  const entries = todos.map(({ content, status }) =>
+    el('li', { class: status }, el('span', { class: 'visually-hidden' }, `${status}: `), content),
+  )
+  return [el('ul', { class: 'todos' }, entries)]
+}
+
+const taskBody = (call) => [
+  call.prompt && markdown(call.prompt, 'task-prompt'),
+  call.output && markdown(taskOutput(call)),
+]
+
+const questionBody = (call) => [
+  ...call.questions.map(({ question, options, answers }) =>
+    el(
+      'div',
+      { class: 'question' },
+      el('p', {}, question),
+      options.length > 0 && el('p', { class: 'note' }, options.join(' · ')),
+      (answers.length > 0 || !call.output) && el('p', { class: 'reply' }, answers.join(', ') || '…'),
+    ),
+  ),
+  ...(call.questions.some(({ answers }) => answers.length) ? [] : came(call)),
+]
+
+function fetchBody(call) {
+  const link = call.url && safeLink(call.url)
+  return [
+    call.url &&
+      el(
+        'p',
+        {},
+        link ? el('a', { href: link, target: '_blank', rel: 'noopener noreferrer nofollow' }, link) : call.url,
+      ),
+    call.url && call.query && el('p', { class: 'note' }, call.query),
+    ...came(call),
+  ]
+}
+
+const planBody = (call) => [markdown(call.plan), ...came(call)]
+
+/**
+ * How calls are shown, by their meaning: their `sign`; `what` they were about, where that is more than words; their
+ * `body`; whether it `isOpen` by itself, because it is short and says what is going on; whether a call `looks` and
+ * changes nothing, so that runs of such are one line; `edits` files; or `ends` as a command does, with a number.
+ */
+const VIEWS = {
+  run: { sign: 'shell', what: aboutCommand, body: commandBody, ends: true },
+  read: { sign: 'look', what: aboutFiles, body: cameOut, looks: true },
+  list: { sign: 'look', what: aboutFiles, body: cameOut, looks: true },
+  search: { sign: 'search', what: aboutSearch, body: cameOut, looks: true },
+  edit: { sign: 'edit', what: aboutFiles, body: editBody, edits: true },
+  write: { sign: 'edit', what: aboutFiles, body: writeBody, edits: true },
+  fetch: { sign: 'web', body: fetchBody },
+  todo: { sign: 'todo', what: aboutTodos, body: todoBody, isOpen: true },
+  task: { sign: 'task', what: aboutTask, body: taskBody },
+  question: { sign: 'question', body: questionBody, isOpen: true },
+  plan: { sign: 'list', body: planBody, isOpen: true },
+}
+
+const viewOf = ({ meaning }) => own(VIEWS, meaning) ?? {}
 
 /** What a task gave, without what its client wraps it in. */
 const taskOutput = ({ output: given }) =>
@@ -305,9 +331,13 @@ function searchable(call, state) {
     ...(call.command ? [call.command] : []),
     ...words.filter((word) => word !== call.command),
   ]
-  const isFile = isEdit(call) || LOOKING.has(call.meaning)
+  const { edits, looks } = viewOf(call)
+  const isFile = edits || looks
   return [
     { text: given.join('\n'), kind: isFile ? 'files' : 'commands' },
-    { text: [text(call.output ?? state.output), text(state.error)].filter(Boolean).join('\n'), kind: 'output' },
+    {
+      text: [text(call.output ?? state.output), text(state.error)].filter(Boolean).join('\n'),
+      kind: 'output',
+    },
   ]
 }

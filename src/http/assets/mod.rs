@@ -12,11 +12,13 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, AcceptEncoding, Encoding, Header};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::ServiceData;
 use super::openapi::AssetRefused;
 use super::pages::secured;
+use super::shares::knows;
 use crate::error::Error;
 
 use self::tree::{STYLES, is_style};
@@ -43,7 +45,7 @@ struct Asset {
 
 impl Asset {
     fn new(plain: Bytes, brotli: Option<Bytes>, gzip: Option<Bytes>) -> Self {
-        let tag = digits(Sha256::digest(&plain).as_slice());
+        let tag = digits(&Sha256::digest(&plain));
         Self { plain, brotli, gzip, tag }
     }
 
@@ -74,7 +76,7 @@ impl Assets {
             let (brotli, gzip) = copies(&path);
             made.insert(path, Asset::new(data.into(), brotli, gzip));
         }
-        Self { version: digits(hash.finalize().as_slice()), files: made, modules }
+        Self { version: digits(&hash.finalize()), files: made, modules }
     }
 
     /// A page, which leads to its files by `up`, the relative path to the server's root: with all its style sheets as
@@ -91,8 +93,10 @@ impl Assets {
                 continue;
             }
             if line.starts_with("<script type=\"module\"") {
+                // Behind the style sheet: what the server has written is painted without them.
                 for module in &self.modules {
-                    let _ = writeln!(html, "<link rel=\"modulepreload\" href=\"{assets}{module}\">");
+                    let link = format!("<link rel=\"modulepreload\" href=\"{assets}{module}\"");
+                    let _ = writeln!(html, "{link} fetchpriority=\"low\">");
                 }
             }
             html += &line.replace("../assets/", &assets);
@@ -184,7 +188,6 @@ pub(super) async fn asset(request: HttpRequest, service: ServiceData) -> Result<
     let assets = assets()?;
     let (file, path, is_current) =
         assets.find(request.match_info().query("path")).ok_or(Error::NoSuchPath)?;
-    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
     let mut response = secured(&service, StatusCode::OK);
     // A path without this version leads to another file tomorrow.
     let keep = if is_current { "public, max-age=31536000, immutable" } else { "no-cache" };
@@ -192,7 +195,7 @@ pub(super) async fn asset(request: HttpRequest, service: ServiceData) -> Result<
         .insert_header((header::CACHE_CONTROL, keep))
         .insert_header((header::ETAG, format!("W/\"{}\"", file.tag)))
         .insert_header((header::VARY, "accept-encoding"));
-    if known.is_some_and(|known| known.contains(&file.tag)) {
+    if knows(&request, &file.tag) {
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
     let kind = mime_guess::from_path(path).first_or_octet_stream();
@@ -208,10 +211,7 @@ pub(super) async fn asset(request: HttpRequest, service: ServiceData) -> Result<
 
 /// The beginning of a hash.
 fn digits(hash: &[u8]) -> String {
-    hash[..DIGITS / 2].iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    HEXLOWER.encode(&hash[..DIGITS / 2])
 }
 
 #[cfg(test)]
@@ -271,8 +271,8 @@ mod tests {
         let base = format!("assets/{}/", assets.version);
         let expected = format!(
             "<link rel=\"stylesheet\" href=\"{base}page.css\">\n\
-             <link rel=\"modulepreload\" href=\"{base}load/a.js\">\n\
-             <link rel=\"modulepreload\" href=\"{base}b.js\">\n\
+             <link rel=\"modulepreload\" href=\"{base}load/a.js\" fetchpriority=\"low\">\n\
+             <link rel=\"modulepreload\" href=\"{base}b.js\" fetchpriority=\"low\">\n\
              <script type=\"module\" src=\"{base}app.js\"></script>\n"
         );
         assert_eq!(assets.page("index.html", "").unwrap(), expected);

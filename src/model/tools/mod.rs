@@ -145,6 +145,14 @@ pub fn input(part: &Value) -> Cow<'_, Value> {
 }
 
 impl<'a> Call<'a> {
+    /// What the tool is called before people: of one that is not known its own name, which may be empty.
+    pub fn label(&self) -> &str {
+        match self.server {
+            Some(_) => &self.tool,
+            None => table::label(&self.tool).unwrap_or(&self.tool),
+        }
+    }
+
     /// Reads a tool's part, whose [`input`] is given beside it.
     pub fn of(part: &'a Value, input: &'a Value) -> Self {
         let (state, name) = (&part["state"], Name::of(&part["tool"]));
@@ -157,7 +165,7 @@ impl<'a> Call<'a> {
         // A shell that is given a patch and nothing else edits.
         let is_patch = is_run && matches!(read.said, Said::Changes(_));
         let (tool, meaning) = if is_patch {
-            (Cow::Borrowed("apply_patch"), Some(Meaning::Edit))
+            (Cow::Borrowed(table().patcher.as_str()), Some(Meaning::Edit))
         } else {
             (name.tool, name.meaning)
         };
@@ -167,7 +175,7 @@ impl<'a> Call<'a> {
         if read.about.is_none() && meaning.is_none() {
             read.about = fields.words(&table().fields.unknown).and_then(line).map(ToOwned::to_owned);
         }
-        let Outcome { exit, failed, output } = outcome(state, is_run || tool == "apply_patch");
+        let Outcome { exit, failed, output } = outcome(state, is_run || tool == table().patcher);
         let rest = if read.said == Said::Other { Vec::new() } else { fields.rest() };
         let Read { about, paths, within, said } = read;
         Self { tool, server: name.server, meaning, about, paths, within, said, rest, exit, failed, output }
@@ -189,10 +197,10 @@ impl<'a> Name<'a> {
             other => return Self { tool: Cow::Owned(other.to_string()), server: None, meaning: None },
         };
         if let Some((tool, meaning)) = table::tool(name) {
-            return Self { tool: Cow::Borrowed(tool), server: None, meaning: Some(meaning) };
+            return Self { tool: Cow::Borrowed(tool), server: None, meaning };
         }
         let (server, tool) = of_server(name).map_or((None, name), |(server, tool)| (Some(server), tool));
-        let meaning = server.and(table::tool(tool)).map(|(_, meaning)| meaning);
+        let meaning = server.and(table::tool(tool)).and_then(|(_, meaning)| meaning);
         Self { tool: Cow::Borrowed(tool), server, meaning }
     }
 }
@@ -270,7 +278,9 @@ impl<'a> Read<'a> {
         let given = input.find(&table().fields.command, |value| Some((value.is_array(), texts(value)?)));
         let Some((is_list, given)) = given else { return Self::default() };
         let command = match given[..] {
-            ["apply_patch", patch] if is_list => return Self::edited(patched(patch, None), Vec::new()),
+            [program, patch] if is_list && program == table().patcher => {
+                return Self::edited(patched(patch, None), Vec::new());
+            }
             [command] if !is_list => Cow::Borrowed(command),
             _ => command_of(&given),
         };

@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use super::table::table;
+
 const ADD: &str = "*** Add File: ";
 const DELETE: &str = "*** Delete File: ";
 const UPDATE: &str = "*** Update File: ";
@@ -110,7 +112,7 @@ pub(super) fn in_command(command: &str) -> Option<(&str, Option<&str>)> {
     };
     let blanks = [' ', '\t'];
     let (head, body) = script.split_once('\n')?;
-    let head = head.strip_prefix("apply_patch")?.trim_start_matches(blanks).strip_prefix("<<")?;
+    let head = head.strip_prefix(table().patcher.as_str())?.trim_start_matches(blanks).strip_prefix("<<")?;
     let head = head.strip_prefix('-').unwrap_or(head).trim_matches(blanks);
     let quotes = ['\'', '"'];
     let end = head.strip_prefix(quotes).unwrap_or(head);

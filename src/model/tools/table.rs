@@ -14,6 +14,7 @@ const MODULE: &str = include_str!("../../../viewer/load/tools-table.js");
 #[serde(deny_unknown_fields)]
 pub(super) struct Table {
     tools: BTreeMap<String, Tool>,
+    pub(super) patcher: String,
     pub(super) servers: Vec<String>,
     pub(super) fields: Fields,
     statuses: BTreeMap<String, Vec<String>>,
@@ -23,7 +24,8 @@ pub(super) struct Table {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Tool {
-    meaning: Meaning,
+    label: String,
+    meaning: Option<Meaning>,
     names: Vec<String>,
 }
 
@@ -71,10 +73,10 @@ pub(super) struct Shells {
 static TABLE: LazyLock<Table> = LazyLock::new(|| read().unwrap_or_default());
 
 /// Tools with their meanings, by all their names.
-static TOOLS: LazyLock<HashMap<&str, (&str, Meaning)>> = LazyLock::new(|| {
+static TOOLS: LazyLock<HashMap<&str, (&str, Option<Meaning>)>> = LazyLock::new(|| {
     let tools = TABLE.tools.iter();
     tools
-        .flat_map(|(tool, Tool { meaning, names })| {
+        .flat_map(|(tool, Tool { meaning, names, .. })| {
             let names = std::iter::once(tool).chain(names);
             names.map(move |name| (name.as_str(), (tool.as_str(), *meaning)))
         })
@@ -100,8 +102,13 @@ pub(super) fn table() -> &'static Table {
     &TABLE
 }
 
-pub(super) fn tool(name: &str) -> Option<(&'static str, Meaning)> {
+pub(super) fn tool(name: &str) -> Option<(&'static str, Option<Meaning>)> {
     TOOLS.get(name.to_lowercase().as_str()).copied()
+}
+
+/// What a tool is called before people.
+pub(super) fn label(tool: &str) -> Option<&'static str> {
+    TABLE.tools.get(tool).map(|tool| tool.label.as_str())
 }
 
 /// The status that a word says.
@@ -117,7 +124,8 @@ mod tests {
     fn the_module_of_the_page_is_a_table() {
         let Table { tools, servers, .. } = read().unwrap();
         assert!(tools.len() > 10 && !servers.is_empty());
-        assert_eq!(tool("Run_Shell_Command"), Some(("bash", Meaning::Run)));
+        assert_eq!(tool("Run_Shell_Command"), Some(("bash", Some(Meaning::Run))));
+        assert_eq!((label("bash"), label("odd")), (Some("Shell"), None));
         assert_eq!(status("In Progress"), Some("in_progress"));
     }
 }

@@ -49,7 +49,9 @@ fn the_protocol_names_the_same_requests_and_codes() {
             said.insert(format!("{method} {path}"));
         }
     }
-    for other in ["GET /share/{id}", "GET /s/{id}.md", "GET /s/{id}.json"] {
+    for other in
+        ["GET /share/{id}", "GET /embed/{id}", "GET /s/{id}.md", "GET /s/{id}.json", "GET /s/{id}.png"]
+    {
         assert!(said.remove(other), "{other}");
     }
     assert_eq!(said, requests);

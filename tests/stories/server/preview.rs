@@ -1,6 +1,7 @@
 //! What is seen of a session before its page: in previews of its link, and at the server's root.
 
 use awc::http::header;
+use serde_json::{Value, json};
 
 use crate::harness::{TestServer, client, part, recorded_batches};
 
@@ -53,6 +54,81 @@ async fn a_link_has_a_picture() {
     assert_eq!(status, 200);
     assert_ne!(other, png);
     assert_eq!(get(&server, "/s/0123456789abcdefghijkl.png", &[]).await.0, 404);
+}
+
+/// What the server says of how a link is shown.
+async fn oembed(server: &TestServer, query: &[(&str, &str)]) -> (u16, Value) {
+    let url = format!("{}/oembed", server.url);
+    let mut answer = client().get(url).query(&query).expect("a query").send().await.expect("an answer");
+    (answer.status().as_u16(), answer.json().await.expect("JSON"))
+}
+
+#[actix_web::test]
+async fn a_link_is_shown_as_a_frame_where_the_operator_allows_it() {
+    let links = "https://share.example/here";
+    let server = TestServer::start(&[
+        "--public-url",
+        links,
+        "--frame-ancestors",
+        "https://wiki.example",
+        "--redact",
+        "off",
+    ]);
+    let share = server.share().await;
+    share.sync(&[crate::harness::session("<b> & AKIAQ3EGRIVJ2XPB5T7A")]).await;
+    let link = format!("{links}/s/{}", share.id);
+    let (status, embed) = oembed(&server, &[("url", &link), ("format", "json")]).await;
+    assert_eq!((status, &embed["version"], &embed["type"]), (200, &json!("1.0"), &json!("rich")));
+    assert_eq!((&embed["width"], &embed["height"]), (&json!(800), &json!(600)));
+    assert_eq!(embed["thumbnail_url"], format!("{link}.png"));
+    let title = embed["title"].as_str().expect("a title");
+    assert!(title.starts_with("<b> & ") && !title.contains("AKIA"), "{title}");
+    let html = embed["html"].as_str().expect("HTML");
+    let start = format!("<iframe src=\"{links}/embed/{}\" title=\"&lt;b&gt; &amp; ", share.id);
+    assert!(html.starts_with(&start), "{html}");
+
+    // With a place, within a size, and never with what a link keeps to itself.
+    let placed = format!("{links}/share/{}#msg_1", share.id);
+    let (_, embed) = oembed(&server, &[("url", &placed), ("maxwidth", "400"), ("maxheight", "9999")]).await;
+    assert_eq!((&embed["width"], &embed["height"]), (&json!(400), &json!(600)));
+    assert_eq!(embed["thumbnail_url"], Value::Null);
+    assert!(embed["html"].as_str().expect("HTML").contains(&format!("/embed/{}#msg_1\"", share.id)));
+    let (_, embed) = oembed(&server, &[("url", &format!("{link}#k1=key"))]).await;
+    assert!(!embed.to_string().contains("k1="), "{embed}");
+
+    // The page leads there.
+    let html = String::from_utf8(get(&server, &format!("/s/{}", share.id), &[]).await.2).expect("UTF-8");
+    let address = html.split("application/json+oembed\" href=\"").nth(1).expect("a link").split('"').next();
+    let query =
+        address.expect("an address").strip_prefix(&format!("{links}/oembed?url=")).expect("of this server");
+    assert_eq!(get(&server, &format!("/oembed?url={query}"), &[]).await.0, 200);
+    assert_eq!(get(&server, &format!("/embed/{}", share.id), &[]).await.0, 200);
+}
+
+#[actix_web::test]
+async fn asking_how_a_link_is_shown_gives_nothing_away() {
+    let links = "https://share.example";
+    let server = TestServer::start(&["--public-url", links]);
+    let share = server.share().await;
+    let link = format!("{links}/s/{}", share.id);
+    let (status, embed) = oembed(&server, &[("url", &link)]).await;
+    assert_eq!(
+        (status, &embed["type"], &embed["html"]),
+        (200, &json!("link"), &Value::Null),
+        "nobody may frame it"
+    );
+    let html = String::from_utf8(get(&server, &format!("/s/{}", share.id), &[]).await.2).expect("UTF-8");
+    assert!(!html.contains("oembed"));
+    for (query, status, code) in [
+        (vec![], 400, "malformed"),
+        (vec![("url", &*link), ("maxwidth", "wide")], 400, "malformed"),
+        (vec![("url", &*link), ("format", "xml")], 501, "unknown_format"),
+        (vec![("url", "https://share.example/s/0123456789abcdefghijkl")], 404, "no_such_share"),
+        (vec![("url", "https://other.example/s/0123456789abcdefghijkl")], 404, "no_such_share"),
+    ] {
+        let (found, answer) = oembed(&server, &query).await;
+        assert_eq!((found, &answer["error"]["code"]), (status, &json!(code)), "{query:?}");
+    }
 }
 
 #[actix_web::test]
