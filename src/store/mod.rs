@@ -9,6 +9,7 @@ mod reader;
 mod restore;
 mod room;
 mod schema;
+mod statements;
 mod tokens;
 
 use std::collections::HashMap;

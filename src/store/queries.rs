@@ -7,10 +7,10 @@ use diesel::dsl::{max, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable};
 use diesel::sqlite::SqliteConnection;
-use diesel::upsert::excluded;
 use serde_json::value::RawValue;
 
 use super::schema::{checks, create_tokens, passed_time, redactions, share_data, shares};
+use super::statements::{MoveHead, PutItem};
 use super::{names, tokens};
 use crate::model::{Content, Key, Life, Row, SecretHash, ShareId};
 
@@ -199,44 +199,35 @@ pub(super) fn create(connection: &mut SqliteConnection, share: &NewShare) -> Que
 
 /// Stores a batch when the share's head is still the one that it was made on. `writer` is this process.
 pub(super) fn write(connection: &mut SqliteConnection, write: &Write, writer: i64) -> QueryResult<Written> {
-    let living = || shares::table.find(write.num).filter(shares::deleted_at.is_null());
     // First, so that a write that is refused has written nothing: the others of its group need not be done again.
-    let compared = living()
-        .filter(shares::seq.eq(signed(write.before.seq)))
-        .filter(shares::writer.eq(write.before.writer));
+    let before = (signed(write.before.seq), write.before.writer);
+    let living = || shares::table.find(write.num).filter(shares::deleted_at.is_null());
     let stands = if write.rows.is_empty() {
+        let compared = living().filter(shares::seq.eq(before.0)).filter(shares::writer.eq(before.1));
         compared.count().get_result::<i64>(connection)? == 1
     } else {
-        let swapped = diesel::update(compared).set((
-            shares::seq.eq(signed(write.seq)),
-            shares::writer.eq(writer),
-            shares::size.eq(signed(write.size)),
-            shares::updated_at.eq(write.at),
-        ));
-        swapped.execute(connection)? == 1
+        let moved = MoveHead {
+            share: write.num,
+            before,
+            after: (signed(write.seq), writer),
+            size: signed(write.size),
+            at: write.at,
+        };
+        moved.execute(connection)? == 1
     };
     if !stands {
         let lives = living().count().get_result::<i64>(connection)? == 1;
         return Ok(if lives { Written::Conflict } else { Written::Gone });
     }
-    // One statement a row, because it is prepared once and kept: a statement of many rows is prepared each time.
     for row in &write.rows {
-        diesel::insert_into(share_data::table)
-            .values((
-                share_data::share_num.eq(write.num),
-                share_data::key.eq(row.key.as_str()),
-                share_data::content.eq(row.content.as_ref().map(|content| content.get())),
-                share_data::seq.eq(signed(row.seq)),
-                share_data::updated_at.eq(write.at),
-            ))
-            .on_conflict((share_data::share_num, share_data::key))
-            .do_update()
-            .set((
-                share_data::content.eq(excluded(share_data::content)),
-                share_data::seq.eq(excluded(share_data::seq)),
-                share_data::updated_at.eq(excluded(share_data::updated_at)),
-            ))
-            .execute(connection)?;
+        let put = PutItem {
+            share: write.num,
+            key: row.key.as_str(),
+            content: row.content.as_ref().map(|content| content.get()),
+            seq: signed(row.seq),
+            at: write.at,
+        };
+        put.execute(connection)?;
     }
     Ok(Written::Yes)
 }
