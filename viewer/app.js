@@ -110,7 +110,7 @@ putAround(
       { class: 'tools' },
       bell.button,
       iconButton(strings.search, 'search', () => openSearch()),
-      viewMenu(nodes.timeline, playItem),
+      viewMenu(timeline, playItem),
       share.menu,
       share.whole,
       el('button', { class: 'icon help-button', type: 'button', 'aria-label': strings.help, onclick: showHelp }, '?'),
@@ -242,7 +242,7 @@ function toError(by) {
   const { errors } = turns
   if (!errors.length) return
   const known = errors.indexOf(error)
-  const tops = known < 0 && errors.map((id) => document.getElementById(id)?.getBoundingClientRect().top ?? 0)
+  const tops = known < 0 && errors.map((id) => timeline.topOf(id))
   const near = by > 0 ? tops && tops.findIndex((top) => top > 100) : tops && tops.findLastIndex((top) => top < 50)
   const at = known < 0 ? (near < 0 ? (by > 0 ? 0 : errors.length - 1) : near) : known + by
   error = errors.at(at % errors.length)
@@ -298,7 +298,7 @@ listen({
   e: stepOr(1, true, () => toError(1)),
   E: stepOr(-1, true, () => toError(-1)),
   f: () => follow.toggle(),
-  o: () => foldAll(shownNow().root, !shownNow().root.querySelector('.part > details[open]')),
+  o: () => foldAll(shownNow(), !shownNow().root.querySelector('.part > details[open]')),
   c: () => rooms.toggle(),
   w: () => set('wide', !settings.wide),
   p: () => (rooms.isPlayback ? playback.toggle() : play()),

@@ -200,24 +200,28 @@ async function runNear() {
         near.delete(node)
       }
     })(),
-    run,
+    begin,
   )
 }
 
-function run(node) {
+/** Does the work of a node, near or not. */
+export function begin(node) {
   const work = waiting.get(node)
-  observer.unobserve(node)
-  waiting.delete(node)
+  settled(node)
   // What stands in stays when the work fails.
   guarded(() => track(work?.()))
 }
 
+/** Notes that what was to be done when a node comes near is done, or not wanted any more. */
+export function settled(node) {
+  observer.unobserve(node)
+  waiting.delete(node)
+  delete node.dataset.lazy
+}
+
 /** Does costly work on a node when it comes near the screen. Later work takes the place of earlier. */
 export function whenNear(node, work) {
-  waiting.set(node, () => {
-    delete node.dataset.lazy
-    return work()
-  })
+  waiting.set(node, work)
   node.dataset.lazy = ''
   // Watched anew, so that it is told again where it stands.
   observer.unobserve(node)
@@ -228,13 +232,13 @@ const lazyWithin = (root) => [...root.querySelectorAll('[data-lazy]')]
 
 /** Begins at once what waits within a node, and what that makes wait in turn: for printing. */
 export function beginWithin(root) {
-  for (let nodes = lazyWithin(root); nodes.length; nodes = lazyWithin(root)) nodes.forEach(run)
+  for (let nodes = lazyWithin(root); nodes.length; nodes = lazyWithin(root)) nodes.forEach(begin)
 }
 
 /** Does all that waits within a node, to its end: for what is taken along. */
 export async function finishWithin(root) {
   for (let nodes = lazyWithin(root); nodes.length || underWay.size; nodes = lazyWithin(root)) {
-    await inSlices(nodes, run)
+    await inSlices(nodes, begin)
     await Promise.all(underWay)
   }
 }

@@ -38,7 +38,7 @@ export function menu(label, name, ...entries) {
 }
 
 /** What is shown, and how. */
-export function viewMenu(timelineNode, playItem) {
+export function viewMenu(timeline, playItem) {
   const box = (label, checked, action) => {
     const input = el('input', { type: 'checkbox', checked, onchange: action })
     return el('label', {}, input, label)
@@ -51,7 +51,7 @@ export function viewMenu(timelineNode, playItem) {
     ['edit', strings.kinds.edits],
   ]
   const folding = kinds.filter(([kind]) => kind === 'reasoning' || kind === 'tool')
-  const fold = (open, which) => foldAll(timelineNode, open, which)
+  const fold = (open, which) => foldAll(timeline, open, which)
   return menu(
     strings.view,
     '',
@@ -87,8 +87,10 @@ export function viewMenu(timelineNode, playItem) {
   )
 }
 
-export function foldAll(root, open, which = '.part > details') {
-  for (const details of foldsWithin(root, which)) {
+/** Opens or closes all parts of a timeline, or those that are named. */
+export function foldAll(timeline, open, which = '.part > details') {
+  timeline.draw()
+  for (const details of foldsWithin(timeline.root, which)) {
     if (open) details.make?.()
     details.open = open
   }

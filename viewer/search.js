@@ -113,7 +113,7 @@ export class Search {
     this.#opened = []
     this.noted(undefined)
     // Where the reader was; else what was found keeps the place.
-    const back = this.#matches[this.#at]?.node.closest('.turn') ?? this.before
+    const back = this.#matches[this.#at]?.place.node.closest('.turn') ?? this.before
     if (back?.isConnected) back.focus({ preventScroll: true })
     else this.input.blur()
   }
@@ -135,14 +135,14 @@ export class Search {
     // Errors alone are a list without any words.
     const isSought = words.length > 1 || (isErrors && !words)
     const nths = new Map()
-    for (const { node, text, kind, turn, isError } of isSought ? this.timeline.searchable() : []) {
+    for (const { place, text, kind, turn, isError } of isSought ? this.timeline.searchable() : []) {
       if (this.#matches.length >= MAX_MATCHES) break
       // What comes behind it in the same part is counted on.
-      const before = nths.get(node) ?? 0
+      const before = nths.get(place) ?? 0
       const places = words ? placesOf(text, words, this.#alike, MAX_MATCHES - this.#matches.length) : text ? [0] : []
-      if (words) nths.set(node, before + places.length)
+      if (words) nths.set(place, before + places.length)
       if ((kinds.length && !kinds.includes(kind)) || (isErrors && !isError)) continue
-      places.forEach((at, nth) => this.#matches.push({ node, text, kind, turn, at, nth: before + nth }))
+      places.forEach((at, nth) => this.#matches.push({ place, text, kind, turn, at, nth: before + nth }))
     }
     this.noted(words || isErrors ? { search: words, options: [...this.#options] } : undefined)
     this.#list()
@@ -195,7 +195,8 @@ export class Search {
   #go(to) {
     this.#rows[this.#at]?.setAttribute('aria-selected', 'false')
     this.#at = to
-    const { node, nth } = this.#matches[to]
+    const { place, nth } = this.#matches[to]
+    const { node } = place
     this.count.textContent = strings.searchCount(to + 1, this.#matches.length)
     const row = this.#rows[to]
     row?.setAttribute('aria-selected', 'true')

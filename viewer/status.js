@@ -4,7 +4,7 @@
 import { duration, exactTime, timeAgo } from './format.js'
 import { doingOf } from './load/doing.js'
 import { strings } from './strings.js'
-import { nameOf } from './view/tools.js'
+import { nameOf } from './view/words.js'
 
 // Characters of an agent's own words.
 const MAX_LABEL = 80

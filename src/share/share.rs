@@ -12,8 +12,8 @@
 //!
 //! **The head.** Each write stands on the head that the one before it leaves, and the store refuses it when another
 //! process has written meanwhile. What was applied is then taken back, what the other wrote is taken in as if it were
-//! of this one, and the syncs are applied anew. Where others may write, what claims to be current has the head looked at
-//! first: each reading, a sync that seems to change nothing, and the end of a share's time.
+//! of this one, and the syncs are applied anew. Where others may write, what claims to be current has the head looked
+//! at first: each reading, a sync that seems to change nothing, and the end of a share's time.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -404,8 +404,8 @@ impl ShareState {
         }
     }
 
-    /// The share was deleted by somebody else: by its operator beside this process, by another process that serves it, or
-    /// by the sweeper.
+    /// The share was deleted by somebody else: by its operator beside this process, by another process that serves it,
+    /// or by the sweeper.
     pub(super) fn removed(&mut self, around: &Surroundings, effects: &mut Vec<Effect>) {
         let Self::Open(share) = self else { return };
         // Its own delete ends it when that is on the disk.

@@ -277,8 +277,8 @@ pub(super) fn newer(num: i64, after: u64) -> _ {
         .select((share_data::id, (share_data::key, share_data::content, share_data::seq)))
 }
 
-/// Has what is newer than a position found by it. Every write of an item writes the index too, so it is only there where
-/// other processes write.
+/// Has what is newer than a position found by it. Every write of an item writes the index too, so it is only there
+/// where other processes write.
 pub(super) fn index_by_seq(connection: &mut SqliteConnection) -> QueryResult<()> {
     diesel::sql_query("CREATE INDEX IF NOT EXISTS share_data_by_seq ON share_data (share_num, seq)")
         .execute(connection)

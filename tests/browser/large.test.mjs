@@ -19,12 +19,14 @@ test('two thousand parts: all there, found, printed, linked, and still live', as
   assert.equal(await page.locator('.turn').count(), 80)
   assert.equal(await page.locator('.outline li').count(), 80)
 
-  // Far from the screen texts wait to be drawn, and can be found all the same.
-  const far = await page.evaluate(
-    () => [...document.querySelectorAll('.turn')].at(-2).querySelector('.answer .markdown[data-lazy]')?.textContent,
-  )
-  assert.ok(far.includes('part_'))
-  assert.ok(await page.evaluate(() => window.find('part_1944')))
+  // Far from the screen turns wait to be drawn, and can be found all the same.
+  const far = page.locator('.turn').nth(-2)
+  assert.equal(await far.locator('.part').count(), 0)
+  assert.match(await far.locator('.answer').textContent(), /part_1956/)
+  assert.ok(await page.evaluate(() => window.find('part_1956')))
+  await page.evaluate(() => getSelection().anchorNode.parentElement.scrollIntoView())
+  await far.locator('.part-text', { hasText: 'part_1956' }).waitFor()
+  assert.equal(await far.locator('.stand-in').count(), 0)
 
   const last = await page.locator('.turn').last().getAttribute('id')
   await page.evaluate((id) => (location.hash = id), last)

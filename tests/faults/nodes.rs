@@ -24,7 +24,8 @@ const KILLS: usize = 6;
 const CLIENTS: usize = 6;
 const VIEWERS: usize = 6;
 
-/// Two that serve the same directory. `poll` is how often each looks for what the other wrote when nothing else makes it.
+/// Two that serve the same directory. `poll` is how often each looks for what the other wrote when nothing else makes
+/// it.
 fn start(poll: &str) -> [TestServer; 2] {
     let first = TestServer::start(&["--poll-interval", poll]);
     let second = first.beside();

@@ -14,6 +14,8 @@ const AT_ONCE = 8
 export class SeenSession {
   /** Another number whenever its turns may be others. */
   shape = 0
+  /** Nothing of it is yet to come. */
+  isWhole = true
   #schedule
   #session
   #time = -1

@@ -343,6 +343,11 @@ export class Session {
     return this.#shown.hidden.count
   }
 
+  /** Whether all of it has come that was there. */
+  get isWhole() {
+    return this.#shown.whole
+  }
+
   /** Whether there is nothing in it. */
   get empty() {
     return this.#shown.empty

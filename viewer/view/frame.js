@@ -1,7 +1,7 @@
 // What parts of all kinds are made of: their frame with its link, lines that open, long texts, and files. And what
 // stands in for a part that cannot be shown.
 
-import { anchor, copyButton, el, guarded, iconButton, inSlices, save, track, write } from '../dom.js'
+import { anchor, begin, copyButton, el, guarded, iconButton, inSlices, save, track, write } from '../dom.js'
 import { bytesOf, fileName, parseDataUrl, pictureUrl, textOf } from '../files.js'
 import { bytes, count } from '../format.js'
 import { icon } from '../icons.js'
@@ -9,7 +9,7 @@ import { endOf, startOf, textPieces } from '../pieces.js'
 import { safeLink } from '../sanitize.js'
 import { opened } from '../settings.js'
 import { strings } from '../strings.js'
-import { isRecord, json, record, text } from '../values.js'
+import { isRecord, json, list, record, text } from '../values.js'
 
 // Of a long output the start stands in.
 const STAND_IN_CHARACTERS = 20_000
@@ -209,8 +209,12 @@ function fileChip(url, kind, name) {
     : el('span', { class: 'chip' }, ...label)
 }
 
+/** Whether a part shows a picture, or several. */
+export const hasPictures = (part) => isPicture(part) || list(record(part.state).attachments).some(isPicture)
+
 /** A picture on its own, from which one goes on to all others of the session. */
 function lightbox(first) {
+  for (const turn of document.querySelectorAll('.turn[data-lazy]:has(.pictured)')) begin(turn)
   const all = [...document.querySelectorAll('.picture')]
   let at = Math.max(0, all.indexOf(first))
   const image = el('img', { alt: '' })

@@ -1,5 +1,5 @@
-// One part of a message as an element, by its kind. Each view has an `update(part)`, so that a text that grows is the
-// same element all along.
+// One part of a message as an element, by its kind. A text that grows has an `update(part)`, so that it is the same
+// element all along.
 
 import { copyButton, el, guarded, whenNear } from '../dom.js'
 import { duration } from '../format.js'
@@ -7,16 +7,17 @@ import { icon } from '../icons.js'
 import { times } from '../load/session.js'
 import { renderMarkdown, standIn } from '../markdown.js'
 import { strings } from '../strings.js'
-import { isRecord, own, plainText, text } from '../values.js'
+import { own } from '../values.js'
 import { fileBody, folded, frame, noteBox, rawView } from './frame.js'
 import { toolView } from './tools.js'
+import { filesOfPatch, isHidden, isSilent, textOf, wordsOf } from './words.js'
 
 /**
  * What a part is shown as: its view, or nothing where it says nothing to a reader. `page` says how files are named
  * (`directory`) and where they lead (`link`).
  */
 export function partView(part, page = {}) {
-  if (SILENT.has(part.type)) return undefined
+  if (isSilent(part)) return undefined
   const make = own(VIEWS, part.type) ?? rawView
   return guarded(
     () => make(part, page),
@@ -24,19 +25,14 @@ export function partView(part, page = {}) {
   )
 }
 
-const VIEWS = { text: words, reasoning, tool: toolView, file, patch, agent, model, retry, compaction, subtask }
-
-// Marks that OpenCode keeps for itself.
-const SILENT = new Set(['step-start', 'step-finish', 'snapshot'])
-
-/** The text of a part: nothing when it is empty, `raw` when it is there and no text. */
-function textOf({ text }) {
-  const words = plainText(text)
-  return { words: words?.trim() ? words : undefined, raw: words === undefined && text !== undefined && text !== null }
+const VIEWS = {
+  ...{ text: words, reasoning, tool: toolView, file, patch },
+  ...{ agent: note('agent'), model: note('agent'), retry: note('error') },
+  ...{ compaction: note('compaction'), subtask: note('subtask') },
 }
 
 function words(part) {
-  if (part.synthetic || part.ignored) return undefined
+  if (isHidden(part)) return undefined
   const first = textOf(part)
   if (first.raw) return rawView(part)
   if (!first.words) return undefined
@@ -60,7 +56,7 @@ function words(part) {
   // Takes a newer version, when that is a text too.
   const update = (newer) => {
     const { words } = textOf(newer)
-    if (!words || newer.synthetic || newer.ignored) return false
+    if (!words || isHidden(newer)) return false
     if (words === shown) return true
     if (shown !== undefined && words.startsWith(shown)) grows(body, draw)
     shown = words
@@ -72,7 +68,7 @@ function words(part) {
     return true
   }
   update(part)
-  return { node, update, text: () => shown }
+  return { node, update }
 }
 
 // A text that grows is drawn so often, in milliseconds.
@@ -121,16 +117,16 @@ function reasoning(part) {
     },
     words,
   )
-  return { node, text: () => words }
+  return { node }
 }
 
 function file(part) {
-  return { node: frame(part, 'file', fileBody(part)), text: () => text(part.filename) }
+  return { node: frame(part, 'file', fileBody(part)) }
 }
 
 function patch(part) {
-  if (part.files !== undefined && !Array.isArray(part.files)) return rawView(part)
-  const files = (part.files ?? []).map(text)
+  const files = filesOfPatch(part)
+  if (!files) return rawView(part)
   if (!files.length) return undefined
   const { node } = folded(
     part,
@@ -144,39 +140,10 @@ function patch(part) {
       ),
     files.join('\n'),
   )
-  return { node, text: () => files.join('\n') }
+  return { node }
 }
 
-function note(part, kind, ...words) {
-  const whole = words.join('')
-  return { node: frame(part, kind, noteBox(whole)), text: () => whole }
-}
-
-function agent(part) {
-  return note(part, 'agent', strings.agentSwitch(text(part.name)))
-}
-
-function model(part) {
-  return note(part, 'agent', strings.modelSwitch(text(part.modelID)))
-}
-
-function retry(part) {
-  return note(part, 'error', strings.retry(text(part.attempt)), ': ', errorText(part.error))
-}
-
-function compaction(part) {
-  return note(part, 'compaction', strings.compaction)
-}
-
-function subtask(part) {
-  return note(part, 'subtask', `${strings.subtask}: `, text(part.description), ' — ', text(part.prompt))
-}
-
-/** What an error says, in one text. */
-export function errorText(error) {
-  if (!isRecord(error)) return text(error)
-  if (error.name === 'MessageAbortedError') return strings.aborted
-  const data = isRecord(error.data) ? error.data : {}
-  const status = data.statusCode ? ` (${text(data.statusCode)})` : ''
-  return `${text(data.message ?? error.message ?? error.name ?? error)}${status}`
+/** Makes a part that is a short text, said quietly. */
+function note(kind) {
+  return (part) => ({ node: frame(part, kind, noteBox(wordsOf(part))) })
 }

@@ -9,7 +9,8 @@ import { toolOf } from '../load/tools.js'
 import { strings } from '../strings.js'
 import { json, record, text } from '../values.js'
 import { folded, nameFold, output } from './frame.js'
-import { besideSteps, brief, callLine, nameOf } from './tools.js'
+import { besideSteps, callLine } from './tools.js'
+import { brief, nameOf } from './words.js'
 
 export class SubagentView {
   #session
@@ -119,11 +120,8 @@ export class SubagentView {
   /** What a search goes through: the line, the turns, what came out. */
   searchable() {
     this.make()
-    return [
-      { node: this.details.firstChild, text: this.details.firstChild.textContent },
-      ...(this.#turns?.searchable() ?? []),
-      { node: this.#result, text: this.#result.textContent },
-    ]
+    const piece = (node) => ({ place: { node }, text: node.textContent, kind: 'output' })
+    return [piece(this.details.firstChild), ...(this.#turns?.searchable() ?? []), piece(this.#result)]
   }
 }
 

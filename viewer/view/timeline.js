@@ -11,25 +11,36 @@ import {
   foldsWithin,
   guarded,
   inSlices,
+  settled,
   whenNear,
   write,
 } from '../dom.js'
 import { cost, count, duration, short } from '../format.js'
 import { icon } from '../icons.js'
+import { readCall } from '../load/calls.js'
 import { messagesOfTurn, promptText, times } from '../load/session.js'
 import { Turns, firstWords } from '../load/turns.js'
 import { renderMarkdown, standIn } from '../markdown.js'
 import { strings } from '../strings.js'
 import { json, record, text } from '../values.js'
-import { countsOf, errorBox, fileBody, frame, noteBox, output } from './frame.js'
-import { errorText, partView } from './parts.js'
+import { countsOf, errorBox, fileBody, frame, hasPictures, noteBox, output } from './frame.js'
+import { partView } from './parts.js'
 import { SubagentView } from './subagent.js'
-import { isEdit, isLook } from './tools.js'
+import { errorText, isEdit, isLook, saidBy, shownBy } from './words.js'
 
 // Lines of a prompt that are shown at first.
 const PROMPT_LINES = 12
 
-/** The turns of a session, or of one of its subagents, in an element. */
+// Turns at the beginning that are drawn at once.
+const FIRST_TURNS = 20
+
+// Characters of a part's text that stand in for it.
+const STAND_IN_CHARACTERS = 20_000
+
+/**
+ * The turns of a session, or of one of its subagents, in an element. The first ones are drawn at once, and the last one
+ * of a session that has come; others when they come near the screen, or somebody asks for what stands in them.
+ */
 class TurnsView {
   #views = new Map()
 
@@ -51,7 +62,8 @@ class TurnsView {
   update(changed) {
     this.turns.update(changed)
     const nodes = []
-    for (const turn of this.turns.all) {
+    const { all } = this.turns
+    for (const [at, turn] of all.entries()) {
       let view = this.#views.get(turn.id)
       if (!view) {
         view = new TurnView(turn.id, this)
@@ -59,10 +71,9 @@ class TurnsView {
       }
       if (view.version !== turn.version) {
         view.version = turn.version
-        guarded(
-          () => view.update(turn, changed),
-          () => view.updateRaw([turn.prompt, ...turn.answers].filter(Boolean)),
-        )
+        const isLast = at === all.length - 1 && this.session.isWhole
+        const isAtOnce = this.subagent !== undefined || at < FIRST_TURNS || isLast
+        view.update(turn, changed, isAtOnce)
       }
       nodes.push(view.node)
     }
@@ -70,7 +81,18 @@ class TurnsView {
     arrange(this.root, nodes)
   }
 
-  /** The parts that a search goes through, in order: `[{ node, text }]` */
+  /** Draws all turns. */
+  draw() {
+    for (const view of this.#views.values()) view.draw()
+  }
+
+  /** The view of the turn in which a message or a part stands; nothing when there is none. */
+  viewAround(id) {
+    const holds = (message) => message.id === id || `error-${message.id}` === id || message.parts.has(id)
+    return this.#views.get(this.turns.all.find((turn) => messagesOfTurn(turn).some(holds))?.id)
+  }
+
+  /** What a search goes through, in order: `[{ place, text, kind, turn, isError }]`; a place has its `node`. */
   searchable() {
     return this.turns.all.flatMap(({ id }) => this.#views.get(id)?.searchable() ?? [])
   }
@@ -87,15 +109,25 @@ class TurnsView {
 }
 
 export class Timeline extends TurnsView {
-  /** The element of a message or a part. In a subagent it is made first. */
+  /** The element of a message or a part. It is drawn first, and in a subagent that is made. */
   find(id) {
     const around = this.session.subagentsAround(id)
+    const [outermost] = around
+    this.viewAround(id)?.draw()
+    if (outermost !== undefined && !this.subagents.has(outermost)) this.draw()
     for (const subagent of around) this.subagents.get(subagent)?.make()
     return document.getElementById(id) ?? this.subagents.get(around.at(-1))?.node
   }
 
+  /** How far below the top of the screen a message or a part begins; one that is not drawn, where its turn does. */
+  topOf(id) {
+    const node = document.getElementById(id) ?? this.viewAround(id)?.node
+    return node?.getBoundingClientRect().top ?? 0
+  }
+
   /** Makes everything that is folded, far away or left out for its length, to its end: for what is taken along. */
   async finish() {
+    await finishWithin(this.root)
     await inSlices(foldsWithin(this.root), (details) => details.make?.())
     await finishWithin(this.root)
     await inSlices(this.root.querySelectorAll('button.more'), (more) => more.show())
@@ -104,6 +136,7 @@ export class Timeline extends TurnsView {
 
   /** The same at once, for print: what takes its time stands there as its plain text. Gives what folds it again. */
   unfold() {
+    this.draw()
     const folded = []
     for (const details of foldsWithin(this.root)) {
       guarded(() => details.make?.())
@@ -130,6 +163,7 @@ function took(item) {
 class TurnView {
   // That of the turn as it was last shown.
   version = undefined
+  #isDrawn = false
   #parts = new Map()
   #groups = new Map()
 
@@ -161,16 +195,64 @@ class TurnView {
     this.answer.replaceChildren(...all.map((words) => output(words)))
   }
 
-  update(turn, changed) {
+  /** Shows a turn as it is now: what was answered at once, or when it comes near the screen. */
+  update(turn, changed, isAtOnce) {
     this.turn = turn
-    const { prompt, answers } = turn
-    const session = this.#session
+    const { prompt } = turn
     this.promptNode.hidden = !prompt
     if (prompt)
       guarded(
         () => this.#prompt(prompt),
-        () => this.promptNode.replaceChildren(output(json(session.partsOf(prompt)))),
+        () => this.promptNode.replaceChildren(output(json(this.#session.partsOf(prompt)))),
       )
+    if (this.#isDrawn) this.#draw(changed)
+    else if (isAtOnce) this.draw()
+    else {
+      guarded(() => this.#standIn())
+      whenNear(this.node, () => this.draw())
+    }
+    this.node.style.containIntrinsicSize = `auto ${guarded(
+      () => heightOf(turn, this.#session),
+      () => AROUND,
+    )}px`
+    guarded(
+      () => this.#footer(turn),
+      () => this.foot.replaceChildren(),
+    )
+  }
+
+  /** Draws what was left until it comes near. */
+  draw() {
+    if (this.#isDrawn) return
+    this.#isDrawn = true
+    settled(this.node)
+    this.#draw()
+  }
+
+  /** Until then its text stands there, so that find-in-page finds it, and whoever hears the page hears it. */
+  #standIn() {
+    const parts = this.turn.answers.flatMap((message) => this.#session.partsOf(message))
+    this.answer.replaceChildren(
+      ...parts.map((part) =>
+        el(
+          'div',
+          { class: hasPictures(part) ? 'stand-in pictured' : 'stand-in' },
+          saidBy(part).map(({ text }) => el('p', {}, text.slice(0, STAND_IN_CHARACTERS))),
+        ),
+      ),
+    )
+  }
+
+  #draw(changed) {
+    const { prompt, answers } = this.turn
+    guarded(
+      () => this.#answer(changed),
+      () => this.updateRaw([prompt, ...answers].filter(Boolean)),
+    )
+  }
+
+  #answer(changed) {
+    const session = this.#session
     const seen = new Set()
     const blocks = []
     let run = []
@@ -181,18 +263,10 @@ class TurnView {
       blocks.push(...run.map(({ view }) => view.node))
       run = []
     }
-    const shown = answers.map((message) => ({
-      message,
-      parts: session.partsOf(message).map((part) => {
+    for (const { message, parts } of this.#shownParts()) {
+      for (const part of parts) {
         const id = `${message.id}/${part.id}`
-        return { id, part, view: this.#view(id, part, session.subagentOf(message, part), changed) }
-      }),
-    }))
-    const edits = shown.some(({ parts }) => parts.some(({ view }) => view?.call && isEdit(view.call)))
-    for (const { message, parts } of shown) {
-      for (const { id, part, view } of parts) {
-        // Where the edits themselves are shown, a list of the files that they changed says nothing more.
-        if (part.type === 'patch' && edits) continue
+        const view = this.#view(id, part, session.subagentOf(message, part), changed)
         seen.add(id)
         if (!view) continue
         // What runs in an answer that has come to its end does so no more, but for a subagent in the background.
@@ -212,7 +286,7 @@ class TurnView {
       }
     }
     flush()
-    for (const message of messagesOfTurn(turn)) {
+    for (const message of messagesOfTurn(this.turn)) {
       for (const subagent of session.unlinkedAt(message)) {
         const id = `subagent ${subagent}`
         seen.add(id)
@@ -223,11 +297,15 @@ class TurnView {
     for (const id of this.#parts.keys()) if (!seen.has(id)) this.#parts.delete(id)
     arrange(this.answer, blocks)
     this.heading.hidden = !blocks.length
-    this.node.style.containIntrinsicSize = `auto ${heightOf(prompt, shown, session)}px`
-    guarded(
-      () => this.#footer(turn),
-      () => this.foot.replaceChildren(),
-    )
+  }
+
+  /** The answers with their parts. Where edits are shown, a list of the files that they changed says nothing more. */
+  #shownParts() {
+    const answers = this.turn.answers.map((message) => ({ message, parts: this.#session.partsOf(message) }))
+    const edits = answers.some(({ parts }) => parts.some((part) => isEdit(callIn(part))))
+    return edits
+      ? answers.map(({ message, parts }) => ({ message, parts: parts.filter(({ type }) => type !== 'patch') }))
+      : answers
   }
 
   /** The view of a part, or of a subagent, whose task it may be; the one it had before, where it is the same. */
@@ -391,22 +469,51 @@ class TurnView {
     )
   }
 
-  /** What a search goes through: `[{ node, text, kind, turn, isError }]` */
+  /** What a search goes through, as `TurnsView.searchable` has it. A turn is drawn when its place is gone to. */
   searchable() {
     const { turn } = this
-    const prompt = this.promptText ? [{ node: this.promptNode, text: this.promptText, kind: 'prompts', turn }] : []
-    const found = ({ part, view }) =>
-      (view?.searchable?.() ?? view?.pieces?.() ?? (view?.text ? [{ text: view.text() }] : [])).map((piece) => ({
-        ...{ node: view.node, kind: KINDS[part?.type] ?? 'output', isError: !part || Boolean(view.call?.failed) },
-        ...piece,
-        turn,
-      }))
-    return [...prompt, ...[...this.#parts.values()].flatMap(found)]
+    const session = this.#session
+    const unlinked = messagesOfTurn(turn).flatMap((message) => session.unlinkedAt(message))
+    const answers = this.#shownParts()
+    const isTask = ({ message, parts }) => parts.some((part) => session.subagentOf(message, part) !== undefined)
+    // What stands in a subagent its view knows alone.
+    if (unlinked.length || answers.some(isTask)) this.draw()
+    const found = [{ place: { node: this.promptNode }, text: this.promptText ?? '', kind: 'prompts' }]
+    for (const { message, parts } of answers) {
+      for (const part of parts) {
+        const id = `${message.id}/${part.id}`
+        const isError = Boolean(callIn(part).failed)
+        if (session.subagentOf(message, part) !== undefined) found.push(...this.#within(id))
+        else found.push(...shownBy(part).map((piece) => ({ place: this.#placeOf(id), ...piece, isError })))
+      }
+      const { error } = message.info
+      const place = this.#placeOf(`error ${message.id}`)
+      if (error) found.push({ place, text: errorText(error), kind: 'output', isError: true })
+    }
+    for (const subagent of unlinked) found.push(...this.#within(`subagent ${subagent}`))
+    return found.map((piece) => ({ ...piece, turn }))
+  }
+
+  #within(id) {
+    return this.#parts.get(id)?.view?.searchable?.() ?? []
+  }
+
+  /** Where a part stands: its element, which is drawn when somebody goes there. */
+  #placeOf(id) {
+    const element = () => {
+      this.draw()
+      return this.#parts.get(id)?.view?.node ?? this.node
+    }
+    return {
+      get node() {
+        return element()
+      },
+    }
   }
 }
 
-// What a search calls parts of these types.
-const KINDS = { text: 'answers', reasoning: 'thoughts', file: 'files', patch: 'files' }
+/** The call that a part is; of another, or one that cannot be read, nothing is known. */
+const callIn = (part) => (part.type === 'tool' && guarded(() => readCall(part))) || {}
 
 // Pixels of a line of text, of a part's line, and of what stands around; and characters of a line.
 const [LINE, ROW, AROUND, WIDTH] = [26, 38, 190, 84]
@@ -414,11 +521,11 @@ const [LINE, ROW, AROUND, WIDTH] = [26, 38, 190, 84]
 const linesOf = (words) => words.split('\n').reduce((sum, line) => sum + 1 + Math.floor(line.length / WIDTH), 0)
 
 /** About how tall a turn is, before it is drawn. */
-function heightOf(prompt, shown, session) {
+function heightOf({ prompt, answers }, session) {
   let height = AROUND + (prompt ? Math.min(PROMPT_LINES, linesOf(promptText(session.partsOf(prompt)))) * LINE : 0)
-  for (const { parts } of shown) {
-    for (const { part, view } of parts) {
-      if (!heights.has(part)) heights.set(part, view ? heightOfPart(part, view) : 0)
+  for (const message of answers) {
+    for (const part of session.partsOf(message)) {
+      if (!heights.has(part)) heights.set(part, heightOfPart(part))
       height += heights.get(part)
     }
   }
@@ -427,9 +534,13 @@ function heightOf(prompt, shown, session) {
 
 const heights = new WeakMap()
 
-function heightOfPart(part, { call, text }) {
-  if (part.type === 'text') return linesOf(text()) * LINE
-  if (!call || isLook(call)) return ROW / 2
+function heightOfPart(part) {
+  const said = saidBy(part)
+  if (!said.length) return 0
+  if (part.type === 'text') return linesOf(said[0].text) * LINE
+  if (part.type !== 'tool') return ROW / 2
+  const call = callIn(part)
+  if (isLook(call)) return ROW / 2
   if (call.failed) return ROW + 300
   return isEdit(call) ? ROW + 50 + heightOfEdits(call) : ROW
 }

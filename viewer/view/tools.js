@@ -1,6 +1,6 @@
 // A tool's call: one line that says what it did and how it went, and under it what went in and came out.
 
-import { AnsiReader, shownText } from '../ansi.js'
+import { AnsiReader } from '../ansi.js'
 import { el, guarded, spans, whenNear, write } from '../dom.js'
 import { duration } from '../format.js'
 import { highlight, languageOf } from '../highlight.js'
@@ -9,21 +9,15 @@ import { readCall } from '../load/calls.js'
 import { roughPatchOf } from '../load/patch.js'
 import { relativeTo } from '../load/paths.js'
 import { times } from '../load/session.js'
-import { labelOf } from '../load/tools.js'
 import { renderMarkdown } from '../markdown.js'
 import { safeLink } from '../sanitize.js'
 import { strings } from '../strings.js'
 import { isRecord, json, list, own, record, text } from '../values.js'
 import { diffView } from './diff.js'
 import { errorBox, fileBody, folded, isPicture, output, outputEnd } from './frame.js'
+import { brief, isEdit, nameOf, wordsOf } from './words.js'
 
 const STATUSES = new Set(['pending', 'running', 'completed', 'error'])
-
-/** Whether a call only looks, and did not fail. */
-export const isLook = (call) => Boolean(viewOf(call).looks) && !call.failed
-
-/** Whether a call is one that changes files. */
-export const isEdit = (call) => Boolean(viewOf(call).edits)
 
 const isBusy = (status) => status === 'running'
 
@@ -32,19 +26,16 @@ export function toolView(part, page = {}) {
   const state = record(part.state)
   const call = readCall(part)
   const view = viewOf(call)
-  const kind = view.edits ? 'edit' : 'tool'
   const status = STATUSES.has(state.status) ? state.status : ''
   const patches = call.changes
-  const pieces = searchable(call, state)
-  const plain = pieces.map(({ text }) => text).join('\n')
   const { node, details } = folded(
     part,
-    kind,
+    isEdit(call) ? 'edit' : 'tool',
     callLine(call, state, patches, page),
     // Of what failed, or goes on, the end is what counts.
     () => body(call, state, patches, { ...page, isEnd: call.failed || isBusy(status) }),
-    plain,
-    view.edits || call.failed || (view.ends && isBusy(status)) || undefined,
+    wordsOf(part),
+    isEdit(call) || call.failed || (view.ends && isBusy(status)) || undefined,
   )
   const pictures = list(state.attachments).filter(isPicture)
   if (pictures.length) node.append(el('div', { class: 'pictures' }, pictures.map(fileBody)))
@@ -54,10 +45,7 @@ export function toolView(part, page = {}) {
     details.open = true
     details.make()
   }
-  // Reading a terminal's output takes its time, and few calls are searched.
-  let shown
-  const sought = () => (shown ??= pieces.map((piece) => ({ ...piece, text: shownText(piece.text) })))
-  return { node, call, pieces: sought, text: () => plain }
+  return { node, call }
 }
 
 /** A call's line: how it goes, what it was about, how it went. */
@@ -78,12 +66,6 @@ export function callLine(call, state, patches = [], page = {}) {
       guarded(() => meta(call, state, patches)),
     ),
   ]
-}
-
-/** The name of a call's tool, for people. */
-export function nameOf({ tool, server }) {
-  if (server !== undefined) return `${brief(server)} › ${brief(tool).replaceAll('_', ' ')}`
-  return labelOf(tool) ?? (brief(tool) || strings.tool)
 }
 
 // What a call was about, in a few words.
@@ -226,16 +208,16 @@ const planBody = (call) => [markdown(call.plan), ...came(call)]
 
 /**
  * How calls are shown, by their meaning: their `sign`; `what` they were about, where that is more than words; their
- * `body`; whether it `isOpen` by itself, because it is short and says what is going on; whether a call `looks` and
- * changes nothing, so that runs of such are one line; `edits` files; or `ends` as a command does, with a number.
+ * `body`; whether it `isOpen` by itself, because it is short and says what is going on; and whether it `ends` as a
+ * command does, with a number.
  */
 const VIEWS = {
   run: { sign: 'shell', what: aboutCommand, body: commandBody, ends: true },
-  read: { sign: 'look', what: aboutFiles, body: cameOut, looks: true },
-  list: { sign: 'look', what: aboutFiles, body: cameOut, looks: true },
-  search: { sign: 'search', what: aboutSearch, body: cameOut, looks: true },
-  edit: { sign: 'edit', what: aboutFiles, body: editBody, edits: true },
-  write: { sign: 'edit', what: aboutFiles, body: writeBody, edits: true },
+  read: { sign: 'look', what: aboutFiles, body: cameOut },
+  list: { sign: 'look', what: aboutFiles, body: cameOut },
+  search: { sign: 'search', what: aboutSearch, body: cameOut },
+  edit: { sign: 'edit', what: aboutFiles, body: editBody },
+  write: { sign: 'edit', what: aboutFiles, body: writeBody },
   fetch: { sign: 'web', body: fetchBody },
   todo: { sign: 'todo', what: aboutTodos, body: todoBody, isOpen: true },
   task: { sign: 'task', what: aboutTask, body: taskBody },
@@ -312,32 +294,8 @@ function markdown(words, className = '') {
   return node
 }
 
-/** So much of a text as a line can show. */
-export const brief = (words) => words.slice(0, 200)
-
 /** The last parts of a path, which tell the most. */
 export function shortPath(path) {
   const names = path.split('/')
   return names.length > 4 ? `…/${names.slice(-3).join('/')}` : path
-}
-
-/** What a search goes through, in the order in which it is seen: `[{ text, kind }]` */
-function searchable(call, state) {
-  const { input } = state
-  const values = isRecord(input) ? Object.values(input) : [input]
-  const words = values.filter((value) => typeof value === 'string' || typeof value === 'object').map(text)
-  const given = [
-    nameOf(call),
-    ...(call.command ? [call.command] : []),
-    ...words.filter((word) => word !== call.command),
-  ]
-  const { edits, looks } = viewOf(call)
-  const isFile = edits || looks
-  return [
-    { text: given.join('\n'), kind: isFile ? 'files' : 'commands' },
-    {
-      text: [text(call.output ?? state.output), text(state.error)].filter(Boolean).join('\n'),
-      kind: 'output',
-    },
-  ]
 }
