@@ -42,12 +42,16 @@ export class Follow {
     const stay = live && this.#following && scrollY > 0
     update()
     if (stay) this.#toEnd()
-    else if (live && added && !isAtEnd()) {
-      this.#missed += added
-      this.pill.textContent = `↓ ${strings.newItems(this.#missed)}`
-      this.pill.hidden = false
-    }
+    // Behind the next frame, which lays the page out anyway.
+    else if (live && added) requestAnimationFrame(() => setTimeout(() => this.#miss(added)))
     if (live && added) this.announcer.textContent = strings.newAnnounced(added)
+  }
+
+  #miss(added) {
+    if (isAtEnd()) return
+    this.#missed += added
+    this.pill.textContent = `↓ ${strings.newItems(this.#missed)}`
+    this.pill.hidden = false
   }
 
   /** Begins at the end, and offers the way to the beginning. */

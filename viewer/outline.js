@@ -115,9 +115,11 @@ export class Outline {
       this.list,
       shown.map(({ node }) => node),
     )
-    for (const { turn } of shown) {
-      const node = document.getElementById(turn.id)
+    for (const entry of shown) {
+      if (entry.isObserved) continue
+      const node = document.getElementById(entry.turn.id)
       if (node) this.#observer.observe(node)
+      entry.isObserved = Boolean(node)
     }
     this.#narrow()
   }

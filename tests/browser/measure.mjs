@@ -147,10 +147,10 @@ async function largeOnce(share, parts) {
   await page.waitForFunction(() => document.querySelector('.prompt-text'), null, polling)
   const first = performance.now() - started
   await page.waitForFunction(
-    (last) =>
+    (turns) =>
       document.querySelector('.state[data-state=live]') &&
-      document.querySelector('.outline li:last-child .label')?.textContent.includes(last),
-    `Prompt ${parts - ((parts - 1) % 25) - 1}:`,
+      document.querySelectorAll('.outline-list > ol > li').length >= turns,
+    Math.ceil(parts / 25),
     polling,
   )
   const complete = performance.now() - started

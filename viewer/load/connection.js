@@ -142,13 +142,25 @@ export class Connection extends EventTarget {
   }
 
   async #load(signal) {
+    const page = (position) => {
+      const asked = this.#ask(`/items${query(position)}`, signal)
+      // Nobody waits for it any more when what came before it is not taken.
+      asked.catch(() => {})
+      return asked
+    }
+    let position = this.#session.position
+    let coming = page(position)
     for (let more = true; more;) {
-      const { epoch, seq } = this.#session.position ?? {}
-      const frame = await this.#ask(`/items${this.#query()}`, signal)
+      const frame = await coming
       signal.throwIfAborted()
       if (!isItemsFrame(frame)) throw new Interrupted('not a page of items')
-      if (frame.more && frame.epoch === epoch && frame.seq === seq) throw new Interrupted('a page without progress')
+      const { epoch, seq } = frame
+      if (frame.more && epoch === position?.epoch && seq === position.seq)
+        throw new Interrupted('a page without progress')
       more = frame.more
+      position = { epoch, seq }
+      // It comes while this one is taken in and drawn.
+      if (more) coming = page(position)
       this.#apply(frame)
       // Yields, so that the browser can draw what came.
       await new Promise((resolve) => setTimeout(resolve))
@@ -160,7 +172,7 @@ export class Connection extends EventTarget {
   #stayLive(attempt) {
     const { signal } = attempt
     return new Promise((_, reject) => {
-      const url = new URL(`${this.#url}/poll${this.#query()}`)
+      const url = new URL(`${this.#url}/poll${query(this.#session.position)}`)
       url.searchParams.set('append', '1')
       url.protocol = url.protocol.replace('http', 'ws')
       const socket = new this.#environment.WebSocket(url)
@@ -262,12 +274,6 @@ export class Connection extends EventTarget {
     }
   }
 
-  #query() {
-    const position = this.#session.position
-    // `order`: items say at which place they first came.
-    return position ? `?order=1&after=${position.seq}&epoch=${encodeURIComponent(position.epoch)}` : '?order=1'
-  }
-
   /** Calls `expired` when it was not restarted for `idleTimeout`. */
   #idleTimer(expired) {
     const begin = () => this.#environment.after(this.#timing.idleTimeout, expired)
@@ -315,3 +321,7 @@ export class Connection extends EventTarget {
     this.dispatchEvent(new CustomEvent(name, { detail }))
   }
 }
+
+/** The query of what is newer than a position. With `order` items say at which place they first came. */
+const query = (position) =>
+  position ? `?order=1&after=${position.seq}&epoch=${encodeURIComponent(position.epoch)}` : '?order=1'
