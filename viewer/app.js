@@ -3,7 +3,7 @@
 import { fragmentOf, readFragment } from './address.js'
 import { Bell } from './bell.js'
 import { tick } from './clock.js'
-import { el, guarded, iconButton, inSlices } from './dom.js'
+import { el, guarded, iconButton, inSlices, onScrolled } from './dom.js'
 import { Environment } from './environment.js'
 import { downloadHtml } from './export.js'
 import { Follow } from './follow.js'
@@ -278,7 +278,7 @@ function point(id) {
 addEventListener('hashchange', go)
 addEventListener('popstate', go)
 
-addEventListener('scroll', () => document.body.classList.toggle('scrolled', scrollY > 120), { passive: true })
+onScrolled(() => document.body.classList.toggle('scrolled', scrollY > 120))
 
 const shownNow = () => (rooms.isPlayback ? playback.timeline : timeline)
 

@@ -135,12 +135,37 @@ const SLICE = 12
 
 const turn = () => new Promise((resolve) => setTimeout(resolve))
 
-/** Does something with each of these, in slices between which the browser gets its turn. All at once when `atOnce`. */
-export async function inSlices(things, work, atOnce = false) {
+/** Does something behind the next frame, when the page is laid out: to look at it costs nothing then. */
+export const behindFrame = (action) => requestAnimationFrame(() => setTimeout(action))
+
+/**
+ * Has something looked at behind each frame in which a reader has scrolled, or the window has got another size. Gives
+ * what has it looked at once more.
+ */
+export function onScrolled(look) {
+  let isDue = false
+  const soon = () => {
+    if (isDue) return
+    isDue = true
+    behindFrame(() => {
+      isDue = false
+      look()
+    })
+  }
+  addEventListener('scroll', soon, { passive: true })
+  addEventListener('resize', soon)
+  return soon
+}
+
+/**
+ * Does something with each of these, in slices between which the browser gets its turn, or what else they `pause` for.
+ * All at once when `atOnce`.
+ */
+export async function inSlices(things, work, atOnce = false, pause = turn) {
   let began = performance.now()
   for (const thing of things) {
     if (!atOnce && performance.now() - began > SLICE) {
-      await turn()
+      await pause()
       began = performance.now()
     }
     guarded(() => work(thing))
@@ -190,7 +215,10 @@ const observer = new IntersectionObserver(
   { rootMargin: '1200px 0px' },
 )
 
-/** Does the work of nodes that are near. Each is taken out when its turn comes, for more may come meanwhile. */
+/**
+ * Does the work of nodes that are near, a slice a frame, so that who scrolls gets frames. Each is taken out when its turn
+ * comes, for more may come meanwhile.
+ */
 async function runNear() {
   await inSlices(
     (function* () {
@@ -201,6 +229,8 @@ async function runNear() {
       }
     })(),
     begin,
+    false,
+    () => new Promise(behindFrame),
   )
 }
 

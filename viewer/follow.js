@@ -1,6 +1,6 @@
 // Following what is new: a reader at the end of the page stays there; one further up is told how much has come.
 
-import { el } from './dom.js'
+import { behindFrame, el, onScrolled } from './dom.js'
 import { strings } from './strings.js'
 
 // Nearer to the end than this, in pixels, a reader is at the end.
@@ -25,15 +25,15 @@ export class Follow {
       { class: 'beginning', type: 'button', hidden: true, onclick: () => scrollTo({ top: 0 }) },
       strings.fromBeginning,
     )
-    addEventListener(
-      'scroll',
-      () => {
-        this.#following = isAtEnd()
-        if (this.#following) this.#forget()
-        if (scrollY < innerHeight) this.beginning.hidden = true
-      },
-      { passive: true },
-    )
+    onScrolled(() => this.#look())
+    // Who leaves the end is not taken back there by what comes in the same frame.
+    addEventListener('scroll', () => this.#following && this.#look(), { passive: true })
+  }
+
+  #look() {
+    this.#following = isAtEnd()
+    if (this.#following) this.#forget()
+    if (scrollY < innerHeight) this.beginning.hidden = true
   }
 
   /** Runs an update of the page that adds `added` parts, and keeps the reader where they want to be. */
@@ -43,7 +43,7 @@ export class Follow {
     update()
     if (stay) this.#toEnd()
     // Behind the next frame, which lays the page out anyway.
-    else if (live && added) requestAnimationFrame(() => setTimeout(() => this.#miss(added)))
+    else if (live && added) behindFrame(() => this.#miss(added))
     if (live && added) this.announcer.textContent = strings.newAnnounced(added)
   }
 

@@ -26,10 +26,19 @@ export const timeAgo = (ms, now = Date.now()) => relativeTime(Math.min(ms, now),
 export function relativeTime(ms, now = Date.now()) {
   let amount = (ms - now) / 1000
   for (const [unit, size] of UNITS) {
-    if (Math.abs(amount) < size) return relative.format(Math.round(amount), unit)
+    if (Math.abs(amount) < size) return inUnits(Math.round(amount), unit)
     amount /= size
   }
   return ''
+}
+
+// Few are different, and each takes longer to make than all else that a clock does.
+const relatives = new Map()
+
+function inUnits(amount, unit) {
+  const key = `${amount} ${unit}`
+  if (!relatives.has(key)) relatives.set(key, relative.format(amount, unit))
+  return relatives.get(key)
 }
 
 /** A span of time, in milliseconds: "850 ms", "4.2 s", "3 min 5 s" */

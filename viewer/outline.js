@@ -1,6 +1,6 @@
 // The prompts as a list beside the session, with what each came to, and where the reader is in it.
 
-import { arrange, el, write } from './dom.js'
+import { arrange, el, onScrolled, write } from './dom.js'
 import { count } from './format.js'
 import { goTo } from './hold.js'
 import { different, headingsOf } from './load/headings.js'
@@ -10,6 +10,9 @@ import { plainText } from './values.js'
 // Headings that are shown of a turn.
 const MAX_HEADINGS = 30
 
+// Pixels at the top of the screen that the bar takes.
+const BAR = 80
+
 // Pixels that a sheet is pulled down by to close it.
 const PULL = 60
 
@@ -18,18 +21,9 @@ const asSheet = matchMedia('(max-width: 1159px)')
 
 export class Outline {
   #entries = new Map()
-  #seen = new Set()
   #here
-  #observer = new IntersectionObserver(
-    (entries) => {
-      for (const { target, isIntersecting } of entries) {
-        if (isIntersecting) this.#seen.add(target.id)
-        else this.#seen.delete(target.id)
-      }
-      this.#mark()
-    },
-    { rootMargin: '-80px 0px -50% 0px' },
-  )
+  // That observers tell costs each frame a look at every turn.
+  #look = onScrolled(() => this.#mark())
 
   /** The turn in which the reader is. */
   get here() {
@@ -107,6 +101,7 @@ export class Outline {
       }
       if (number.textContent !== String(turn.number)) number.textContent = turn.number
     })
+    this.#look()
     if (isAlike) return
     document.body.classList.toggle('outlined', turns.length > 0)
     const ids = new Set(turns.map(({ id }) => id))
@@ -115,12 +110,6 @@ export class Outline {
       this.list,
       shown.map(({ node }) => node),
     )
-    for (const entry of shown) {
-      if (entry.isObserved) continue
-      const node = document.getElementById(entry.turn.id)
-      if (node) this.#observer.observe(node)
-      entry.isObserved = Boolean(node)
-    }
     this.#narrow()
   }
 
@@ -155,7 +144,7 @@ export class Outline {
   }
 
   #mark() {
-    const here = this.shown?.find(({ turn }) => this.#seen.has(turn.id))?.turn.id
+    const here = this.#first()?.turn.id
     if (here === this.#here || here === undefined) return
     const before = this.#entries.get(this.#here)
     before?.link.removeAttribute('aria-current')
@@ -165,6 +154,19 @@ export class Outline {
     const entry = this.#entries.get(here)
     entry.link.setAttribute('aria-current', 'true')
     if (!asSheet.matches || document.body.classList.contains('outline-open')) this.#unfold()
+  }
+
+  /** The first turn that is seen between the bar at the top and the middle of the screen. */
+  #first() {
+    const shown = this.shown ?? []
+    const placeOf = (at) => document.getElementById(shown[at].turn.id)?.getBoundingClientRect() ?? { top: 0, bottom: 0 }
+    let [from, to] = [0, shown.length]
+    while (from < to) {
+      const middle = (from + to) >> 1
+      if (placeOf(middle).bottom > BAR) to = middle
+      else from = middle + 1
+    }
+    return from < shown.length && placeOf(from).top < innerHeight / 2 ? shown[from] : undefined
   }
 
   /** Shows where the reader is, with the headings there. */

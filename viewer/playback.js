@@ -77,7 +77,7 @@ export class Playback {
     )
     // What is drawn when it comes into view is of another height then.
     new ResizeObserver(() => this.#toEnd()).observe(this.root)
-    addEventListener('scroll', () => this.#scroll(), { passive: true })
+    addEventListener('scroll', () => this.isOpen && this.#scroll(), { passive: true })
     for (const name of ['wheel', 'touchmove', 'keydown', 'pointerdown'])
       addEventListener(
         name,
@@ -146,6 +146,7 @@ export class Playback {
     this.#schedule = new Schedule(this.session)
     this.#seen = new SeenSession(this.session, this.#schedule)
     this.timeline = new Timeline(this.root, this.#seen, this.link)
+    this.#scrolled = scrollY
     this.#marks = this.#schedule.marks(this.turns.all)
     this.scrubber.max = String(this.#schedule.length)
     this.lane.replaceChildren(...this.#marks.map((mark, at) => this.#mark(mark, at)))

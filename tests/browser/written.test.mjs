@@ -80,7 +80,7 @@ test('nothing is written that the page itself would take out', async () => {
   ])
   await share.sync(session({ title: HOSTILE.join(' '), directory: HOSTILE.join(' ') }), ...items)
   const page = await openPage(browser)
-  await page.route('**/app.js', (route) => route.abort())
+  await page.route('**/start.js', (route) => route.abort())
   await page.goto(share.url)
   const found = await page.evaluate(async () => {
     const app = document.querySelector('script[type=module]').src

@@ -164,6 +164,7 @@ class TurnView {
   // That of the turn as it was last shown.
   version = undefined
   #isDrawn = false
+  #drawPrompt
   #parts = new Map()
   #groups = new Map()
 
@@ -226,6 +227,7 @@ class TurnView {
     if (this.#isDrawn) return
     this.#isDrawn = true
     settled(this.node)
+    this.#drawPrompt?.()
     this.#draw()
   }
 
@@ -379,7 +381,8 @@ class TurnView {
   #words(words) {
     const node = el('div', { class: 'prompt-text markdown', dir: 'auto' })
     standIn(node, words)
-    whenNear(node, () => renderMarkdown(node, words, { isTyped: true }))
+    this.#drawPrompt = () => whenNear(node, () => renderMarkdown(node, words, { isTyped: true }))
+    if (this.#isDrawn) this.#drawPrompt()
     const lines = linesOf(words)
     if (lines <= PROMPT_LINES + 3) return [node]
     node.classList.add('clamped')

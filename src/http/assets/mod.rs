@@ -31,7 +31,7 @@ pub(super) struct Assets {
     /// The hash of all of them.
     version: String,
     files: HashMap<String, Asset>,
-    /// What a browser is told of before it finds it out import by import.
+    /// What a browser is told of before it finds it out import by import, once the page has been painted.
     modules: Vec<String>,
 }
 
@@ -93,11 +93,12 @@ impl Assets {
                 continue;
             }
             if line.starts_with("<script type=\"module\"") {
-                // Behind the style sheet: what the server has written is painted without them.
+                // In a template they are fetched when the first script says so.
+                html += "<template class=\"modules\">\n";
                 for module in &self.modules {
-                    let link = format!("<link rel=\"modulepreload\" href=\"{assets}{module}\"");
-                    let _ = writeln!(html, "{link} fetchpriority=\"low\">");
+                    let _ = writeln!(html, "<link rel=\"modulepreload\" href=\"{assets}{module}\">");
                 }
+                html += "</template>\n";
             }
             html += &line.replace("../assets/", &assets);
             html.push('\n');
@@ -251,7 +252,7 @@ mod tests {
         let file = |path: &str, text: &str| tree::File { path: path.into(), data: text.into() };
         let page = "<link rel=\"stylesheet\" href=\"../assets/a.css\">\n\
                     <link rel=\"stylesheet\" href=\"../assets/b.css\">\n\
-                    <script type=\"module\" src=\"../assets/app.js\"></script>\n";
+                    <script type=\"module\" src=\"../assets/start.js\"></script>\n";
         let files = |last: &str| {
             vec![
                 file("index.html", page),
@@ -271,9 +272,12 @@ mod tests {
         let base = format!("assets/{}/", assets.version);
         let expected = format!(
             "<link rel=\"stylesheet\" href=\"{base}page.css\">\n\
-             <link rel=\"modulepreload\" href=\"{base}load/a.js\" fetchpriority=\"low\">\n\
-             <link rel=\"modulepreload\" href=\"{base}b.js\" fetchpriority=\"low\">\n\
-             <script type=\"module\" src=\"{base}app.js\"></script>\n"
+             <template class=\"modules\">\n\
+             <link rel=\"modulepreload\" href=\"{base}app.js\">\n\
+             <link rel=\"modulepreload\" href=\"{base}load/a.js\">\n\
+             <link rel=\"modulepreload\" href=\"{base}b.js\">\n\
+             </template>\n\
+             <script type=\"module\" src=\"{base}start.js\"></script>\n"
         );
         assert_eq!(assets.page("index.html", "").unwrap(), expected);
         assert_ne!(Assets::new(files("2"), |_| (None, None)).version, assets.version);

@@ -8,7 +8,7 @@ use std::{fs, io};
 /// All style sheets that `index.html` names, as one file: a browser paints nothing before it has them.
 pub(super) const STYLES: &str = "page.css";
 
-/// The module that a page starts.
+/// The module that is the page.
 const ENTRY: &str = "app.js";
 
 /// A file, by its path below the folder.
@@ -66,8 +66,8 @@ pub(super) fn is_style(line: &str) -> bool {
     line.starts_with("<link rel=\"stylesheet\"")
 }
 
-/// The modules that the page's first one imports, and those that these import: not what is imported later, when it is
-/// needed. What is imported by more than one stands there once, the nearest to the first before others.
+/// The page's module, those that it imports, and those that these import: not what is imported later, when it is needed.
+/// What is imported by more than one stands there once, the nearest to the first before others.
 pub(super) fn modules(files: &[File]) -> Vec<String> {
     let (mut known, mut found, mut next) = (HashSet::from([ENTRY.to_owned()]), vec![ENTRY.to_owned()], 0);
     while let Some(path) = found.get(next).cloned() {
@@ -78,7 +78,7 @@ pub(super) fn modules(files: &[File]) -> Vec<String> {
             }
         }
     }
-    found.split_off(1)
+    found
 }
 
 /// What a module imports: the names in its lines that begin, or end, an import or an export of something imported.

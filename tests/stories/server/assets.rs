@@ -57,7 +57,7 @@ async fn files_are_kept_by_their_version_and_found_without_it() {
         let [script] = &scripts[..] else { unreachable!() };
         let current = get(&server, script, "").await;
         let version = script.split('/').nth(2).expect("a version");
-        for old in ["/assets/app.js".to_owned(), script.replace(version, "0123456789abcdef")] {
+        for old in ["/assets/start.js".to_owned(), script.replace(version, "0123456789abcdef")] {
             let file = get(&server, &old, "").await;
             assert_eq!((file.status, &*file.cache, &file.body), (200, "no-cache", &current.body), "{old}");
             let same = get(&server, &old, &file.tag).await;
