@@ -162,7 +162,7 @@ function update() {
   sumUp()
   if (isFirst && nodes.timeline.firstChild) {
     isFirst = false
-    giveWay()
+    giveWay((id) => timeline.find(id))
     go()
   }
 }
@@ -306,12 +306,12 @@ listen({
   Escape: () => rooms.isSession || rooms.toggle(),
 })
 
-/** Where the agent works, a reader begins at what it does now. */
+/** Where the agent works, a reader begins at what it does now, unless they read on already. */
 let isStart = true
 function start() {
   isStart = false
   if (readFragment(location.hash).room === 'playback') go()
-  if (location.hash || status.does !== 'busy') return
+  if (location.hash || scrollY > 0 || status.does !== 'busy') return
   requestAnimationFrame(() => follow.begin())
 }
 
@@ -328,7 +328,7 @@ connection.addEventListener('state', ({ detail }) => {
   isWhole = true
   // What came before is drawn now, also when it is nothing.
   update()
-  giveWay()
+  giveWay((id) => timeline.find(id))
   connection.refresh()
   if (isStart) start()
 })

@@ -216,8 +216,8 @@ const observer = new IntersectionObserver(
 )
 
 /**
- * Does the work of nodes that are near, a slice a frame, so that who scrolls gets frames. Each is taken out when its turn
- * comes, for more may come meanwhile.
+ * Does the work of nodes that are near, a slice a frame, so that who scrolls gets frames. Each is taken out when its
+ * turn comes, for more may come meanwhile.
  */
 async function runNear() {
   await inSlices(

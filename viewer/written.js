@@ -1,6 +1,8 @@
 // What the server wrote into the page, to be read before the scripts have loaded the session. It stays until they have
 // drawn the same.
 
+import { holdAt } from './hold.js'
+
 const written = document.querySelector('.written')
 
 /** Puts the page's own elements into the document, what was written before those of the main one. */
@@ -15,22 +17,13 @@ export function putAround(...nodes) {
   }
 }
 
-/** What was written gives way to what is drawn: the turn that is read stays where it is. */
-export function giveWay() {
+/** What was written gives way to what is drawn: the turn that is read, which `find` draws, stays where it is. */
+export function giveWay(find) {
   if (!written?.isConnected) return
-  const topOf = (node) => node.getBoundingClientRect().top
-  const read = [...written.querySelectorAll('.turn')].find((node) => node.getBoundingClientRect().bottom > 0)
-  const top = read && topOf(read)
+  const read =
+    scrollY > 0 && [...written.querySelectorAll('.turn')].find((node) => node.getBoundingClientRect().bottom > 0)
+  const top = read && read.getBoundingClientRect().top
+  const drawn = read && find(read.dataset.id)
   written.remove()
-  const drawn = read && document.getElementById(read.dataset.id)
-  if (!drawn || scrollY === 0) return
-  // Turns get their sizes when they come near the screen, which is when they are drawn. Who scrolls has the last word.
-  let place = scrollY
-  const stay = (again) => {
-    if (scrollY !== place) return
-    scrollBy(0, topOf(drawn) - top)
-    place = scrollY
-    if (again) requestAnimationFrame(() => stay(again - 1))
-  }
-  stay(2)
+  if (drawn) holdAt(drawn, top)
 }

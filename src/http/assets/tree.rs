@@ -66,8 +66,8 @@ pub(super) fn is_style(line: &str) -> bool {
     line.starts_with("<link rel=\"stylesheet\"")
 }
 
-/// The page's module, those that it imports, and those that these import: not what is imported later, when it is needed.
-/// What is imported by more than one stands there once, the nearest to the first before others.
+/// The page's module, those that it imports, and those that these import: not what is imported later, when it is
+/// needed. What is imported by more than one stands there once, the nearest to the first before others.
 pub(super) fn modules(files: &[File]) -> Vec<String> {
     let (mut known, mut found, mut next) = (HashSet::from([ENTRY.to_owned()]), vec![ENTRY.to_owned()], 0);
     while let Some(path) = found.get(next).cloned() {
