@@ -230,7 +230,8 @@ async function runNear() {
     })(),
     begin,
     false,
-    () => new Promise(behindFrame),
+    // Behind those who only look at the frame, for it is another one then.
+    () => new Promise((resolve) => behindFrame(() => setTimeout(resolve))),
   )
 }
 
