@@ -4,6 +4,7 @@ import { arrange, el, onScrolled, write } from './dom.js'
 import { count } from './format.js'
 import { goTo } from './hold.js'
 import { different, headingsOf } from './load/headings.js'
+import { firstAbove } from './load/schedule.js'
 import { strings } from './strings.js'
 import { plainText } from './values.js'
 
@@ -159,14 +160,9 @@ export class Outline {
   /** The first turn that is seen between the bar at the top and the middle of the screen. */
   #first() {
     const shown = this.shown ?? []
-    const placeOf = (at) => document.getElementById(shown[at].turn.id)?.getBoundingClientRect() ?? { top: 0, bottom: 0 }
-    let [from, to] = [0, shown.length]
-    while (from < to) {
-      const middle = (from + to) >> 1
-      if (placeOf(middle).bottom > BAR) to = middle
-      else from = middle + 1
-    }
-    return from < shown.length && placeOf(from).top < innerHeight / 2 ? shown[from] : undefined
+    const placeOf = ({ turn }) => document.getElementById(turn.id)?.getBoundingClientRect() ?? { top: 0, bottom: 0 }
+    const first = shown[firstAbove(shown, BAR, (entry) => placeOf(entry).bottom)]
+    return first && placeOf(first).top < innerHeight / 2 ? first : undefined
   }
 
   /** Shows where the reader is, with the headings there. */

@@ -206,6 +206,29 @@ test('a search lists what it found by turns, is narrowed by kinds, and can be se
   assert.deepEqual(page.record.errors, [])
 })
 
+test('a word in a command and in what came out of it is two places, gone to one after the other', async () => {
+  const share = await server.share()
+  const call = tool('bash', { command: 'echo heron' }, { output: 'a heron came out' })
+  await share.sync(session(), ...prompt('Run it'), ...answer([call]))
+  const page = await openShare(browser, share)
+  await page.keyboard.press('/')
+  await page.keyboard.type('heron')
+  const rows = page.locator('.found .row')
+  await rows.nth(1).waitFor()
+  const lineOf = () =>
+    page.evaluate(() => {
+      const [range] = CSS.highlights.get('current')
+      return range.startContainer.textContent
+    })
+  const lines = []
+  for (const nth of [0, await rows.count().then((count) => count - 1)]) {
+    await rows.nth(nth).click()
+    lines.push(await lineOf())
+  }
+  assert.match(lines[0], /echo heron/)
+  assert.notEqual(lines[1], lines[0])
+})
+
 test('a search sees what a terminal would show', async () => {
   const share = await server.share()
   const output = 'one\n\x1b[31mFAI\x1b[1mLED\x1b[0m tests/read.py\n'

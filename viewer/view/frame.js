@@ -11,8 +11,8 @@ import { opened } from '../settings.js'
 import { strings } from '../strings.js'
 import { isRecord, json, list, record, text } from '../values.js'
 
-// Of a long output the start stands in.
-const STAND_IN_CHARACTERS = 20_000
+// Of a long text the start stands in.
+export const STAND_IN_CHARACTERS = 20_000
 
 // Lines of a long text that are shown at first.
 const FIRST_LINES = 60

@@ -23,7 +23,7 @@ import { Turns, firstWords } from '../load/turns.js'
 import { renderMarkdown, standIn } from '../markdown.js'
 import { strings } from '../strings.js'
 import { json, record, text } from '../values.js'
-import { countsOf, errorBox, fileBody, frame, hasPictures, noteBox, output } from './frame.js'
+import { STAND_IN_CHARACTERS, countsOf, errorBox, fileBody, frame, hasPictures, noteBox, output } from './frame.js'
 import { partView } from './parts.js'
 import { SubagentView } from './subagent.js'
 import { errorText, isEdit, isLook, saidBy, shownBy } from './words.js'
@@ -33,9 +33,6 @@ const PROMPT_LINES = 12
 
 // Turns at the beginning that are drawn at once.
 const FIRST_TURNS = 20
-
-// Characters of a part's text that stand in for it.
-const STAND_IN_CHARACTERS = 20_000
 
 /**
  * The turns of a session, or of one of its subagents, in an element. The first ones are drawn at once, and the last one
@@ -486,8 +483,9 @@ class TurnView {
       for (const part of parts) {
         const id = `${message.id}/${part.id}`
         const isError = Boolean(callIn(part).failed)
+        const place = this.#placeOf(id)
         if (session.subagentOf(message, part) !== undefined) found.push(...this.#within(id))
-        else found.push(...shownBy(part).map((piece) => ({ place: this.#placeOf(id), ...piece, isError })))
+        else found.push(...shownBy(part).map((piece) => ({ place, ...piece, isError })))
       }
       const { error } = message.info
       const place = this.#placeOf(`error ${message.id}`)
