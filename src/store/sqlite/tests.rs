@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::*;
 use crate::model::{Content, Key, Row, Secret};
+use crate::store::Store;
 
 fn row(key: &str, content: Option<&str>, seq: u64) -> Row {
     let content = content.map(|json| Content::from(RawValue::from_string(json.into()).unwrap()));

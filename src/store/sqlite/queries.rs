@@ -7,151 +7,16 @@ use diesel::dsl::{max, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable};
 use diesel::sqlite::SqliteConnection;
-use serde_json::value::RawValue;
 
-use super::schema::{checks, create_tokens, passed_time, redactions, share_data, shares};
 use super::statements::{MoveHead, PutItem};
-use super::{names, tokens};
-use crate::model::{Content, Key, Life, Row, SecretHash, ShareId};
-
-/// A share to be created.
-pub struct NewShare {
-    /// Its id.
-    pub id: ShareId,
-    /// The session that it shows, as its client calls it.
-    pub session_id: String,
-    /// What is kept of its secret.
-    pub secret_hash: SecretHash,
-    /// Its first epoch.
-    pub epoch: String,
-    /// Now, in milliseconds since 1970.
-    pub at: i64,
-    /// When it ends at the latest, in milliseconds since 1970.
-    pub expires_at: Option<i64>,
-    /// The token by which it is created.
-    pub token: Option<i64>,
-}
-
-/// The last change of a share. No two changes leave the same, whoever makes them, as long as the epoch is the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
-    /// The share's sequence number after it.
-    pub seq: u64,
-    /// The process that made it: of two that are under way on the same head, both may end at one `seq`.
-    pub writer: i64,
-}
-
-/// What a batch changed in one share.
-#[derive(Debug, Clone)]
-pub struct Write {
-    /// The share.
-    pub num: i64,
-    /// The head that it was made on.
-    pub before: Head,
-    /// The items that are different now, new ones in the order in which they came. With none it is only found out
-    /// whether the head is still that.
-    pub rows: Vec<Row>,
-    /// The share's sequence number after the batch.
-    pub seq: u64,
-    /// The share's size after the batch, in bytes.
-    pub size: u64,
-    /// By how much that is more than before.
-    pub grown: i64,
-    /// Now, in milliseconds since 1970.
-    pub at: i64,
-}
-
-/// A share as it is stored.
-pub struct StoredShare {
-    /// Its number in the database.
-    pub num: i64,
-    /// What is kept of its secret.
-    pub secret_hash: SecretHash,
-    /// The epoch of its sequence numbers.
-    pub epoch: String,
-    /// Its last change.
-    pub head: Head,
-    /// What says when it ends.
-    pub life: Life,
-    /// Whether it was deleted.
-    pub deleted: bool,
-    /// Its items and tombstones, in the order in which they first came; none when it was deleted or its time is over.
-    pub rows: Vec<Row>,
-}
-
-/// What was added to a share after a position.
-#[derive(Debug, Clone)]
-pub struct Added {
-    /// The epoch of its sequence numbers.
-    pub epoch: String,
-    /// Its last change.
-    pub head: Head,
-    /// What says when it ends.
-    pub life: Life,
-    /// The newest version of each item and tombstone that is newer, in the order in which they first came.
-    pub rows: Vec<Row>,
-}
-
-/// A share's record, without its content.
-#[derive(Debug, Clone)]
-pub struct StoredHead {
-    /// Its number in the database.
-    pub num: i64,
-    /// Its id.
-    pub id: ShareId,
-    /// What is kept of its secret.
-    pub secret_hash: SecretHash,
-    /// Bytes of its items.
-    pub size: u64,
-    /// What says when it ends.
-    pub life: Life,
-    /// Whether it was deleted.
-    pub deleted: bool,
-}
-
-/// A share that is not deleted, without its content.
-pub struct ShareHead {
-    /// Its number in the database.
-    pub num: i64,
-    /// What says when it ends.
-    pub life: Life,
-}
-
-/// Some shares that are not deleted, in the order of their numbers.
-pub struct Heads {
-    /// The shares.
-    pub heads: Vec<ShareHead>,
-    /// The highest number that was looked at; `None` when there was none.
-    pub last: Option<i64>,
-    /// The numbers of those that were left out, because they cannot be read.
-    pub damaged: Vec<i64>,
-}
-
-/// Shares that were deleted, in the order of their deletions.
-pub struct Deletions {
-    /// The shares, but for those whose ids cannot be read.
-    pub shares: Vec<ShareId>,
-    /// The number of the last of these deletions; that from which they were asked for when there was none.
-    pub last: i64,
-}
-
-/// What became of a share to be created.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Created {
-    Yes,
-    /// Its token has as many shares as it may have.
-    TooManyOfToken,
-}
-
-/// What became of a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Written {
-    Yes,
-    /// The head is another than it was made on.
-    Conflict,
-    /// The share was deleted, by its operator or by another process that serves it.
-    Gone,
-}
+use super::tokens;
+use crate::model::{Life, SecretHash, ShareId};
+use crate::store::names::OVERHEAD;
+use crate::store::records::{
+    Added, Created, Deletions, Head, Heads, NewShare, SHARE_OVERHEAD, ShareHead, StoredHead, StoredRow,
+    StoredShare, Write, Written, damaged, read, signed, unsigned,
+};
+use crate::store::schema::{checks, create_tokens, passed_time, redactions, share_data, shares};
 
 /// How far a purge is after one of its steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,9 +32,6 @@ const PURGE_ROWS: usize = 4000;
 
 /// Bytes after which a step of a purge ends.
 const PURGE_BYTES: i64 = 4 << 20;
-
-/// What a share takes beside its items and the id of its session, in bytes: its row and its places in the indexes.
-pub(super) const SHARE_OVERHEAD: i64 = 512;
 
 pub(super) fn create(connection: &mut SqliteConnection, share: &NewShare) -> QueryResult<Created> {
     // In the transaction of the insert, so that creates at the same time do not pass the limit together.
@@ -432,7 +294,7 @@ pub(super) fn deletions(connection: &mut SqliteConnection, after: i64, limit: i6
 pub(super) fn total_size(connection: &mut SqliteConnection) -> QueryResult<u64> {
     let names: i64 = redactions::table.count().get_result(connection)?;
     let shares = sum(connection, &format!("sum({SHARE_OVERHEAD} + octet_length(session_id) + size)"))?;
-    Ok(shares.saturating_add(unsigned(names.saturating_mul(names::OVERHEAD))))
+    Ok(shares.saturating_add(unsigned(names.saturating_mul(OVERHEAD))))
 }
 
 /// Bytes of the items of all shares.
@@ -541,28 +403,4 @@ pub(super) fn check(connection: &mut SqliteConnection, at: i64) -> QueryResult<(
         .values((checks::id.eq(1), checks::at.eq(at)))
         .execute(connection)
         .map(|_| ())
-}
-
-/// The columns of an item: its key, its content and its sequence number.
-type StoredRow = (String, Option<String>, i64);
-
-fn read((key, content, seq): StoredRow) -> QueryResult<Row> {
-    Ok(Row { key: Key::from(key), content: content.map(content_of).transpose()?, seq: unsigned(seq) })
-}
-
-fn content_of(json: String) -> QueryResult<Content> {
-    RawValue::from_string(json).map(Content::from).map_err(|_| damaged("an item is not JSON"))
-}
-
-fn damaged(what: &'static str) -> diesel::result::Error {
-    diesel::result::Error::DeserializationError(what.into())
-}
-
-/// SQLite's integers are signed; sequence numbers and sizes never come near the edge.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
 }
