@@ -28,7 +28,7 @@
 //! | `acp` | between an agent and its client, so that the relay hears what is said |
 //! | [`daemon`] | what both daemons have in common: where they listen, how they end |
 //! | [`config`], [`error`], [`metrics`] | options, refusals, counters |
-//! | [`memory`], [`text`], [`cli`] | the budget of memory, text of strangers, commands |
+//! | [`memory`], [`text`], [`trust`], [`cli`] | the budget of memory, text of strangers, whose certificates hold, commands |
 
 mod acp;
 pub mod cli;
@@ -52,3 +52,4 @@ pub mod sources;
 pub mod sqlite;
 pub mod store;
 pub mod text;
+pub mod trust;

@@ -3,6 +3,7 @@
 //! When a write is answered, it is durable. Knows nothing of actors, viewers or HTTP.
 
 mod names;
+mod postgres;
 mod records;
 mod room;
 mod schema;
@@ -13,6 +14,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 pub use names::{MAX_NAMES, Name, Names, Naming};
+pub use postgres::{PostgresError, PostgresStore};
 pub use records::{Added, Deletions, Head, Heads, NewShare, ShareHead, StoredHead, StoredShare, Write};
 pub use room::{NoRoom, Sizes};
 pub use sqlite::{
@@ -31,6 +33,8 @@ use crate::sqlite::StartupError;
 pub enum Store {
     /// One file, written by this process and those beside it on the machine.
     Sqlite(SqliteStore),
+    /// A database that processes on many machines write.
+    Postgres(PostgresStore),
 }
 
 /// Calls a method of the store that there is.
@@ -38,17 +42,9 @@ macro_rules! each {
     ($self:ident, $store:ident => $call:expr) => {
         match $self {
             Self::Sqlite($store) => $call,
+            Self::Postgres($store) => $call,
         }
     };
-}
-
-/// A process, among those that write to a store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Node {
-    /// Names it in the heads of what it writes: drawn at its start.
-    pub writer: i64,
-    /// Whether others write too.
-    pub shared: bool,
 }
 
 /// Why the store did not do what it was asked.
@@ -69,6 +65,9 @@ pub enum StoreError {
     /// The database cannot be read or written now (disk full, I/O error), or is closed. Nothing was written.
     #[error("the database is not available")]
     Unavailable,
+    /// The connection broke while the database wrote. What it was told is written, or will be, or not.
+    #[error("the database did not say whether it has written")]
+    Unknown,
 }
 
 impl Store {
@@ -88,9 +87,18 @@ impl Store {
         SqliteStore::open_shared(data_dir).map(Self::Sqlite)
     }
 
-    /// This process.
-    pub fn node(&self) -> Node {
-        each!(self, store => store.node())
+    /// Connects to the PostgreSQL database of a URL and brings its schema up to date. Waits a minute for one that cannot
+    /// be reached. Blocks.
+    ///
+    /// # Errors
+    /// When the URL cannot be used, the database refuses, or a newer version wrote it.
+    pub fn open_postgres(url: &str) -> Result<Self, PostgresError> {
+        PostgresStore::open(url).map(Self::Postgres)
+    }
+
+    /// Whether other processes may write too.
+    pub fn is_shared(&self) -> bool {
+        each!(self, store => store.is_shared())
     }
 
     /// Counts anew what all shares take: an operator's commands change it beside this process.
@@ -135,6 +143,12 @@ impl Store {
         each!(self, store => store.since(num, after).await)
     }
 
+    /// Gives a share the epoch `new` in the place of `old`, whose history was lost, and a head that nobody else knows: so
+    /// all who have it open find out. Nothing happens when it has another already.
+    pub async fn renew_epoch(&self, num: i64, old: &str, new: String) -> Result<(), StoreError> {
+        each!(self, store => store.renew_epoch(num, old, new).await)
+    }
+
     /// What digests values that are taken out of shares.
     pub fn naming(&self) -> &Naming {
         each!(self, store => store.naming())
@@ -159,9 +173,10 @@ impl Store {
         each!(self, store => store.mark_expired(num, updated_at, at).await)
     }
 
-    /// Takes the content of a deleted share away, in steps between which others write. When this is answered, its
-    /// bytes are in the database no more, nor in its log, and will not be after a power failure. That takes as long as
-    /// other processes read what is in the log. It may be called again at any time, by anybody; what a crash leaves is
+    /// Takes the content of a deleted share away, in steps between which others write. When this is answered by SQLite,
+    /// its bytes are in the database no more, nor in its log, and will not be after a power failure. That takes as long
+    /// as other processes read what is in the log. Of PostgreSQL the rows are gone then; their bytes go with its vacuum,
+    /// its log and its replicas. It may be called again at any time, by anybody; what a crash leaves is
     /// found by `unpurged`.
     pub async fn purge(&self, num: i64) -> Result<(), StoreError> {
         each!(self, store => store.purge(num).await)
@@ -177,7 +192,7 @@ impl Store {
     pub async fn load(
         &self,
         id: &ShareId,
-        ended: impl Fn(Life) -> bool + Send + 'static,
+        ended: impl Fn(Life) -> bool + Clone + Send + Sync + 'static,
     ) -> Result<Option<StoredShare>, StoreError> {
         each!(self, store => store.load(id, ended).await)
     }
@@ -233,3 +248,6 @@ impl Store {
         each!(self, store => store.close())
     }
 }
+
+#[cfg(test)]
+mod tests;

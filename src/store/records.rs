@@ -1,11 +1,13 @@
 //! What the store is given and gives: shares, what was changed of them, and the rows of their items.
 
-use diesel::QueryResult;
+use diesel::prelude::*;
 use serde_json::value::RawValue;
 
+use super::schema::shares;
 use crate::model::{Content, Key, Life, Row, SecretHash, ShareId};
 
 /// A share to be created.
+#[derive(Clone)]
 pub struct NewShare {
     /// Its id.
     pub id: ShareId,
@@ -44,12 +46,26 @@ pub struct Write {
     pub rows: Vec<Row>,
     /// The share's sequence number after the batch.
     pub seq: u64,
+    /// Who writes: what names it in the head.
+    pub writer: i64,
     /// The share's size after the batch, in bytes.
     pub size: u64,
     /// By how much that is more than before.
     pub grown: i64,
     /// Now, in milliseconds since 1970.
     pub at: i64,
+}
+
+impl Write {
+    /// The head that it leaves.
+    pub fn after(&self) -> Head {
+        if self.rows.is_empty() { self.before } else { Head { seq: self.seq, writer: self.writer } }
+    }
+
+    /// Bytes of its items.
+    pub(super) fn bytes(&self) -> usize {
+        self.rows.iter().map(|row| row.content.as_ref().map_or(0, |content| content.get().len())).sum()
+    }
 }
 
 /// A share as it is stored.
@@ -142,6 +158,70 @@ pub(super) enum Written {
     Conflict,
     /// The share was deleted, by its operator or by another process that serves it.
     Gone,
+}
+
+/// A share's row, but for what only deletions and operators need.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = shares)]
+pub(super) struct ShareRow {
+    num: i64,
+    secret_hash: Vec<u8>,
+    epoch: String,
+    seq: i64,
+    writer: i64,
+    size: i64,
+    created_at: i64,
+    updated_at: i64,
+    deleted_at: Option<i64>,
+    expires_at: Option<i64>,
+}
+
+impl ShareRow {
+    pub(super) fn num(&self) -> i64 {
+        self.num
+    }
+
+    pub(super) fn life(&self) -> Life {
+        let (created_at, updated_at, expires_at) = (self.created_at, self.updated_at, self.expires_at);
+        Life { created_at, updated_at, synced: self.seq > 0, expires_at }
+    }
+
+    pub(super) fn is_deleted(&self) -> bool {
+        self.deleted_at.is_some()
+    }
+
+    fn head(&self) -> Head {
+        Head { seq: unsigned(self.seq), writer: self.writer }
+    }
+
+    fn secret_hash(&self) -> QueryResult<SecretHash> {
+        SecretHash::from_bytes(&self.secret_hash).ok_or_else(|| damaged("a secret's hash has a wrong length"))
+    }
+
+    pub(super) fn into_head(self, id: ShareId) -> QueryResult<StoredHead> {
+        let (num, secret_hash, size) = (self.num, self.secret_hash()?, unsigned(self.size));
+        Ok(StoredHead { num, id, secret_hash, size, life: self.life(), deleted: self.is_deleted() })
+    }
+
+    pub(super) fn into_share(self, rows: Vec<Row>) -> QueryResult<StoredShare> {
+        let (secret_hash, head) = (self.secret_hash()?, self.head());
+        let (life, deleted) = (self.life(), self.is_deleted());
+        Ok(StoredShare { num: self.num, secret_hash, epoch: self.epoch, head, life, deleted, rows })
+    }
+
+    pub(super) fn into_added(self, rows: Vec<Row>) -> Added {
+        let (head, life) = (self.head(), self.life());
+        Added { epoch: self.epoch, head, life, rows }
+    }
+}
+
+/// A living share of this epoch.
+#[diesel::dsl::auto_type]
+pub(super) fn of_epoch<'a>(num: i64, epoch: &'a str) -> _ {
+    shares::table
+        .filter(shares::num.eq(num))
+        .filter(shares::epoch.eq(epoch))
+        .filter(shares::deleted_at.is_null())
 }
 
 /// What a share takes beside its items and the id of its session, in bytes: its row and its places in the indexes.

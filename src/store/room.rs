@@ -7,8 +7,8 @@ pub struct Sizes {
     pub content: u64,
     /// The database's files.
     pub database: u64,
-    /// What is free where they are.
-    pub disk_free: u64,
+    /// What is free where they are; `None` when that is another machine's to know.
+    pub disk_free: Option<u64>,
 }
 
 /// There is no room for more. Deleting makes some.

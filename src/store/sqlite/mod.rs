@@ -24,7 +24,7 @@ use super::names::{MAX_NAMES, Names, Naming, OVERHEAD};
 use super::records::{
     Added, Created, Deletions, Head, Heads, NewShare, SHARE_OVERHEAD, StoredHead, StoredShare, Write, Written,
 };
-use super::{CreateToken, NoRoom, Node, Sizes, StoreError};
+use super::{CreateToken, NoRoom, Sizes, StoreError};
 use crate::clock::now_ms;
 use crate::config::Limits;
 use crate::metrics::METRICS;
@@ -43,7 +43,7 @@ const DATABASE: &str = "share.db";
 /// A handle on the database. Clones share the writer and the readers.
 #[derive(Clone)]
 pub struct SqliteStore {
-    node: Node,
+    shared: bool,
     writer: Writer,
     readers: Readers,
     naming: Naming,
@@ -84,12 +84,8 @@ impl SqliteStore {
         if shared {
             queries::index_by_seq(&mut connection).map_err(refused)?;
         }
-        let writer = getrandom::u64().map_err(|error| StartupError::Database {
-            path: path.clone(),
-            reason: format!("the system gives no random numbers: {error}"),
-        })?;
         Ok(Self {
-            node: Node { writer: writer.cast_signed(), shared },
+            shared,
             writer: Writer::start(connection, &path, lock, count)?,
             readers: Readers::open(&path)?,
             naming,
@@ -98,8 +94,8 @@ impl SqliteStore {
         })
     }
 
-    pub(super) fn node(&self) -> Node {
-        self.node
+    pub(super) fn is_shared(&self) -> bool {
+        self.shared
     }
 
     pub(super) async fn recount(&self) -> Result<(), StoreError> {
@@ -129,10 +125,8 @@ impl SqliteStore {
     }
 
     pub(super) async fn write(&self, write: Write) -> Result<(), StoreError> {
-        let bytes =
-            write.rows.iter().map(|row| row.content.as_ref().map_or(0, |content| content.get().len())).sum();
-        let (grown, writer) = (write.grown, self.node.writer);
-        match self.writer.submit(bytes, move |connection| queries::write(connection, &write, writer)).await? {
+        let (bytes, grown) = (write.bytes(), write.grown);
+        match self.writer.submit(bytes, move |connection| queries::write(connection, &write)).await? {
             Written::Yes => self.room.grown(grown),
             Written::Conflict => return Err(StoreError::Conflict),
             Written::Gone => return Err(StoreError::Gone),
@@ -146,6 +140,12 @@ impl SqliteStore {
 
     pub(super) async fn since(&self, num: i64, after: u64) -> Result<Option<Added>, StoreError> {
         self.readers.read(move |connection| queries::since(connection, num, after)).await
+    }
+
+    pub(super) async fn renew_epoch(&self, num: i64, old: &str, new: String) -> Result<(), StoreError> {
+        let old = old.to_owned();
+        let job = move |connection: &mut _| queries::renew_epoch(connection, num, &old, &new);
+        Ok(self.writer.submit(0, job).await?)
     }
 
     pub(super) fn naming(&self) -> &Naming {

@@ -342,7 +342,7 @@ impl Operator {
                 .first(connection)?,
         };
         let sizes = Room::new(&self.data_dir, content).sizes();
-        Ok(Stats { database: sizes.database, disk_free: sizes.disk_free, ..stats })
+        Ok(Stats { database: sizes.database, disk_free: sizes.disk_free.unwrap_or(0), ..stats })
     }
 
     /// Gives what deleted shares took back to the disk. Writes of a server wait meanwhile.

@@ -10,11 +10,11 @@ use diesel::sqlite::SqliteConnection;
 
 use super::statements::{MoveHead, PutItem};
 use super::tokens;
-use crate::model::{Life, SecretHash, ShareId};
+use crate::model::{Life, ShareId};
 use crate::store::names::OVERHEAD;
 use crate::store::records::{
-    Added, Created, Deletions, Head, Heads, NewShare, SHARE_OVERHEAD, ShareHead, StoredHead, StoredRow,
-    StoredShare, Write, Written, damaged, read, signed, unsigned,
+    Added, Created, Deletions, Head, Heads, NewShare, SHARE_OVERHEAD, ShareHead, ShareRow, StoredHead,
+    StoredRow, StoredShare, Write, Written, of_epoch, read, signed, unsigned,
 };
 use crate::store::schema::{checks, create_tokens, passed_time, redactions, share_data, shares};
 
@@ -59,8 +59,8 @@ pub(super) fn create(connection: &mut SqliteConnection, share: &NewShare) -> Que
     Ok(Created::Yes)
 }
 
-/// Stores a batch when the share's head is still the one that it was made on. `writer` is this process.
-pub(super) fn write(connection: &mut SqliteConnection, write: &Write, writer: i64) -> QueryResult<Written> {
+/// Stores a batch when the share's head is still the one that it was made on.
+pub(super) fn write(connection: &mut SqliteConnection, write: &Write) -> QueryResult<Written> {
     // First, so that a write that is refused has written nothing: the others of its group need not be done again.
     let before = (signed(write.before.seq), write.before.writer);
     let living = || shares::table.find(write.num).filter(shares::deleted_at.is_null());
@@ -71,7 +71,7 @@ pub(super) fn write(connection: &mut SqliteConnection, write: &Write, writer: i6
         let moved = MoveHead {
             share: write.num,
             before,
-            after: (signed(write.seq), writer),
+            after: (signed(write.seq), write.writer),
             size: signed(write.size),
             at: write.at,
         };
@@ -104,29 +104,14 @@ pub(super) fn confirm(connection: &mut SqliteConnection, nums: &[i64]) -> QueryR
 
 /// What was added to a share after a position; `None` when it is deleted.
 pub(super) fn since(connection: &mut SqliteConnection, num: i64, after: u64) -> QueryResult<Option<Added>> {
-    type ShareRow = (String, i64, i64, i64, i64, Option<i64>);
-    let share: Option<ShareRow> = shares::table
-        .find(num)
-        .filter(shares::deleted_at.is_null())
-        .select((
-            shares::epoch,
-            shares::seq,
-            shares::writer,
-            shares::created_at,
-            shares::updated_at,
-            shares::expires_at,
-        ))
-        .first(connection)
-        .optional()?;
-    let Some((epoch, seq, writer, created_at, updated_at, expires_at)) = share else { return Ok(None) };
+    let living = shares::table.find(num).filter(shares::deleted_at.is_null());
+    let Some(share) = living.select(ShareRow::as_select()).first(connection).optional()? else {
+        return Ok(None);
+    };
     let mut rows: Vec<(i64, StoredRow)> = newer(num, after).load(connection)?;
     rows.sort_unstable_by_key(|(id, _)| *id);
-    Ok(Some(Added {
-        epoch,
-        head: Head { seq: unsigned(seq), writer },
-        life: Life { created_at, updated_at, synced: seq > 0, expires_at },
-        rows: rows.into_iter().map(|(_, row)| read(row)).collect::<QueryResult<_>>()?,
-    }))
+    let rows = rows.into_iter().map(|(_, row)| read(row)).collect::<QueryResult<_>>()?;
+    Ok(Some(share.into_added(rows)))
 }
 
 /// A share's rows that are newer than a position.
@@ -137,6 +122,19 @@ pub(super) fn newer(num: i64, after: u64) -> _ {
         .filter(share_data::share_num.eq(num))
         .filter(share_data::seq.gt(after))
         .select((share_data::id, (share_data::key, share_data::content, share_data::seq)))
+}
+
+/// Gives a share another epoch, and a head that nobody knows.
+pub(super) fn renew_epoch(
+    connection: &mut SqliteConnection,
+    num: i64,
+    old: &str,
+    new: &str,
+) -> QueryResult<()> {
+    diesel::update(of_epoch(num, old))
+        .set((shares::epoch.eq(new), shares::writer.eq(shares::writer - 1)))
+        .execute(connection)
+        .map(|_| ())
 }
 
 /// Has what is newer than a position found by it. Every write of an item writes the index too, so it is only there where
@@ -309,33 +307,9 @@ fn sum(connection: &mut SqliteConnection, of: &str) -> QueryResult<u64> {
 
 /// A share's record.
 pub(super) fn head(connection: &mut SqliteConnection, id: &ShareId) -> QueryResult<Option<StoredHead>> {
-    type Head = (i64, Vec<u8>, i64, i64, i64, i64, Option<i64>, Option<i64>);
-    let head: Option<Head> = shares::table
-        .filter(shares::id.eq(id.as_str()))
-        .select((
-            shares::num,
-            shares::secret_hash,
-            shares::seq,
-            shares::size,
-            shares::created_at,
-            shares::updated_at,
-            shares::deleted_at,
-            shares::expires_at,
-        ))
-        .first(connection)
-        .optional()?;
-    let Some((num, secret_hash, seq, size, created_at, updated_at, deleted_at, expires_at)) = head else {
-        return Ok(None);
-    };
-    Ok(Some(StoredHead {
-        num,
-        id: id.clone(),
-        secret_hash: SecretHash::from_bytes(&secret_hash)
-            .ok_or_else(|| damaged("a secret's hash has a wrong length"))?,
-        size: unsigned(size),
-        life: Life { created_at, updated_at, synced: seq > 0, expires_at },
-        deleted: deleted_at.is_some(),
-    }))
+    let share = shares::table.filter(shares::id.eq(id.as_str())).select(ShareRow::as_select());
+    let share = share.first(connection).optional()?;
+    share.map(|share| share.into_head(id.clone())).transpose()
 }
 
 /// The time that has passed for sure.
@@ -356,45 +330,18 @@ pub(super) fn load(
     id: &ShareId,
     ended: impl Fn(Life) -> bool,
 ) -> QueryResult<Option<StoredShare>> {
-    type ShareRow = (i64, Vec<u8>, String, i64, i64, i64, i64, Option<i64>, Option<i64>);
-    let share: Option<ShareRow> = shares::table
-        .filter(shares::id.eq(id.as_str()))
-        .select((
-            shares::num,
-            shares::secret_hash,
-            shares::epoch,
-            shares::seq,
-            shares::writer,
-            shares::created_at,
-            shares::updated_at,
-            shares::deleted_at,
-            shares::expires_at,
-        ))
-        .first(connection)
-        .optional()?;
-    let Some((num, secret_hash, epoch, seq, writer, created_at, updated_at, deleted_at, expires_at)) = share
-    else {
-        return Ok(None);
-    };
-    let life = Life { created_at, updated_at, synced: seq > 0, expires_at };
+    let share = shares::table.filter(shares::id.eq(id.as_str())).select(ShareRow::as_select());
+    let Some(share) = share.first(connection).optional()? else { return Ok(None) };
     let mut rows: Vec<StoredRow> = Vec::new();
-    if deleted_at.is_none() && !ended(life) {
+    if !share.is_deleted() && !ended(share.life()) {
         rows = share_data::table
-            .filter(share_data::share_num.eq(num))
+            .filter(share_data::share_num.eq(share.num()))
             .order(share_data::id)
             .select((share_data::key, share_data::content, share_data::seq))
             .load(connection)?;
     }
-    Ok(Some(StoredShare {
-        num,
-        secret_hash: SecretHash::from_bytes(&secret_hash)
-            .ok_or_else(|| damaged("a secret's hash has a wrong length"))?,
-        epoch,
-        head: Head { seq: unsigned(seq), writer },
-        life,
-        deleted: deleted_at.is_some(),
-        rows: rows.into_iter().map(read).collect::<QueryResult<_>>()?,
-    }))
+    let rows = rows.into_iter().map(read).collect::<QueryResult<_>>()?;
+    share.into_share(rows).map(Some)
 }
 
 /// Writes what changes nothing for anybody.

@@ -33,7 +33,7 @@ impl Room {
         Sizes {
             content: self.used(),
             database: size(DATABASE) + size(&format!("{DATABASE}-wal")),
-            disk_free: self.disk_free().unwrap_or(0),
+            disk_free: self.disk_free(),
         }
     }
 

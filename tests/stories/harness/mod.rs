@@ -4,6 +4,7 @@ pub mod corpus;
 pub mod fake;
 pub mod hostile;
 pub mod networks;
+pub mod postgres;
 pub mod proxy;
 pub mod relay;
 pub mod secrets;
