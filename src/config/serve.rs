@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use clap::Args;
 
-use super::store::StoreChoice;
+use super::store::{STORE_ENV, StoreChoice};
 use super::url::base_url;
 use super::values::{FrameAncestors, Lifetime, Proxies, Rate, duration, size};
 use super::{InClear, Log, NoHome, default_dir};
@@ -30,7 +30,7 @@ pub struct Serve {
     // A password may stand in it: help does not show what is set.
     #[arg(
         long,
-        env = "BRUTUS_SHARE_SERVE_STORE",
+        env = STORE_ENV,
         value_name = "STORE",
         default_value = "sqlite",
         hide_env_values = true,

@@ -4,6 +4,9 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
+/// The variable of the environment that says which store it is.
+pub const STORE_ENV: &str = "BRUTUS_SHARE_SERVE_STORE";
+
 /// What `store` says. It may hold a password, so nothing shows it, and it is only looked at when it is used: what clap
 /// refuses it prints.
 #[derive(Clone)]

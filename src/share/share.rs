@@ -139,16 +139,19 @@ pub(super) struct OpenShare {
     behind: bool,
     catching_up: bool,
     deleting: bool,
-    /// Whether the store is to be asked for its head, or is being asked; what it had for sure when it was.
-    look: bool,
-    looking: bool,
-    asked_at: u64,
-    /// Readers who came since the store was asked for its head, and those for whom it is being asked.
-    unconfirmed: Vec<Reading>,
-    confirming: Vec<Reading>,
+    /// For whom the store is to be asked for its head, when it is, and for whom it is being asked.
+    unconfirmed: Option<Vec<Reading>>,
+    confirming: Option<Look>,
     waiting_syncs: Vec<(Sync, Reply<Ack>)>,
     waiting_reads: Vec<Reading>,
     waiting_deletes: Vec<Reply<Deletion>>,
+}
+
+/// A look at the store's head that is under way.
+struct Look {
+    /// The position that the store had for sure when it was asked.
+    asked_at: u64,
+    readings: Vec<Reading>,
 }
 
 /// A write that is under way.
@@ -273,8 +276,11 @@ impl ShareState {
     pub(super) fn read(&mut self, reading: Reading, around: &Surroundings, effects: &mut Vec<Effect>) {
         match self.open(around, effects) {
             Ok(share) => {
-                let waiting =
-                    if around.node.shared { &mut share.unconfirmed } else { &mut share.waiting_reads };
+                let waiting = if around.node.shared {
+                    share.unconfirmed.get_or_insert_default()
+                } else {
+                    &mut share.waiting_reads
+                };
                 waiting.push(reading);
                 share.proceed(around, effects);
             }
@@ -291,17 +297,16 @@ impl ShareState {
         effects: &mut Vec<Effect>,
     ) {
         let Self::Open(share) = self else { return };
-        let confirming = std::mem::take(&mut share.confirming);
-        share.looking = false;
+        let Some(Look { asked_at, readings }) = share.confirming.take() else { return };
         match result {
             Ok(head) => {
-                share.waiting_reads.extend(confirming);
+                share.waiting_reads.extend(readings);
                 // It had more when it was asked: that was lost.
-                share.behind |= head.is_some_and(|head| head.seq < share.asked_at);
+                share.behind |= head.is_some_and(|head| head.seq < asked_at);
                 self.take_head(head, around, effects);
             }
             Err(error) => {
-                for reading in confirming {
+                for reading in readings {
                     reading.refuse(&error.into());
                 }
                 share.proceed(around, effects);
@@ -311,9 +316,11 @@ impl ShareState {
 
     /// The store had this head, or not the share any more.
     pub(super) fn heard(&mut self, head: Option<Head>, around: &Surroundings, effects: &mut Vec<Effect>) {
-        if let (Self::Open(share), Some(head)) = (&mut *self, head) {
-            // It may have been so before what is here was written, or what is here was lost since.
-            share.look |= head.seq < share.stored_head().seq;
+        if let (Self::Open(share), Some(head)) = (&mut *self, head)
+            && head.seq < share.stored_head().seq
+        {
+            // It was so before what is here was written, or what is here was lost since: a look of its own tells.
+            share.unconfirmed.get_or_insert_default();
         }
         self.take_head(head, around, effects);
     }
@@ -485,7 +492,7 @@ impl ShareState {
         match self {
             Self::Loading => true,
             Self::Open(share) => {
-                let waits = share.deleting || share.catching_up || share.looking;
+                let waits = share.deleting || share.catching_up || share.confirming.is_some();
                 waits || !share.writes.is_empty()
             }
             Self::Deleted(share) => matches!(share.erasing, Erasing::UnderWay(_)),
@@ -580,11 +587,8 @@ impl OpenShare {
             behind: false,
             catching_up: false,
             deleting: false,
-            look: false,
-            looking: false,
-            asked_at: 0,
-            unconfirmed: Vec::new(),
-            confirming: Vec::new(),
+            unconfirmed: None,
+            confirming: None,
             waiting_syncs: Vec::new(),
             waiting_reads: Vec::new(),
             waiting_deletes: Vec::new(),
@@ -633,10 +637,11 @@ impl OpenShare {
         if self.deleting || self.catching_up {
             return;
         }
-        if !self.looking && (self.look || !self.unconfirmed.is_empty()) {
+        if self.confirming.is_none()
+            && let Some(readings) = self.unconfirmed.take()
+        {
             // One look serves all who came before it.
-            self.confirming = std::mem::take(&mut self.unconfirmed);
-            (self.look, self.looking, self.asked_at) = (false, true, self.stored_head().seq);
+            self.confirming = Some(Look { asked_at: self.stored_head().seq, readings });
             effects.push(Effect::Confirm);
         }
         if self.writes.is_empty() {
@@ -853,14 +858,15 @@ impl OpenShare {
     fn refuse(&mut self, error: &Error) {
         let under_way = self.writes.drain(..).flat_map(|write| write.waiters);
         under_way.for_each(|waiter| answer(waiter.reply, Err(error.clone())));
-        self.confirming.drain(..).for_each(|reading| reading.refuse(error));
+        let confirming = self.confirming.take().into_iter().flat_map(|look| look.readings);
+        confirming.for_each(|reading| reading.refuse(error));
         self.refuse_waiting(error);
     }
 
     /// The same for those for whom nothing is under way yet.
     fn refuse_waiting(&mut self, error: &Error) {
         self.waiting_syncs.drain(..).for_each(|(_, reply)| answer(reply, Err(error.clone())));
-        let reads = self.unconfirmed.drain(..).chain(self.waiting_reads.drain(..));
+        let reads = self.unconfirmed.take().into_iter().flatten().chain(self.waiting_reads.drain(..));
         reads.for_each(|reading| reading.refuse(error));
     }
 }

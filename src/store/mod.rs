@@ -12,6 +12,7 @@ mod tokens;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 pub use names::{MAX_NAMES, Name, Names, Naming};
 pub use postgres::{PostgresError, PostgresStore};
@@ -32,7 +33,7 @@ use crate::sqlite::StartupError;
 #[derive(Clone)]
 pub enum Store {
     /// One file, written by this process and those beside it on the machine.
-    Sqlite(SqliteStore),
+    Sqlite(Arc<SqliteStore>),
     /// A database that processes on many machines write.
     Postgres(PostgresStore),
 }
@@ -76,7 +77,7 @@ impl Store {
     /// # Errors
     /// When the directory or the file cannot be used, when another process serves it, or when a newer version wrote it.
     pub fn open(data_dir: &Path) -> Result<Self, StartupError> {
-        SqliteStore::open(data_dir).map(Self::Sqlite)
+        Ok(Self::Sqlite(Arc::new(SqliteStore::open(data_dir)?)))
     }
 
     /// Like `open`, for one of several processes that serve the same directory.
@@ -84,7 +85,7 @@ impl Store {
     /// # Errors
     /// As `open`, but only a process that has the directory for itself is in the way.
     pub fn open_shared(data_dir: &Path) -> Result<Self, StartupError> {
-        SqliteStore::open_shared(data_dir).map(Self::Sqlite)
+        Ok(Self::Sqlite(Arc::new(SqliteStore::open_shared(data_dir)?)))
     }
 
     /// Connects to the PostgreSQL database of a URL and brings its schema up to date. Waits a minute for one that cannot
@@ -245,7 +246,7 @@ impl Store {
 
     /// Writes all that was handed over, checkpoints and closes. Blocks until done; later writes are refused.
     pub fn close(&self) {
-        each!(self, store => store.close())
+        each!(self, store => store.close());
     }
 }
 

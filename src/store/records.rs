@@ -217,6 +217,7 @@ impl ShareRow {
 
 /// A living share of this epoch.
 #[diesel::dsl::auto_type]
+#[allow(clippy::elidable_lifetime_names)] // The type that is made of it needs the name.
 pub(super) fn of_epoch<'a>(num: i64, epoch: &'a str) -> _ {
     shares::table
         .filter(shares::num.eq(num))

@@ -227,7 +227,7 @@ async fn a_token_has_no_more_shares_than_it_may_have() {
     let url = server.create("share");
     let store = Store::open_postgres(&url).unwrap();
     let secret = Secret::random().hash();
-    let hash: String = secret.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = data_encoding::HEXLOWER.encode(secret.as_bytes());
     psql(
         &url,
         &format!(

@@ -1,5 +1,6 @@
 //! Connections to the database: who it is, TLS, and a pool of them.
 
+use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -160,13 +161,18 @@ pub(super) enum ConnectError {
 
 impl ConnectError {
     /// Whether it may go by itself: the database cannot be reached, or is just starting, stopping or failing over. What
-    /// it says of users, passwords and names of databases does not.
+    /// it says of users, passwords and names of databases does not, nor what is wrong with a certificate.
     pub(super) fn may_pass(&self) -> bool {
         match self {
-            Self::Client(error) => match error.code() {
-                Some(code) => ["57P", "53", "08"].iter().any(|class| code.code().starts_with(class)),
-                None => true,
-            },
+            Self::Client(error) => {
+                if let Some(code) = error.code() {
+                    return ["57P", "53", "08"].iter().any(|class| code.code().starts_with(class));
+                }
+                let cause = std::error::Error::source(error);
+                let cause = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
+                // What the TLS library finds wrong comes as invalid data.
+                cause.is_none_or(|cause| cause.kind() != io::ErrorKind::InvalidData)
+            }
             Self::Diesel(_) => true,
         }
     }

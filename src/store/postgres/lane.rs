@@ -87,8 +87,8 @@ async fn run(pool: Pool, mut jobs: mpsc::Receiver<Job>, waiting: Arc<AtomicUsize
 /// Writes a group and tells each of its writes what became of it.
 async fn commit(pool: &Pool, group: Group, mut waiters: HashMap<i64, Vec<Done>>, writes: usize) {
     let began = Instant::now();
-    let mut answer = |num: &i64, outcome: Result<(), StoreError>| {
-        for done in waiters.remove(num).unwrap_or_default() {
+    let mut answer = |num: i64, outcome: Result<(), StoreError>| {
+        for done in waiters.remove(&num).unwrap_or_default() {
             // Who asked may have gone: what was written stays written.
             let _ = done.send(outcome);
         }
@@ -96,7 +96,10 @@ async fn commit(pool: &Pool, group: Group, mut waiters: HashMap<i64, Vec<Done>>,
     let nums = group.nums();
     let Ok(connection) = pool.get().await else {
         METRICS.commit_failures.inc();
-        return nums.iter().for_each(|num| answer(num, Err(StoreError::Unavailable)));
+        for num in nums {
+            answer(num, Err(StoreError::Unavailable));
+        }
+        return;
     };
     let mut connection = Some(connection);
     match write(&mut connection, &group).await {
@@ -104,19 +107,26 @@ async fn commit(pool: &Pool, group: Group, mut waiters: HashMap<i64, Vec<Done>>,
             #[allow(clippy::cast_precision_loss)] // A few thousand.
             METRICS.commit_jobs.observe(writes as f64);
             METRICS.commit_time.observe(began.elapsed().as_secs_f64());
-            outcomes.iter().for_each(|(num, outcome)| answer(num, *outcome));
+            for (num, outcome) in outcomes {
+                answer(num, outcome);
+            }
         }
         Err(StoreError::Unavailable) if nums.len() > 1 => {
             // One of them is at fault: each gets a transaction of its own, so that its failure is its own.
             for group in group.apart() {
                 let nums = group.nums();
-                match write(&mut connection, &group).await {
-                    Ok(outcomes) => outcomes.iter().for_each(|(num, outcome)| answer(num, *outcome)),
-                    Err(error) => nums.iter().for_each(|num| answer(num, Err(error))),
+                let outcomes = write(&mut connection, &group).await;
+                let failed = |error| nums.into_iter().map(|num| (num, Err(error))).collect();
+                for (num, outcome) in outcomes.unwrap_or_else(failed) {
+                    answer(num, outcome);
                 }
             }
         }
-        Err(error) => nums.iter().for_each(|num| answer(num, Err(error))),
+        Err(error) => {
+            for num in nums {
+                answer(num, Err(error));
+            }
+        }
     }
 }
 

@@ -40,8 +40,7 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 /// The database's file in the data directory.
 const DATABASE: &str = "share.db";
 
-/// A handle on the database. Clones share the writer and the readers.
-#[derive(Clone)]
+/// A handle on the database.
 pub struct SqliteStore {
     shared: bool,
     writer: Writer,

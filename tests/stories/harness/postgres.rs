@@ -5,6 +5,8 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -12,15 +14,64 @@ use tempfile::TempDir;
 /// Longer than it takes to start or to recover on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server with a directory and a port of its own, which ends with this value.
+/// The value of `BRUTUS_TEST_STORE` that has every test's server keep its shares in a database of one PostgreSQL server.
+const SWITCH: &str = "postgres";
+
+/// A server with a directory and a port of its own, which ends with this value, and with this process.
 pub struct Postgres {
     dir: TempDir,
     port: u16,
     process: Child,
+    options: Vec<String>,
+}
+
+/// A database of its own for a test's server, when all of them are to have one.
+pub fn database_for_all() -> Option<String> {
+    static SERVER: OnceLock<Postgres> = OnceLock::new();
+    static DATABASES: AtomicUsize = AtomicUsize::new(0);
+    let wanted = std::env::var("BRUTUS_TEST_STORE").is_ok_and(|store| store == SWITCH);
+    wanted.then(|| {
+        let server = SERVER
+            .get_or_init(|| Postgres::start_with(vec!["fsync=off".into(), "max_connections=1000".into()]));
+        server.create(&format!("share{}", DATABASES.fetch_add(1, Ordering::Relaxed)))
+    })
 }
 
 impl Postgres {
     pub fn start() -> Self {
+        Self::start_with(Vec::new())
+    }
+
+    /// One that speaks TLS, with a certificate for this machine; where that is.
+    pub fn start_encrypted() -> (Self, PathBuf) {
+        let mut server = Self::start();
+        let (cert, key) = (server.dir.path().join("server.pem"), server.dir.path().join("server.key"));
+        let mut openssl = Command::new("openssl");
+        openssl.args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "1",
+            "-subj",
+            "/CN=localhost",
+        ]);
+        openssl.args(["-addext", "subjectAltName=IP:127.0.0.1", "-keyout"]).arg(&key).arg("-out").arg(&cert);
+        if let Some((user, group)) = owner() {
+            openssl.uid(user).gid(group);
+        }
+        assert!(openssl.output().expect("openssl is installed").status.success());
+        server.options.push("ssl=on".into());
+        server.options.push(format!("ssl_cert_file={}", cert.display()));
+        server.options.push(format!("ssl_key_file={}", key.display()));
+        server.crash();
+        server.restart();
+        (server, cert)
+    }
+
+    fn start_with(options: Vec<String>) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
         if let Some((user, group)) = owner() {
             chown(dir.path(), Some(user), Some(group)).expect("its directory");
@@ -33,8 +84,8 @@ impl Postgres {
         let free = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = free.local_addr().expect("a port").port();
         drop(free);
-        let process = spawn(&dir, port);
-        let server = Self { dir, port, process };
+        let process = spawn(&dir, port, &options);
+        let server = Self { dir, port, process, options };
         server.wait();
         server
     }
@@ -57,19 +108,18 @@ impl Postgres {
 
     /// `pg_ctl -m immediate stop`: as a crash of all its processes.
     pub fn crash(&mut self) {
-        self.signal("-QUIT");
-        self.process.wait().expect("it ends");
+        self.end();
     }
 
     /// Starts it again after a crash; it recovers by its log.
     pub fn restart(&mut self) {
-        self.process = spawn(&self.dir, self.port);
+        self.process = spawn(&self.dir, self.port, &self.options);
         self.wait();
     }
 
-    fn signal(&self, signal: &str) {
-        let pid = self.process.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill").success());
+    fn end(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
     }
 
     fn wait(&self) {
@@ -89,17 +139,22 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        self.signal("-QUIT");
-        let _ = self.process.wait();
+        self.end();
     }
 }
 
-fn spawn(dir: &TempDir, port: u16) -> Child {
-    let mut postgres = program("postgres");
-    postgres.arg("-D").arg(dir.path().join("data")).arg("-p").arg(port.to_string());
-    postgres.args(["-c", "listen_addresses=127.0.0.1", "-c", "logging_collector=off"]);
-    postgres.arg("-c").arg(format!("unix_socket_directories={}", dir.path().display()));
-    postgres.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("postgres")
+/// Starts it. It is told to end when its standard input does, so also when this process ends or is killed.
+fn spawn(dir: &TempDir, port: u16, options: &[String]) -> Child {
+    let postgres = program("postgres").get_program().to_owned();
+    let mut shell = of_owner(Command::new("sh"));
+    shell.args(["-c", "\"$@\" & read -r end; kill -QUIT $!; wait", "sh"]).arg(postgres);
+    shell.arg("-D").arg(dir.path().join("data")).arg("-p").arg(port.to_string());
+    shell.args(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200", "-c"]);
+    shell.arg(format!("unix_socket_directories={}", dir.path().display()));
+    for option in options {
+        shell.arg("-c").arg(option);
+    }
+    shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("postgres")
 }
 
 /// Runs SQL; what it prints.
@@ -109,7 +164,7 @@ pub fn psql(url: &str, sql: &str) -> String {
     String::from_utf8(output.stdout).expect("UTF-8").trim().to_owned()
 }
 
-/// One of its programs, as a user that is not root: it refuses that one.
+/// One of its programs, as a user that it does not refuse.
 fn program(name: &str) -> Command {
     let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .expect("PostgreSQL is installed: apt-get install postgresql")
@@ -117,7 +172,11 @@ fn program(name: &str) -> Command {
         .filter(|program| program.exists())
         .collect();
     versions.sort();
-    let mut command = Command::new(versions.pop().expect(name));
+    of_owner(Command::new(versions.pop().expect(name)))
+}
+
+/// As a user that is not root.
+fn of_owner(mut command: Command) -> Command {
     command.current_dir("/");
     if let Some((user, group)) = owner() {
         command.uid(user).gid(group);
