@@ -3,7 +3,7 @@
 //! The rooms, from the bottom up; an arrow points from what is used to what uses it:
 //!
 //! ```text
-//! protocol, model, sqlite <- store <- share <- http <- serve
+//! protocol, model, sqlite, trust <- store <- share <- http <- serve
 //!                  model <- render         <- http
 //!                  model <- redact         <- http
 //! protocol, model, sqlite, import <- client <- sources <- relay

@@ -165,20 +165,18 @@ async fn attempt(connection: &mut Connection, group: &Group) -> QueryResult<Outc
     let written: HashSet<i64> = queries::write(connection, group).await?.into_iter().collect();
     let nums = group.nums();
     let refused: Vec<i64> = nums.iter().filter(|num| !written.contains(num)).copied().collect();
-    // After what was written: so nothing of it is in doubt when this fails.
-    let living = if refused.is_empty() {
-        HashMap::new()
-    } else {
-        let heads = queries::confirm(connection, &refused).await;
-        heads.inspect_err(|error| tracing::warn!(%error, "cannot look at refused writes")).unwrap_or_default()
+    // What was written is written, also when this fails: then the refused ones are in conflict, and find out themselves.
+    let living = match &refused[..] {
+        [] => None,
+        refused => queries::confirm(connection, refused).await.ok(),
     };
     let outcome = |num: &i64| {
         if written.contains(num) {
             Ok(())
-        } else if living.contains_key(num) {
-            Err(StoreError::Conflict)
-        } else {
+        } else if living.as_ref().is_some_and(|living| !living.contains_key(num)) {
             Err(StoreError::Gone)
+        } else {
+            Err(StoreError::Conflict)
         }
     };
     Ok(nums.iter().map(|num| (*num, outcome(num))).collect())

@@ -58,7 +58,17 @@ impl Postgres {
             "-subj",
             "/CN=localhost",
         ]);
-        openssl.args(["-addext", "subjectAltName=IP:127.0.0.1", "-keyout"]).arg(&key).arg("-out").arg(&cert);
+        openssl
+            .args([
+                "-addext",
+                "subjectAltName=IP:127.0.0.1",
+                "-addext",
+                "basicConstraints=critical,CA:FALSE",
+                "-keyout",
+            ])
+            .arg(&key)
+            .arg("-out")
+            .arg(&cert);
         if let Some((user, group)) = owner() {
             openssl.uid(user).gid(group);
         }
