@@ -28,7 +28,8 @@
 //! | `acp` | between an agent and its client, so that the relay hears what is said |
 //! | [`daemon`] | what both daemons have in common: where they listen, how they end |
 //! | [`config`], [`error`], [`metrics`] | options, refusals, counters |
-//! | [`memory`], [`text`], [`trust`], [`cli`] | the budget of memory, text of strangers, whose certificates hold, commands |
+//! | [`memory`], [`text`], [`cli`] | the budget of memory, text of strangers, commands |
+//! | [`trust`] | whose certificates hold |
 
 mod acp;
 pub mod cli;

@@ -12,8 +12,8 @@ use crate::store::{Operator, OperatorError};
 /// The command makes no sense with the server's store.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "this is for shares in SQLite, and the server keeps them in PostgreSQL: back it up and restore it with PostgreSQL's \
-     own tools"
+    "this is for shares in SQLite, and the server keeps them in PostgreSQL: back it up and restore it with \
+     PostgreSQL's own tools"
 )]
 pub(super) struct OtherStore;
 

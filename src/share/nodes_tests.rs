@@ -814,3 +814,26 @@ fn a_write_that_failed_is_refused_and_who_watches_stays() {
     assert_eq!(world.processes[0].refused, 2, "not for ever");
     assert!(world.viewers[0].at.is_some());
 }
+
+#[test]
+fn nothing_stands_on_a_write_that_came_late_in_the_place_of_another() {
+    let mut world = World::new();
+    world.step(Step::Sync(0, vec![(1, Some(1))]));
+    for nth in 0..=DOUBTS {
+        world.step(Step::Fail(0, if nth == 0 { Failure::Late } else { Failure::Unknown(false) }));
+        world.step(Step::Perform(0, 0));
+        world.step(Step::Tell(0, 0));
+    }
+    world.check().unwrap();
+    assert_eq!(world.processes[0].refused, 1);
+    // The first ends at the position of the late one, and the second stands on it.
+    world.step(Step::Sync(0, vec![(2, Some(2))]));
+    world.step(Step::Sync(0, vec![(3, Some(3))]));
+    world.step(Step::Arrive);
+    world.step(Step::Perform(0, 0));
+    world.step(Step::Perform(0, 0));
+    assert_eq!(world.database.items().keys().collect::<Vec<_>>(), ["part/m/1"]);
+    run(&mut world, 0);
+    world.settle().unwrap();
+    assert_eq!(world.database.items().len(), 3);
+}

@@ -12,13 +12,13 @@
 //!
 //! **The head.** Each write stands on the head that the one before it leaves, and the store refuses it when another
 //! process has written meanwhile. What was applied is then taken back, what the other wrote is taken in as if it were
-//! of this one, and the syncs are applied anew. Where others may write, what claims to be current has the head looked at
-//! first: each reading, a sync that seems to change nothing, and the end of a share's time.
+//! of this one, and the syncs are applied anew. Where others may write, what claims to be current has the head looked
+//! at first: each reading, a sync that seems to change nothing, and the end of a share's time.
 //!
 //! **A write whose outcome nobody knows**, for the connection broke, may have taken effect, or may do so later. It is
-//! taken back, what the store has is taken in, and its syncs are applied anew, which changes nothing when they are there.
-//! The share writes under another number from then on: were the late one to leave the head that the next write leaves
-//! too, the one behind that would stand on what it never saw.
+//! taken back, what the store has is taken in, and its syncs are applied anew, which changes nothing when they are
+//! there. The share writes under another number from then on: were the late one to leave the head that the next write
+//! leaves too, the one behind that would stand on what it never saw.
 //!
 //! **History that was lost**: a store that has less than it had, for an older state was restored, gets a new epoch. The
 //! numbers of the old one would be given again, to other changes.
@@ -94,8 +94,8 @@ pub(super) enum ShareState {
     Deleted(DeletedShare),
     /// There is none.
     Missing,
-    /// It cannot be loaded, or a write of it failed, or its history was lost; so much that is under way has yet to end. Who loads it
-    /// meanwhile would not see them, and give their numbers to other changes.
+    /// It cannot be loaded, or a write of it failed, or its history was lost; so much that is under way has yet to end.
+    /// Who loads it meanwhile would not see that, and give numbers to other changes that are given already.
     Broken(Error, usize),
 }
 
@@ -474,8 +474,8 @@ impl ShareState {
         }
     }
 
-    /// The share was deleted by somebody else: by its operator beside this process, by another process that serves it, or
-    /// by the sweeper.
+    /// The share was deleted by somebody else: by its operator beside this process, by another process that serves it,
+    /// or by the sweeper.
     pub(super) fn removed(&mut self, around: &Surroundings, effects: &mut Vec<Effect>) {
         let Self::Open(share) = self else { return };
         // Its own delete ends it when that is on the disk.
@@ -756,8 +756,8 @@ impl OpenShare {
         self.proceed(around, effects);
     }
 
-    /// Takes back what was applied for writes that were refused, or of which nobody knows. Their syncs come again, before
-    /// those that came meanwhile; those of writes that failed are told so.
+    /// Takes back what was applied for writes that were refused, or of which nobody knows. Their syncs come again,
+    /// before those that came meanwhile; those of writes that failed are told so.
     fn take_back(&mut self) {
         let Some(first) = self.writes.front() else { return };
         self.head = first.before;

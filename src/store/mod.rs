@@ -88,8 +88,8 @@ impl Store {
         Ok(Self::Sqlite(Arc::new(SqliteStore::open_shared(data_dir)?)))
     }
 
-    /// Connects to the PostgreSQL database of a URL and brings its schema up to date. Waits a minute for one that cannot
-    /// be reached. Blocks.
+    /// Connects to the PostgreSQL database of a URL and brings its schema up to date. Waits a minute for one that
+    /// cannot be reached. Blocks.
     ///
     /// # Errors
     /// When the URL cannot be used, the database refuses, or a newer version wrote it.
@@ -144,8 +144,8 @@ impl Store {
         each!(self, store => store.since(num, after).await)
     }
 
-    /// Gives a share the epoch `new` in the place of `old`, whose history was lost, and a head that nobody else knows: so
-    /// all who have it open find out. Nothing happens when it has another already.
+    /// Gives a share the epoch `new` in the place of `old`, whose history was lost, and a head that nobody else knows:
+    /// so all who have it open find out. Nothing happens when it has another already.
     pub async fn renew_epoch(&self, num: i64, old: &str, new: String) -> Result<(), StoreError> {
         each!(self, store => store.renew_epoch(num, old, new).await)
     }
@@ -176,8 +176,8 @@ impl Store {
 
     /// Takes the content of a deleted share away, in steps between which others write. When this is answered by SQLite,
     /// its bytes are in the database no more, nor in its log, and will not be after a power failure. That takes as long
-    /// as other processes read what is in the log. Of PostgreSQL the rows are gone then; their bytes go with its vacuum,
-    /// its log and its replicas. It may be called again at any time, by anybody; what a crash leaves is
+    /// as other processes read what is in the log. Of PostgreSQL the rows are gone then; their bytes go with its
+    /// vacuum, its log and its replicas. It may be called again at any time, by anybody; what a crash leaves is
     /// found by `unpurged`.
     pub async fn purge(&self, num: i64) -> Result<(), StoreError> {
         each!(self, store => store.purge(num).await)

@@ -28,8 +28,8 @@ const VIEWERS: usize = 6;
 /// How often the database crashes.
 const CRASHES: usize = 4;
 
-/// Two that serve the same directory, or the same PostgreSQL database. `poll` is how often each looks for what the other
-/// wrote when nothing else makes it.
+/// Two that serve the same directory, or the same PostgreSQL database. `poll` is how often each looks for what the
+/// other wrote when nothing else makes it.
 fn start(poll: &str, database: Option<&str>) -> [TestServer; 2] {
     let mut args = vec!["--poll-interval", poll];
     args.extend(database.into_iter().flat_map(|url| ["--store", url]));
@@ -332,8 +332,8 @@ async fn either_process_is_killed_and_postgresql_crashes_and_nothing_acknowledge
     assert!(conflicted > 0, "they were never in each other's way");
 }
 
-/// Clients write through both while they are killed, and while their database crashes. Tells how often they were in each
-/// other's way.
+/// Clients write through both while they are killed, and while their database crashes. Tells how often they were in
+/// each other's way.
 async fn under_load(seed: u64, mut postgres: Option<Postgres>) -> usize {
     let mut conflicted = 0;
     let database = postgres.as_ref().map(|postgres| postgres.create("share"));

@@ -48,8 +48,8 @@ pub(super) struct Database {
 pub(super) struct Pool(deadpool::Pool<AsyncPgConnection>);
 
 impl Database {
-    /// Reads a URL: `postgres://USER:PASSWORD@HOST,HOST/DATABASE?OPTIONS`. Nothing that is said of it shows it: it has a
-    /// password.
+    /// Reads a URL: `postgres://USER:PASSWORD@HOST,HOST/DATABASE?OPTIONS`. Nothing that is said of it shows it: it has
+    /// a password.
     pub(super) fn new(url: &str) -> Result<Self, PostgresError> {
         let (address, options) = url.split_once('?').unwrap_or((url, ""));
         let (mut mode, mut root, mut others) = (None, None, Vec::new());
@@ -189,7 +189,8 @@ pub(super) fn reason(error: &ConnectError) -> String {
     text
 }
 
-/// Whether a connection can be used after an error: then that was the database's own word, and what was asked is undone.
+/// Whether a connection can be used after an error: then that was the database's own word, and what was asked is
+/// undone.
 pub(super) async fn is_alive(connection: &mut Connection) -> bool {
     matches!(timeout(CONNECT_WITHIN, connection.batch_execute("SELECT 1")).await, Ok(Ok(())))
 }

@@ -1,5 +1,5 @@
-//! A lane: writes one group at a time, all that gathered while the one before was committed. A share's writes go through
-//! one lane, so they stay in their order.
+//! A lane: writes one group at a time, all that gathered while the one before was committed. A share's writes go
+//! through one lane, so they stay in their order.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -132,8 +132,8 @@ async fn commit(pool: &Pool, group: Group, mut waiters: HashMap<i64, Vec<Done>>,
 
 type Outcomes = Vec<(i64, Result<(), StoreError>)>;
 
-/// Writes a group in one statement. An error is that of all: either nothing was written, or it is not known whether. Then
-/// there is no connection any more.
+/// Writes a group in one statement. An error is that of all: either nothing was written, or it is not known whether.
+/// Then there is no connection any more.
 async fn write(connection: &mut Option<Connection>, group: &Group) -> Result<Outcomes, StoreError> {
     let Some(mut own) = connection.take() else { return Err(StoreError::Unavailable) };
     match timeout(WITHIN, attempt(&mut own, group)).await {
@@ -165,7 +165,8 @@ async fn attempt(connection: &mut Connection, group: &Group) -> QueryResult<Outc
     let written: HashSet<i64> = queries::write(connection, group).await?.into_iter().collect();
     let nums = group.nums();
     let refused: Vec<i64> = nums.iter().filter(|num| !written.contains(num)).copied().collect();
-    // What was written is written, also when this fails: then the refused ones are in conflict, and find out themselves.
+    // What was written is written, also when this fails: then the refused ones are in conflict, and find out
+    // themselves.
     let living = match &refused[..] {
         [] => None,
         refused => queries::confirm(connection, refused).await.ok(),

@@ -1,5 +1,5 @@
-//! Shares in PostgreSQL, which processes on many machines write at once: writes in groups, each group one statement, and
-//! reads in short transactions. Nobody owns a share: its row decides which write takes effect.
+//! Shares in PostgreSQL, which processes on many machines write at once: writes in groups, each group one statement,
+//! and reads in short transactions. Nobody owns a share: its row decides which write takes effect.
 //!
 //! All of it runs on threads of its own, for connections live on the runtime on which they were made, and those of the
 //! server's actors end before the store does.

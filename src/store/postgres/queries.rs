@@ -151,8 +151,8 @@ pub(super) async fn load(
         .await
 }
 
-/// A share's rows that are newer than a position, in the order in which they first came. They are read one by one: all of
-/// them are in memory once.
+/// A share's rows that are newer than a position, in the order in which they first came. They are read one by one: all
+/// of them are in memory once.
 async fn rows_after(connection: &mut AsyncPgConnection, num: i64, after: i64) -> QueryResult<Vec<Row>> {
     let rows = share_data::table
         .filter(share_data::share_num.eq(num))

@@ -137,8 +137,8 @@ pub(super) fn renew_epoch(
         .map(|_| ())
 }
 
-/// Has what is newer than a position found by it. Every write of an item writes the index too, so it is only there where
-/// other processes write.
+/// Has what is newer than a position found by it. Every write of an item writes the index too, so it is only there
+/// where other processes write.
 pub(super) fn index_by_seq(connection: &mut SqliteConnection) -> QueryResult<()> {
     diesel::sql_query("CREATE INDEX IF NOT EXISTS share_data_by_seq ON share_data (share_num, seq)")
         .execute(connection)

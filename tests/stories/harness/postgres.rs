@@ -14,7 +14,8 @@ use tempfile::TempDir;
 /// Longer than it takes to start or to recover on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The value of `BRUTUS_TEST_STORE` that has every test's server keep its shares in a database of one PostgreSQL server.
+/// The value of `BRUTUS_TEST_STORE` that has every test's server keep its shares in a database of one PostgreSQL
+/// server.
 const SWITCH: &str = "postgres";
 
 /// A server with a directory and a port of its own, which ends with this value, and with this process.

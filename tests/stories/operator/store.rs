@@ -59,7 +59,8 @@ async fn a_database_that_speaks_tls_is_trusted_by_its_certificate_alone() {
     share.sync(&[session("over TLS")]).await;
     let encrypted = crate::harness::postgres::psql(
         &url,
-        "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'brutus-share'",
+        "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+         WHERE application_name = 'brutus-share'",
     );
     assert_eq!(encrypted, "t");
     let strangers = format!("{url}?sslmode=verify-full");
