@@ -3,7 +3,7 @@
 //! The rooms, from the bottom up; an arrow points from what is used to what uses it:
 //!
 //! ```text
-//! protocol, model, sqlite <- store <- share <- http <- serve
+//! protocol, model, sqlite, trust <- store <- share <- http <- serve
 //!                  model <- render         <- http
 //!                  model <- redact         <- http
 //! protocol, model, sqlite, import <- client <- sources <- relay
@@ -29,6 +29,7 @@
 //! | [`daemon`] | what both daemons have in common: where they listen, how they end |
 //! | [`config`], [`error`], [`metrics`] | options, refusals, counters |
 //! | [`memory`], [`text`], [`cli`] | the budget of memory, text of strangers, commands |
+//! | [`trust`] | whose certificates hold |
 
 mod acp;
 pub mod cli;
@@ -52,3 +53,4 @@ pub mod sources;
 pub mod sqlite;
 pub mod store;
 pub mod text;
+pub mod trust;

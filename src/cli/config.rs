@@ -65,6 +65,7 @@ pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
                     if let Some(public_url) = &config.public_url {
                         super::check_http("public_url", public_url, config.in_clear)?;
                     }
+                    config.store.kind()?;
                     Logging::filter(&config.log)?;
                     Certificate::open(&config.tls)?;
                 }
@@ -82,7 +83,7 @@ pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
                 layers::settings::<Cli>(&daemon.args(options.iter().cloned()))?
             {
                 if let Some(value) = value {
-                    say!("{name} = {:?}  # {source}", masked(&value));
+                    say!("{name} = {:?}  # {source}", masked(&name, &value));
                 } else {
                     say!("# {name} is not set");
                 }
@@ -92,8 +93,12 @@ pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A value without a token that stands in it: in the path of a server's address.
-fn masked(value: &str) -> String {
+/// A value without what is secret of it: a token in the path of a server's address, all but the scheme of a database's
+/// URL.
+fn masked(name: &str, value: &str) -> String {
+    if name == "store" && value != "sqlite" {
+        return value.split_once("://").map_or("…".into(), |(scheme, _)| format!("{scheme}://…"));
+    }
     match value.split_once("/t/") {
         Some((server, _)) if server.contains("://") => format!("{server}/t/…"),
         _ => value.to_owned(),

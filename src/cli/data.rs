@@ -6,8 +6,16 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{Command, read};
-use crate::config::default_dir;
+use crate::config::{STORE_ENV, StoreChoice, StoreKind, default_dir};
 use crate::store::{Operator, OperatorError};
+
+/// The command makes no sense with the server's store.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this is for shares in SQLite, and the server keeps them in PostgreSQL: back it up and restore it with \
+     PostgreSQL's own tools"
+)]
+pub(super) struct OtherStore;
 
 /// Where the data is.
 #[derive(Debug, Args)]
@@ -31,6 +39,7 @@ pub(super) struct Data {
 impl Data {
     /// The data, beside a server that runs or without one.
     pub(super) fn open(&self) -> Result<Operator, Box<dyn Error>> {
+        self.is_sqlite()?;
         Operator::open(&self.dir()?).map_err(|error| match error {
             OperatorError::NoDatabase(_) => format!(
                 "{error}; name the server's data directory with --data-dir, or its file with --config"
@@ -40,8 +49,21 @@ impl Data {
         })
     }
 
+    /// Refuses what is for SQLite alone where the server's store is another, as its file or the environment says.
+    fn is_sqlite(&self) -> Result<(), Box<dyn Error>> {
+        let store = match &self.config {
+            Some(file) => Some(serve_config(file)?.store),
+            None => std::env::var(STORE_ENV).ok().and_then(|store| store.parse::<StoreChoice>().ok()),
+        };
+        match store.as_ref().map(StoreChoice::kind).transpose()? {
+            Some(StoreKind::Postgres(_)) => Err(OtherStore.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// The data directory.
     pub(super) fn dir(&self) -> Result<PathBuf, Box<dyn Error>> {
+        self.is_sqlite()?;
         match (&self.data_dir, &self.config) {
             (Some(dir), _) => Ok(dir.clone()),
             (None, Some(file)) => Ok(serve_config(file)?.data_dir()?),

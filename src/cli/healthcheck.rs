@@ -23,7 +23,7 @@ pub(super) struct Healthcheck {
 pub(super) fn run(check: &Healthcheck) -> Result<(), Box<dyn Error>> {
     let url = format!("{}/healthz", check.url.trim_end_matches('/'));
     let status = actix_web::rt::System::new().block_on(async {
-        let tls = crate::client::trust::client_config(None, false)?;
+        let tls = crate::trust::client_config(None, false)?;
         let connector = awc::Connector::new().rustls_0_23(tls);
         let client =
             awc::Client::builder().connector(connector).timeout(check.timeout).disable_redirects().finish();

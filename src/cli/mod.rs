@@ -34,7 +34,7 @@ use std::process::ExitCode;
 
 use clap::{FromArgMatches, Parser, Subcommand};
 
-use crate::config::{InClear, InsecureHttp};
+use crate::config::{InClear, InsecureHttp, UnknownStore};
 use crate::relay::client::{RelayCallError, RelayOptions};
 
 /// Live, private-by-default sharing of coding-agent sessions.
@@ -116,6 +116,14 @@ fn read(args: &[OsString]) -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&layers::matches::<Cli>(args)?)
 }
 
+/// How a command that failed ends, as `--help` lists it.
+fn exit_code(error: &(dyn std::error::Error + 'static)) -> u8 {
+    if error.is::<data::OtherStore>() || error.is::<UnknownStore>() {
+        return 2;
+    }
+    error.downcast_ref().map_or(1, RelayCallError::exit_code)
+}
+
 /// Runs the command that `args` names, and says how it ended, as `--help` lists it.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<_> = args.into_iter().collect();
@@ -157,7 +165,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", crate::text::plain(&error.to_string()));
-            ExitCode::from(error.downcast_ref().map_or(1, RelayCallError::exit_code))
+            ExitCode::from(exit_code(&*error))
         }
     }
 }

@@ -27,7 +27,6 @@ mod secrets;
 pub mod spool;
 mod streams;
 mod transport;
-pub(crate) mod trust;
 mod tunnel;
 mod upload;
 
@@ -49,7 +48,6 @@ pub use queue::Progress;
 pub use redaction::{Inspect, Inspection, Redact, Redactions, TellSecrets};
 pub use secrets::{SecretsError, check_private, write_private};
 pub(crate) use streams::Streams;
-pub use trust::TrustError;
 
 use crate::redact::RuleError;
 use crate::sqlite::{StartupError, WriteError};
@@ -137,7 +135,7 @@ pub enum StartError {
     Redact(#[from] RuleError),
     /// Certificates of servers cannot be checked as the configuration says.
     #[error(transparent)]
-    Trust(#[from] TrustError),
+    Trust(#[from] crate::trust::TrustError),
     /// The proxy on the way to the share server cannot be used.
     #[error(transparent)]
     Proxy(#[from] UnusableProxy),

@@ -19,7 +19,6 @@ use super::answer::{Answer, Later, Outcome};
 use super::awake::Suspends;
 use super::proxy::Proxies;
 use super::spool::Waiting;
-use super::trust;
 use super::upload;
 use super::{ClientError, Config, CreateToken, StartError};
 use crate::config::is_in_clear;
@@ -102,7 +101,8 @@ impl Transport {
         {
             tracing::info!(%proxy, "the share server is reached through a proxy");
         }
-        let tls = trust::client_config(config.ca_file.as_deref(), config.api_url.starts_with("https:"))?;
+        let tls =
+            crate::trust::client_config(config.ca_file.as_deref(), config.api_url.starts_with("https:"))?;
         let network = Network { proxies: config.proxies.clone(), tls, timeout: config.timeout };
         Ok(Self {
             client: Rc::new(RefCell::new(network.client())),

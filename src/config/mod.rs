@@ -6,6 +6,7 @@
 mod relay;
 mod relay_env;
 mod serve;
+mod store;
 mod url;
 mod values;
 
@@ -17,6 +18,7 @@ use etcetera::BaseStrategy;
 pub use relay::{LocalDir, RedactMode, Relay};
 pub use relay_env::{relay_env, relay_env_path};
 pub use serve::{Lifetimes, Limits, LiveLimits, Serve, ServeRedact, Timings, Tls};
+pub use store::{STORE_ENV, StoreChoice, StoreKind, UnknownStore};
 pub use url::{InsecureHttp, base_url, check_http, is_in_clear, is_this_machine, origin, path_of};
 pub use values::{FrameAncestors, Lifetime, Proxies, Rate, duration, size};
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use clap::Args;
 
+use super::store::{STORE_ENV, StoreChoice};
 use super::url::base_url;
 use super::values::{FrameAncestors, Lifetime, Proxies, Rate, duration, size};
 use super::{InClear, Log, NoHome, default_dir};
@@ -23,6 +24,19 @@ pub struct Serve {
     /// Directory of the database [default: brutus-share in the user's state directory]
     #[arg(long, env = "BRUTUS_SHARE_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
+
+    /// Where shares are kept: `sqlite`, in the data directory, or the URL of a PostgreSQL database, which many servers
+    /// may share: `postgres://USER:PASSWORD@HOST/DATABASE`
+    // A password may stand in it: help does not show what is set.
+    #[arg(
+        long,
+        env = STORE_ENV,
+        value_name = "STORE",
+        default_value = "sqlite",
+        hide_env_values = true,
+        hide_default_value = true
+    )]
+    pub store: StoreChoice,
 
     /// What links start with, as people reach the server [default: the address listened on]
     #[arg(long, env = "BRUTUS_SHARE_PUBLIC_URL", value_name = "URL", value_parser = base_url)]
@@ -294,7 +308,8 @@ pub struct Timings {
     )]
     pub sweep_interval: Duration,
 
-    /// For tests alone: other processes serve the same data directory, and what they wrote is looked for so often.
+    /// How often what other servers wrote is looked for, where they share the store. With `sqlite` for tests alone:
+    /// other processes serve the same data directory.
     #[arg(long, hide = true, value_name = "TIME", value_parser = duration)]
     pub poll_interval: Option<Duration>,
 }

@@ -32,7 +32,7 @@ async fn metrics(about: web::Data<About>) -> HttpResponse {
     let sizes = about.store.sizes();
     METRICS.content.set(sizes.content);
     METRICS.database.set(sizes.database);
-    METRICS.disk_free.set(sizes.disk_free);
+    METRICS.disk_free.set(sizes.disk_free.unwrap_or(0));
     HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
         .body(METRICS.text())

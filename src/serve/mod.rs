@@ -25,14 +25,14 @@ use self::connection::Gate;
 use self::listen::Http;
 pub use self::tls::{Certificate, CertificateError};
 pub use self::workers::Workers;
-use crate::config::{self, LiveLimits};
+use crate::config::{self, LiveLimits, StoreKind};
 use crate::daemon::{SocketFile, Sockets};
 use crate::http::{self, Budget, CreateLimit, InUse, Offload, Redaction, RequestSpan, Service};
 use crate::memory::Memory;
 use crate::redact::RuleError;
 use crate::share::{Crowds, Directory, Hub, ShareConfig};
 use crate::sqlite::StartupError;
-use crate::store::Store;
+use crate::store::{PostgresError, Store};
 
 /// How long requests under way get to end when the server stops. Everything that they wait for is quick; the rest of
 /// the two seconds within which a service should stop is for the last commits.
@@ -43,6 +43,9 @@ const BLOCKING_THREADS: usize = 16;
 
 /// How long changes of the count of viewers are gathered.
 const VIEWERS_DELAY: Duration = Duration::from_millis(250);
+
+/// How often what other servers wrote is looked for, where they share the store.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a delete waits for the content to be gone from the disk before it is answered that it is under way.
 const DELETE_WAIT: Duration = Duration::from_secs(5);
@@ -56,6 +59,12 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StartupError),
+    /// The store's database cannot be used.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+    /// There is no such store.
+    #[error(transparent)]
+    UnknownStore(#[from] config::UnknownStore),
     /// No place for the data is known.
     #[error(transparent)]
     NoHome(#[from] config::NoHome),
@@ -138,10 +147,8 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
     let certificate = Certificate::open(&config.tls)?;
     let limits = LiveLimits::new(config.limits.clone());
     let redaction = Redaction::new(config.redact)?;
-    let data_dir = config.data_dir()?;
-    let poll_interval = config.timings.poll_interval;
-    let store = if poll_interval.is_some() { Store::open_shared(&data_dir) } else { Store::open(&data_dir) }?;
-    tracing::info!(data_dir = %data_dir.display(), %public_url, %address, "serving");
+    let store = open_store(config)?;
+    tracing::info!(%public_url, %address, "serving");
     if config.public_url.is_none() && !listeners.can_be_linked() {
         tracing::warn!("links start with {public_url}, which others cannot reach: set public_url");
     }
@@ -153,7 +160,7 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
         idle: config.timings.share_idle,
         limits: limits.clone(),
         sweep_interval: config.timings.sweep_interval,
-        poll_interval,
+        poll_interval: config.timings.poll_interval.or(store.is_shared().then_some(POLL_INTERVAL)),
         viewers_delay: VIEWERS_DELAY,
         delete_wait: DELETE_WAIT,
         memory: memory.clone(),
@@ -223,6 +230,16 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
     }
     let controls = Controls { limits, memory, certificate };
     Ok(Running { server: server.run(), shares, store, controls, http_workers, files })
+}
+
+fn open_store(config: &config::Serve) -> Result<Store, StartError> {
+    if let StoreKind::Postgres(url) = config.store.kind()? {
+        return Ok(Store::open_postgres(url)?);
+    }
+    let data_dir = config.data_dir()?;
+    tracing::info!(data_dir = %data_dir.display(), "stores in SQLite");
+    let shared = config.timings.poll_interval.is_some();
+    Ok(if shared { Store::open_shared(&data_dir) } else { Store::open(&data_dir) }?)
 }
 
 /// Adds the operator's sockets to a server.

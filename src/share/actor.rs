@@ -15,12 +15,12 @@ use super::messages::{
     Ack, Delete, Deletion, Goodbye, Heard, Idle, Join, Joined, LetGo, Look, Read, ReadAll, Removed,
     SeatFreed, Shutdown, Stretch, Summary, Sync,
 };
-use super::share::{Effect, Reading, Reply, ShareState, Surroundings};
+use super::share::{Effect, Node, Reading, Reply, ShareState, Surroundings};
 use crate::clock::now_ms;
 use crate::config::LiveLimits;
 use crate::error::Error;
 use crate::memory::{Held, Memory};
-use crate::model::ShareId;
+use crate::model::{ShareId, random_epoch};
 use crate::protocol::close_code;
 use crate::store::{NoRoom, Store, StoreError, StoredHead};
 
@@ -59,6 +59,7 @@ pub struct Share {
     hub: Addr<Hub>,
     config: ShareConfig,
     state: ShareState,
+    node: Node,
     audience: Audience,
     usage: Arc<Usage>,
     /// What its content takes, while nobody watches it.
@@ -83,6 +84,7 @@ impl Share {
             id: head.id,
             num: head.num,
             stored: if head.deleted { 0 } else { head.size },
+            node: Node { writer: 0, shared: store.is_shared() },
             store,
             hub,
             config,
@@ -96,15 +98,16 @@ impl Share {
     }
 
     /// Takes the memory, then loads.
-    fn load(&self) -> impl Future<Output = Result<(ShareState, Held), Error>> + 'static {
+    fn load(&self) -> impl Future<Output = Result<(ShareState, i64, Held), Error>> + 'static {
         let (store, id, stored) = (self.store.clone(), self.id.clone(), self.stored);
         let (memory, limits) = (self.config.memory.clone(), self.config.limits.clone());
         async move {
             let held = memory.take(stored).await?;
             let ended = limits.clone();
             let ended = move |life: crate::model::Life| life.ended(&ended.get().lifetimes(), now_ms());
+            let writer = getrandom::u64().map_err(no_randomness)?.cast_signed();
             let stored = store.load(&id, ended).await?;
-            Ok((ShareState::of(stored, &limits.get().lifetimes(), now_ms()), held))
+            Ok((ShareState::of(stored, &limits.get().lifetimes(), now_ms()), writer, held))
         }
     }
 
@@ -115,12 +118,8 @@ impl Share {
         step: impl FnOnce(&mut ShareState, &Surroundings, &mut Vec<Effect>),
     ) {
         let limits = self.config.limits.get();
-        let around = Surroundings {
-            limits: &limits,
-            viewers: self.audience.count(),
-            now: now_ms(),
-            node: self.store.node(),
-        };
+        let around =
+            Surroundings { limits: &limits, viewers: self.audience.count(), now: now_ms(), node: self.node };
         let mut effects = Vec::new();
         step(&mut self.state, &around, &mut effects);
         drop(limits);
@@ -157,6 +156,20 @@ impl Share {
                 };
                 ctx.spawn(wrap_future::<_, Self>(added).map(|result, share, ctx| {
                     share.step(ctx, |state, around, effects| state.caught_up(result, around, effects));
+                }));
+            }
+            Effect::RenewEpoch(old) => {
+                tracing::error!(share = ?self.id, "the store has lost history: the share gets a new epoch");
+                let (store, num) = (self.store.clone(), self.num);
+                let renewed = async move {
+                    let new = random_epoch().map_err(no_randomness)?;
+                    Ok(store.renew_epoch(num, &old, new).await?)
+                };
+                ctx.spawn(wrap_future::<_, Self>(renewed).map(|result: Result<(), Error>, share, ctx| {
+                    if let Err(error) = result {
+                        tracing::warn!(%error, "cannot give a share a new epoch");
+                    }
+                    share.step(ctx, |state, _, effects| state.renewed(effects));
                 }));
             }
             Effect::MarkDeleted => {
@@ -245,9 +258,9 @@ impl Actor for Share {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.wait(wrap_future::<_, Self>(self.load()).map(|loaded, share, ctx| {
             match loaded {
-                Ok((state, held)) => {
+                Ok((state, writer, held)) => {
                     tracing::debug!(share = ?share.id, "loaded");
-                    share.state = state;
+                    (share.state, share.node.writer) = (state, writer);
                     share.held = Some(held);
                 }
                 Err(error) => share.state = ShareState::Broken(error, 0),
@@ -403,9 +416,14 @@ impl From<StoreError> for Error {
             StoreError::Busy => Self::Busy,
             StoreError::TooManyShares => Self::TooManyShares,
             StoreError::Gone => Self::NoSuchShare,
-            StoreError::Conflict | StoreError::Unavailable => Self::Unavailable,
+            StoreError::Conflict | StoreError::Unavailable | StoreError::Unknown => Self::Unavailable,
         }
     }
+}
+
+pub(super) fn no_randomness(error: getrandom::Error) -> Error {
+    tracing::error!(%error, "the system gives no random numbers");
+    Error::Unavailable
 }
 
 /// A random time, so that processes that are in each other's way get out of it; longer after each try.

@@ -14,7 +14,7 @@ use actix::dev::ToEnvelope;
 use actix::prelude::*;
 
 use super::Share;
-use super::actor::ShareConfig;
+use super::actor::{ShareConfig, no_randomness};
 use super::messages::{Alive, Create, Heard, Idle, LetGo, NewShare, Open, Reclaim, Shutdown};
 use super::sweeper;
 use crate::clock::now_ms;
@@ -257,10 +257,6 @@ impl Handler<Create> for Hub {
         // One time for all of it: a lifetime counts from the creation.
         let now = now_ms();
         Box::pin(async move {
-            let no_randomness = |error| {
-                tracing::error!(%error, "the system gives no random numbers");
-                Error::Unavailable
-            };
             let share = NewShare {
                 id: ShareId::random().map_err(no_randomness)?,
                 secret: Secret::random(),

@@ -23,8 +23,10 @@ enum Step {
     Perform(usize, u8),
     /// It answers.
     Tell(usize, u8),
-    /// It fails; a write may have been stored nevertheless.
-    Fail(usize, bool),
+    /// It fails.
+    Fail(usize, Failure),
+    /// The store does what was late.
+    Arrive,
     /// One of them is told the head.
     Poll(usize),
     /// A viewer comes to one of them, with all that it has.
@@ -32,6 +34,17 @@ enum Step {
     /// `kill -9`, and another process.
     Crash(usize),
     Delete(usize),
+}
+
+/// What becomes of a write that fails.
+#[derive(Debug, Clone, Copy)]
+enum Failure {
+    /// It is known that it is not stored.
+    Refused,
+    /// It is stored, or it is not, and nobody knows.
+    Unknown(bool),
+    /// It is stored later, when it still can be, and nobody knows.
+    Late,
 }
 
 /// What a store has.
@@ -52,7 +65,7 @@ impl Database {
         StoredShare { num, secret_hash, epoch, head, life, deleted, rows }
     }
 
-    fn write(&mut self, write: &Write, writer: i64) -> Result<(), StoreError> {
+    fn write(&mut self, write: &Write) -> Result<(), StoreError> {
         if self.share.deleted {
             return Err(StoreError::Gone);
         }
@@ -68,7 +81,7 @@ impl Database {
                 None => self.share.rows.push(row.clone()),
             }
         }
-        self.share.head = Head { seq: write.seq, writer };
+        self.share.head = write.after();
         (self.share.life.updated_at, self.share.life.synced) = (write.at, true);
         self.states.push(Some((write.seq, self.items())));
         Ok(())
@@ -102,6 +115,7 @@ enum Asked {
     Write(Write),
     Confirm,
     CatchUp(u64),
+    Renew(ByteString),
     Mark,
     Purge,
 }
@@ -111,6 +125,7 @@ enum Done {
     Written(u64, Result<(), StoreError>),
     Confirmed(Result<Option<Head>, StoreError>),
     CaughtUp(Result<Option<Added>, StoreError>),
+    Renewed,
     Marked,
     Purged,
 }
@@ -140,7 +155,8 @@ impl Process {
     fn start(database: &Database, writer: i64) -> Self {
         Self {
             state: ShareState::of(Some(database.load()), &limits().lifetimes(), 1),
-            node: Node { writer, shared: true },
+            // Far enough from each other for what each adds.
+            node: Node { writer: writer * 1000, shared: true },
             asked: Vec::new(),
             done: Vec::new(),
             syncs: Vec::new(),
@@ -173,13 +189,23 @@ struct World {
     processes: [Process; 2],
     viewers: [Viewer; 3],
     writers: i64,
+    /// Writes that are on their way although who sent them was told nothing.
+    late: Vec<Write>,
 }
 
 impl World {
     fn new() -> Self {
         let database = Database::new();
         let processes = [1, 2].map(|writer| Process::start(&database, writer));
-        Self { limits: limits(), now: 1, database, processes, viewers: Default::default(), writers: 2 }
+        Self {
+            limits: limits(),
+            now: 1,
+            database,
+            processes,
+            viewers: Default::default(),
+            writers: 2,
+            late: Vec::new(),
+        }
     }
 
     fn drive(&mut self, n: usize, step: impl FnOnce(&mut ShareState, &Surroundings, &mut Vec<Effect>)) {
@@ -194,6 +220,7 @@ impl World {
                 Effect::Write(write) => process.asked.push(Asked::Write(write)),
                 Effect::Confirm => process.asked.push(Asked::Confirm),
                 Effect::CatchUp { after, .. } => process.asked.push(Asked::CatchUp(after)),
+                Effect::RenewEpoch(old) => process.asked.push(Asked::Renew(old)),
                 Effect::MarkDeleted => process.asked.push(Asked::Mark),
                 Effect::Purge => process.asked.push(Asked::Purge),
                 Effect::Dismiss(_) => self.viewers.iter_mut().for_each(|viewer| viewer.leave(n)),
@@ -225,7 +252,7 @@ impl World {
             }
             Step::Perform(n, which) => {
                 if let Some(asked) = self.asked(n, which) {
-                    let done = self.perform(n, asked);
+                    let done = self.perform(asked);
                     self.processes[n].done.push(done);
                 }
             }
@@ -236,18 +263,30 @@ impl World {
                     self.tell(n, done);
                 }
             }
-            Step::Fail(n, stored) => match self.asked(n, 0) {
+            Step::Fail(n, how) => match self.asked(n, 0) {
                 Some(Asked::Write(write)) => {
-                    if stored {
-                        let _ = self.database.write(&write, self.processes[n].node.writer);
+                    let seq = write.seq;
+                    let error = match how {
+                        Failure::Refused => StoreError::Unavailable,
+                        Failure::Unknown(_) | Failure::Late => StoreError::Unknown,
+                    };
+                    match how {
+                        Failure::Unknown(true) => drop(self.database.write(&write)),
+                        Failure::Late => self.late.push(write),
+                        _ => {}
                     }
-                    self.tell(n, Done::Written(write.seq, Err(StoreError::Unavailable)));
+                    self.tell(n, Done::Written(seq, Err(error)));
                 }
                 Some(Asked::Confirm) => self.tell(n, Done::Confirmed(Err(StoreError::Busy))),
                 Some(Asked::CatchUp(_)) => self.tell(n, Done::CaughtUp(Err(StoreError::Busy))),
                 Some(other) => self.processes[n].asked.push(other),
                 None => {}
             },
+            Step::Arrive => {
+                if let Some(write) = self.late.pop() {
+                    let _ = self.database.write(&write);
+                }
+            }
             Step::Poll(n) => {
                 let head = self.database.head();
                 self.drive(n, |state, around, effects| state.heard(head, around, effects));
@@ -282,13 +321,17 @@ impl World {
         Some(asked.remove(which))
     }
 
-    fn perform(&mut self, n: usize, asked: Asked) -> Done {
+    fn perform(&mut self, asked: Asked) -> Done {
         match asked {
-            Asked::Write(write) => {
-                Done::Written(write.seq, self.database.write(&write, self.processes[n].node.writer))
-            }
+            Asked::Write(write) => Done::Written(write.seq, self.database.write(&write)),
             Asked::Confirm => Done::Confirmed(Ok(self.database.head())),
             Asked::CatchUp(after) => Done::CaughtUp(Ok(self.database.since(after))),
+            Asked::Renew(old) => {
+                assert_eq!(self.database.share.epoch, *old);
+                self.database.share.epoch.push('+');
+                self.database.share.head.writer = -1;
+                Done::Renewed
+            }
             Asked::Mark => {
                 self.database.delete();
                 Done::Marked
@@ -302,6 +345,7 @@ impl World {
             Done::Written(seq, result) => state.written(seq, result, around, effects),
             Done::Confirmed(result) => state.confirmed(result, around, effects),
             Done::CaughtUp(result) => state.caught_up(result, around, effects),
+            Done::Renewed => state.renewed(effects),
             Done::Marked => state.marked(Ok(()), effects),
             Done::Purged => state.purged(Ok(())),
         });
@@ -516,12 +560,19 @@ fn answered<Q: Clone, A>(
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let change = (0..4_u8, proptest::option::weighted(0.8, 0..4_u8));
     let changes = proptest::collection::vec(change, 1..3);
+    let failure = prop_oneof![
+        Just(Failure::Refused),
+        Just(Failure::Unknown(true)),
+        Just(Failure::Unknown(false)),
+        Just(Failure::Late)
+    ];
     let step = prop_oneof![
         160 => (0..2_usize, changes).prop_map(|(n, changes)| Step::Sync(n, changes)),
         60 => (0..2_usize).prop_map(Step::ReadAll),
         240 => (0..2_usize, any::<u8>()).prop_map(|(n, which)| Step::Perform(n, which)),
         240 => (0..2_usize, any::<u8>()).prop_map(|(n, which)| Step::Tell(n, which)),
-        20 => (0..2_usize, any::<bool>()).prop_map(|(n, stored)| Step::Fail(n, stored)),
+        20 => (0..2_usize, failure).prop_map(|(n, how)| Step::Fail(n, how)),
+        10 => Just(Step::Arrive),
         40 => (0..2_usize).prop_map(Step::Poll),
         60 => (0..3_usize, 0..2_usize).prop_map(|(viewer, n)| Step::Move(viewer, n)),
         6 => (0..2_usize).prop_map(Step::Crash),
@@ -564,10 +615,10 @@ fn of_two_writes_on_one_head_one_is_refused_and_made_again_on_the_other() {
     // Behind the one that will be refused, on the position that the other's leaves too.
     world.step(Step::Sync(1, vec![(3, Some(3)), (2, Some(3))]));
     run(&mut world, 0);
-    assert_eq!(world.database.share.head, Head { seq: 1, writer: 1 });
+    assert_eq!(world.database.share.head, Head { seq: 1, writer: 1000 });
     assert_eq!(world.processes[1].asked.len(), 2);
     run(&mut world, 1);
-    assert_eq!(world.database.share.head.writer, 2);
+    assert_eq!(world.database.share.head.writer, 2000);
     assert_eq!(world.processes.each_ref().map(|process| process.refused), [0, 0]);
     assert_eq!(world.viewers[1].items, world.database.items(), "who watches there has both");
     assert_ne!(world.viewers[0].items, world.database.items(), "nobody told this one");
@@ -676,5 +727,113 @@ fn a_share_whose_history_was_lost_is_loaded_again() {
         }
         assert_ne!(world.processes[0].node.writer, writer, "it was loaded again");
         assert!(world.viewers[0].at.is_none(), "and who watched it comes again");
+        assert_ne!(world.database.share.epoch, stored().epoch, "its numbers mean nothing any more");
     }
+}
+
+#[test]
+fn who_only_reads_finds_out_that_history_was_lost() {
+    for by_poll in [true, false] {
+        let mut world = World::new();
+        world.step(Step::Sync(0, vec![(1, Some(1)), (2, Some(2))]));
+        run(&mut world, 0);
+        world.database.share.head = Head { seq: 1, writer: 9 };
+        world.database.share.rows.retain(|row| row.seq <= 1);
+        world.step(if by_poll { Step::Poll(0) } else { Step::ReadAll(0) });
+        while !world.processes[0].asked.is_empty() || !world.processes[0].done.is_empty() {
+            world.step(Step::Perform(0, 0));
+            world.step(Step::Tell(0, 0));
+        }
+        assert_ne!(world.database.share.epoch, stored().epoch);
+    }
+}
+
+#[test]
+fn an_answer_that_is_older_than_what_was_written_since_is_no_loss() {
+    let mut world = World::new();
+    world.step(Step::ReadAll(0));
+    world.step(Step::Perform(0, 0));
+    world.step(Step::Sync(0, vec![(1, Some(1))]));
+    world.step(Step::Perform(0, 0));
+    // The write's answer first, then the look's, which is of before.
+    world.step(Step::Tell(0, 1));
+    run(&mut world, 0);
+    world.settle().unwrap();
+    assert_eq!((world.database.share.epoch.clone(), world.processes[0].refused), (stored().epoch, 0));
+}
+
+#[test]
+fn a_write_of_unknown_outcome_is_made_again_where_it_is_not_there() {
+    for how in [Failure::Unknown(true), Failure::Unknown(false), Failure::Late] {
+        let mut world = World::new();
+        world.step(Step::Move(0, 0));
+        run(&mut world, 0);
+        world.step(Step::Sync(0, vec![(1, Some(1)), (2, Some(1))]));
+        // It stands on the first.
+        world.step(Step::Sync(0, vec![(1, Some(2))]));
+        world.step(Step::Fail(0, how));
+        world.step(Step::Perform(0, 0));
+        world.step(Step::Tell(0, 0));
+        // The late one comes when what was made in its place is under way, and ends at the same position.
+        world.step(Step::Perform(0, 0));
+        world.step(Step::Tell(0, 0));
+        world.step(Step::Arrive);
+        run(&mut world, 0);
+        world.settle().unwrap();
+        let process = &world.processes[0];
+        assert_eq!((process.syncs.len(), process.refused), (0, 0), "{how:?}");
+        assert_eq!(world.database.items().len(), 2);
+        assert!(world.viewers[0].at.is_some(), "who watches stays");
+    }
+}
+
+#[test]
+fn a_write_that_failed_is_refused_and_who_watches_stays() {
+    let mut world = World::new();
+    world.step(Step::Move(0, 0));
+    run(&mut world, 0);
+    world.step(Step::Sync(0, vec![(1, Some(1))]));
+    world.step(Step::Fail(0, Failure::Refused));
+    run(&mut world, 0);
+    world.check().unwrap();
+    assert_eq!((world.processes[0].syncs.len(), world.processes[0].refused), (0, 1));
+    for _ in 0..DOUBTS {
+        world.step(Step::Sync(0, vec![(1, Some(1))]));
+        world.step(Step::Fail(0, Failure::Unknown(false)));
+        run(&mut world, 0);
+        world.check().unwrap();
+    }
+    assert_eq!(world.processes[0].refused, 1);
+    world.step(Step::Sync(0, vec![(1, Some(3))]));
+    for _ in 0..=DOUBTS {
+        world.step(Step::Fail(0, Failure::Unknown(false)));
+        world.step(Step::Perform(0, 0));
+        world.step(Step::Tell(0, 0));
+    }
+    world.settle().unwrap();
+    assert_eq!(world.processes[0].refused, 2, "not for ever");
+    assert!(world.viewers[0].at.is_some());
+}
+
+#[test]
+fn nothing_stands_on_a_write_that_came_late_in_the_place_of_another() {
+    let mut world = World::new();
+    world.step(Step::Sync(0, vec![(1, Some(1))]));
+    for nth in 0..=DOUBTS {
+        world.step(Step::Fail(0, if nth == 0 { Failure::Late } else { Failure::Unknown(false) }));
+        world.step(Step::Perform(0, 0));
+        world.step(Step::Tell(0, 0));
+    }
+    world.check().unwrap();
+    assert_eq!(world.processes[0].refused, 1);
+    // The first ends at the position of the late one, and the second stands on it.
+    world.step(Step::Sync(0, vec![(2, Some(2))]));
+    world.step(Step::Sync(0, vec![(3, Some(3))]));
+    world.step(Step::Arrive);
+    world.step(Step::Perform(0, 0));
+    world.step(Step::Perform(0, 0));
+    assert_eq!(world.database.items().keys().collect::<Vec<_>>(), ["part/m/1"]);
+    run(&mut world, 0);
+    world.settle().unwrap();
+    assert_eq!(world.database.items().len(), 3);
 }

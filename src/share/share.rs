@@ -8,12 +8,20 @@
 //! store's queue when the one before it is done.
 //!
 //! **A failed write** ends the machine, for its transcript is then ahead of the disk for good: another one starts with
-//! what is stored.
+//! what is stored. Where others may write it is taken back instead, as a refused one is, and viewers stay.
 //!
 //! **The head.** Each write stands on the head that the one before it leaves, and the store refuses it when another
 //! process has written meanwhile. What was applied is then taken back, what the other wrote is taken in as if it were
 //! of this one, and the syncs are applied anew. Where others may write, what claims to be current has the head looked
 //! at first: each reading, a sync that seems to change nothing, and the end of a share's time.
+//!
+//! **A write whose outcome nobody knows**, for the connection broke, may have taken effect, or may do so later. It is
+//! taken back, what the store has is taken in, and its syncs are applied anew, which changes nothing when they are
+//! there. The share writes under another number from then on: were the late one to leave the head that the next write
+//! leaves too, the one behind that would stand on what it never saw.
+//!
+//! **History that was lost**: a store that has less than it had, for an older state was restored, gets a new epoch. The
+//! numbers of the old one would be given again, to other changes.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -30,10 +38,13 @@ use crate::config::Limits;
 use crate::error::Error;
 use crate::model::{Capacity, Key, Life, Lifetimes, Row, SecretHash, ShareFull, Transcript};
 use crate::protocol::{Closed, Reason, close_code};
-use crate::store::{Added, Head, Node, StoreError, StoredShare, Write};
+use crate::store::{Added, Head, StoreError, StoredShare, Write};
 
 /// Writes that may be under way at once.
 const WRITES: usize = 4;
+
+/// Writes in a row whose outcome is not known, after which their syncs are refused.
+const DOUBTS: i64 = 3;
 
 /// Whoever asked waits for this.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
@@ -48,6 +59,8 @@ pub(super) enum Effect {
     /// Read what was added after a position, then tell `caught_up`. So many tries in a row to write on what is there
     /// came to nothing.
     CatchUp { after: u64, conflicts: u32 },
+    /// Give the share another epoch in the place of this one, whose history was lost, then tell `renewed`.
+    RenewEpoch(ByteString),
     /// Mark the share as deleted, durably, then tell `marked`.
     MarkDeleted,
     /// Take the content of the deleted share away, then tell `purged`.
@@ -81,8 +94,8 @@ pub(super) enum ShareState {
     Deleted(DeletedShare),
     /// There is none.
     Missing,
-    /// It cannot be loaded, or a write of it failed; so many that were under way then have yet to end. Who loads it
-    /// meanwhile would not see them, and give their numbers to other changes.
+    /// It cannot be loaded, or a write of it failed, or its history was lost; so much that is under way has yet to end.
+    /// Who loads it meanwhile would not see that, and give numbers to other changes that are given already.
     Broken(Error, usize),
 }
 
@@ -118,17 +131,27 @@ pub(super) struct OpenShare {
     writes: VecDeque<Writing>,
     /// Refused writes in a row.
     conflicts: u32,
+    /// Writes in a row of which it is not known whether they took effect, and all of these.
+    doubts: i64,
+    all_doubts: i64,
     /// Whether another process has written what is not here yet. It is read when no write is under way, and none begins
     /// before.
     behind: bool,
     catching_up: bool,
     deleting: bool,
-    /// Readers who came since the store was asked for its head, and those for whom it is being asked.
-    unconfirmed: Vec<Reading>,
-    confirming: Vec<Reading>,
+    /// For whom the store is to be asked for its head, when it is, and for whom it is being asked.
+    unconfirmed: Option<Vec<Reading>>,
+    confirming: Option<Look>,
     waiting_syncs: Vec<(Sync, Reply<Ack>)>,
     waiting_reads: Vec<Reading>,
     waiting_deletes: Vec<Reply<Deletion>>,
+}
+
+/// A look at the store's head that is under way.
+struct Look {
+    /// The position that the store had for sure when it was asked.
+    asked_at: u64,
+    readings: Vec<Reading>,
 }
 
 /// A write that is under way.
@@ -155,6 +178,8 @@ enum Stage {
     Stored,
     /// The store's head is another.
     Refused,
+    /// It was not done, or it is not known whether it was.
+    Failed(StoreError),
 }
 
 /// A sync that was applied, and who waits for it.
@@ -174,6 +199,16 @@ pub(super) struct Surroundings<'a> {
     pub(super) now: i64,
     /// This process, among those that write to the store.
     pub(super) node: Node,
+}
+
+/// One that writes to a store, among others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Node {
+    /// Names it in the heads of what it writes: drawn whenever a share is loaded, so that what an earlier one has under
+    /// way is told from what this one writes.
+    pub(super) writer: i64,
+    /// Whether others may write too.
+    pub(super) shared: bool,
 }
 
 impl ShareState {
@@ -241,8 +276,11 @@ impl ShareState {
     pub(super) fn read(&mut self, reading: Reading, around: &Surroundings, effects: &mut Vec<Effect>) {
         match self.open(around, effects) {
             Ok(share) => {
-                let waiting =
-                    if around.node.shared { &mut share.unconfirmed } else { &mut share.waiting_reads };
+                let waiting = if around.node.shared {
+                    share.unconfirmed.get_or_insert_default()
+                } else {
+                    &mut share.waiting_reads
+                };
                 waiting.push(reading);
                 share.proceed(around, effects);
             }
@@ -259,14 +297,16 @@ impl ShareState {
         effects: &mut Vec<Effect>,
     ) {
         let Self::Open(share) = self else { return };
-        let confirming = std::mem::take(&mut share.confirming);
+        let Some(Look { asked_at, readings }) = share.confirming.take() else { return };
         match result {
             Ok(head) => {
-                share.waiting_reads.extend(confirming);
-                self.heard(head, around, effects);
+                share.waiting_reads.extend(readings);
+                // It had more when it was asked: that was lost.
+                share.behind |= head.is_some_and(|head| head.seq < asked_at);
+                self.take_head(head, around, effects);
             }
             Err(error) => {
-                for reading in confirming {
+                for reading in readings {
                     reading.refuse(&error.into());
                 }
                 share.proceed(around, effects);
@@ -276,6 +316,16 @@ impl ShareState {
 
     /// The store had this head, or not the share any more.
     pub(super) fn heard(&mut self, head: Option<Head>, around: &Surroundings, effects: &mut Vec<Effect>) {
+        if let (Self::Open(share), Some(head)) = (&mut *self, head)
+            && head.seq < share.stored_head().seq
+        {
+            // It was so before what is here was written, or what is here was lost since: a look of its own tells.
+            share.unconfirmed.get_or_insert_default();
+        }
+        self.take_head(head, around, effects);
+    }
+
+    fn take_head(&mut self, head: Option<Head>, around: &Surroundings, effects: &mut Vec<Effect>) {
         match (self, head) {
             (Self::Open(share), Some(head)) => {
                 share.behind |= !share.knows(head, around.node);
@@ -296,7 +346,7 @@ impl ShareState {
         let Self::Open(share) = self else { return };
         share.catching_up = false;
         match result {
-            Ok(Some(added)) if added.epoch == *share.epoch && added.head.seq >= share.head.seq => {
+            Ok(Some(added)) if added.epoch == *share.epoch && share.is_before(added.head) => {
                 share.take_in(added, around, effects);
                 if share.is_over(around) {
                     self.end(Reason::Expired, effects);
@@ -305,7 +355,11 @@ impl ShareState {
                 }
             }
             // History was lost: what is here is none of it any more.
-            Ok(Some(_)) => self.give_up(&Error::Unavailable, effects),
+            Ok(Some(added)) => {
+                let lost = (added.epoch == *share.epoch).then(|| share.epoch.clone());
+                self.give_up(&Error::Unavailable, usize::from(lost.is_some()), effects);
+                effects.extend(lost.map(Effect::RenewEpoch));
+            }
             Ok(None) => self.removed(around, effects),
             Err(error) => {
                 share.behind = true;
@@ -362,18 +416,34 @@ impl ShareState {
         around: &Surroundings,
         effects: &mut Vec<Effect>,
     ) {
-        if let Self::Broken(_, writes) = self {
-            *writes = writes.saturating_sub(1);
-            if *writes == 0 {
-                effects.push(Effect::Stop);
-            }
-        }
+        self.step_down(effects);
         let Self::Open(share) = self else { return };
         match result {
             Ok(()) => share.ended(seq, Stage::Stored, around, effects),
             Err(StoreError::Conflict) => share.ended(seq, Stage::Refused, around, effects),
             Err(StoreError::Gone) => self.end(Reason::Deleted, effects),
-            Err(error) => self.give_up(&error.into(), effects),
+            Err(error) if around.node.shared => share.ended(seq, Stage::Failed(error), around, effects),
+            Err(error) => {
+                // The one that failed has ended.
+                let under_way = share.writes.iter().filter(|write| write.stage == Stage::UnderWay);
+                let under_way = under_way.count().saturating_sub(1);
+                self.give_up(&error.into(), under_way, effects);
+            }
+        }
+    }
+
+    /// The share has another epoch now, or nobody could give it one: whoever loads it finds out.
+    pub(super) fn renewed(&mut self, effects: &mut Vec<Effect>) {
+        self.step_down(effects);
+    }
+
+    /// One thing has ended that was under way when the machine gave up.
+    fn step_down(&mut self, effects: &mut Vec<Effect>) {
+        if let Self::Broken(_, under_way) = self {
+            *under_way = under_way.saturating_sub(1);
+            if *under_way == 0 {
+                effects.push(Effect::Stop);
+            }
         }
     }
 
@@ -382,7 +452,7 @@ impl ShareState {
         match (result, &mut *self) {
             (Ok(()), Self::Open(_)) => self.end(Reason::Deleted, effects),
             (Ok(()), Self::Deleted(_)) => effects.push(Effect::Purge),
-            (Err(error), Self::Open(_)) => self.give_up(&error.into(), effects),
+            (Err(error), Self::Open(_)) => self.give_up(&error.into(), 0, effects),
             (Err(error), Self::Deleted(share)) => {
                 let secret = share.secret;
                 share.answer_all(&Err(error.into()));
@@ -422,7 +492,7 @@ impl ShareState {
         match self {
             Self::Loading => true,
             Self::Open(share) => {
-                let waits = share.deleting || share.catching_up || !share.confirming.is_empty();
+                let waits = share.deleting || share.catching_up || share.confirming.is_some();
                 waits || !share.writes.is_empty()
             }
             Self::Deleted(share) => matches!(share.erasing, Erasing::UnderWay(_)),
@@ -459,15 +529,7 @@ impl ShareState {
     }
 
     /// The transcript is ahead of the disk for good: everyone who waits is told, viewers are sent to come back.
-    fn give_up(&mut self, error: &Error, effects: &mut Vec<Effect>) {
-        // The one that failed has ended.
-        let under_way = match self {
-            Self::Open(share) => {
-                let under_way = share.writes.iter().filter(|write| write.stage == Stage::UnderWay);
-                under_way.count().saturating_sub(1)
-            }
-            _ => 0,
-        };
+    fn give_up(&mut self, error: &Error, under_way: usize, effects: &mut Vec<Effect>) {
         let before = std::mem::replace(self, Self::Broken(Error::Unavailable, under_way));
         if let Self::Open(mut share) = before {
             share.refuse(error);
@@ -520,11 +582,13 @@ impl OpenShare {
             head: stored.head,
             writes: VecDeque::new(),
             conflicts: 0,
+            doubts: 0,
+            all_doubts: 0,
             behind: false,
             catching_up: false,
             deleting: false,
-            unconfirmed: Vec::new(),
-            confirming: Vec::new(),
+            unconfirmed: None,
+            confirming: None,
             waiting_syncs: Vec::new(),
             waiting_reads: Vec::new(),
             waiting_deletes: Vec::new(),
@@ -547,8 +611,25 @@ impl OpenShare {
 
     /// Whether a head that the store had is of what is here, or under way from here.
     fn knows(&self, head: Head, node: Node) -> bool {
-        let stored = self.writes.front().map_or(self.head, |write| write.before);
-        head == stored || head.seq < stored.seq || head.writer == node.writer && head.seq <= self.head.seq
+        let stored = self.stored_head();
+        head == stored
+            || head.seq < stored.seq
+            || head.writer == self.writer(node) && head.seq <= self.head.seq
+    }
+
+    /// The head that the store has for sure, when no other process wrote.
+    fn stored_head(&self) -> Head {
+        self.writes.front().map_or(self.head, |write| write.before)
+    }
+
+    /// Whether a head that the store has can have come after the one that is here.
+    fn is_before(&self, head: Head) -> bool {
+        head == self.head || head.seq > self.head.seq
+    }
+
+    /// What names this one in the heads that it writes: another one after each write whose outcome is not known.
+    fn writer(&self, node: Node) -> i64 {
+        node.writer.wrapping_add(self.all_doubts)
     }
 
     /// Serves whoever waits, as far as that can be done now. Called whenever something came in or a write ended.
@@ -556,9 +637,11 @@ impl OpenShare {
         if self.deleting || self.catching_up {
             return;
         }
-        if self.confirming.is_empty() && !self.unconfirmed.is_empty() {
+        if self.confirming.is_none()
+            && let Some(readings) = self.unconfirmed.take()
+        {
             // One look serves all who came before it.
-            self.confirming = std::mem::take(&mut self.unconfirmed);
+            self.confirming = Some(Look { asked_at: self.stored_head().seq, readings });
             effects.push(Effect::Confirm);
         }
         if self.writes.is_empty() {
@@ -631,7 +714,7 @@ impl OpenShare {
         let (seq, size) = (self.transcript.seq(), self.transcript.size());
         let mut frame = None;
         if !rows.is_empty() {
-            self.head = Head { seq, writer: around.node.writer };
+            self.head = Head { seq, writer: self.writer(around.node) };
             self.snapshot = None;
             if places.contains_key(Key::SESSION) {
                 self.title = self.transcript.title();
@@ -643,7 +726,8 @@ impl OpenShare {
         let (at, stage) = (around.now, Stage::UnderWay);
         self.writes.push_back(Writing { before, seq, at, frame, waiters, older, stage });
         let grown = grown(size_before, size);
-        effects.push(Effect::Write(Write { num: self.num, before, rows, seq, size, grown, at }));
+        let writer = self.writer(around.node);
+        effects.push(Effect::Write(Write { num: self.num, before, rows, seq, writer, size, grown, at }));
     }
 
     /// The write that ends at the position `seq` has ended so.
@@ -651,14 +735,14 @@ impl OpenShare {
         if let Some(write) = self.writes.iter_mut().find(|write| write.seq == seq) {
             write.stage = stage;
         }
-        self.behind |= stage == Stage::Refused;
+        self.behind |= matches!(stage, Stage::Refused | Stage::Failed(_));
         while self.writes.front().is_some_and(|write| write.stage == Stage::Stored)
             && let Some(write) = self.writes.pop_front()
         {
             for Waiter { ack, reply, .. } in write.waiters {
                 answer(reply, Ok(ack));
             }
-            self.conflicts = 0;
+            (self.conflicts, self.doubts) = (0, 0);
             if write.seq > write.before.seq {
                 self.life.updated_at = write.at;
                 self.life.synced = true;
@@ -672,16 +756,28 @@ impl OpenShare {
         self.proceed(around, effects);
     }
 
-    /// Takes back what was applied for writes that were refused. Their syncs come again, before those that came
-    /// meanwhile.
+    /// Takes back what was applied for writes that were refused, or of which nobody knows. Their syncs come again,
+    /// before those that came meanwhile; those of writes that failed are told so.
     fn take_back(&mut self) {
         let Some(first) = self.writes.front() else { return };
         self.head = first.before;
         self.conflicts += 1;
+        let unknown = Stage::Failed(StoreError::Unknown);
+        if self.writes.iter().any(|write| write.stage == unknown) {
+            self.doubts += 1;
+            self.all_doubts += 1;
+        }
         let (mut older, mut syncs) = (Vec::new(), Vec::new());
         for write in self.writes.drain(..) {
             older.extend(write.older.into_values().filter(|row| row.seq <= self.head.seq));
-            syncs.extend(write.waiters.into_iter().map(|waiter| (waiter.sync, waiter.reply)));
+            for Waiter { sync, reply, .. } in write.waiters {
+                match write.stage {
+                    Stage::Failed(error) if write.stage != unknown || self.doubts > DOUBTS => {
+                        answer(reply, Err(error.into()));
+                    }
+                    _ => syncs.push((sync, reply)),
+                }
+            }
         }
         self.transcript.take_back(self.head.seq, older);
         self.title = self.transcript.title();
@@ -762,14 +858,15 @@ impl OpenShare {
     fn refuse(&mut self, error: &Error) {
         let under_way = self.writes.drain(..).flat_map(|write| write.waiters);
         under_way.for_each(|waiter| answer(waiter.reply, Err(error.clone())));
-        self.confirming.drain(..).for_each(|reading| reading.refuse(error));
+        let confirming = self.confirming.take().into_iter().flat_map(|look| look.readings);
+        confirming.for_each(|reading| reading.refuse(error));
         self.refuse_waiting(error);
     }
 
     /// The same for those for whom nothing is under way yet.
     fn refuse_waiting(&mut self, error: &Error) {
         self.waiting_syncs.drain(..).for_each(|(_, reply)| answer(reply, Err(error.clone())));
-        let reads = self.unconfirmed.drain(..).chain(self.waiting_reads.drain(..));
+        let reads = self.unconfirmed.take().into_iter().flatten().chain(self.waiting_reads.drain(..));
         reads.for_each(|reading| reading.refuse(error));
     }
 }

@@ -128,7 +128,9 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Write(write) => self.queue.push_back(write),
-                Effect::Confirm | Effect::CatchUp { .. } => assert!(self.stopped, "nobody else writes"),
+                Effect::Confirm | Effect::CatchUp { .. } | Effect::RenewEpoch(_) => {
+                    assert!(self.stopped, "nobody else writes");
+                }
                 Effect::MarkDeleted => self.marks += 1,
                 Effect::Purge => self.purges += 1,
                 Effect::Dismiss(_) => {
@@ -238,7 +240,7 @@ impl World {
             };
         }
         self.durable = seq;
-        self.head = Head { seq, writer: ALONE.writer };
+        self.head = Head { seq, writer: write.writer };
         self.committed.push(seq);
     }
 

@@ -1,65 +1,51 @@
-//! Where shares are kept: SQLite, written by one thread that commits in groups, read through connections of its own.
+//! Where shares are kept: the port, and behind it SQLite, for one machine, and PostgreSQL, for many.
 //!
-//! When a write is answered, it is on the disk (`synchronous=FULL`). Knows nothing of actors, viewers or HTTP.
+//! When a write is answered, it is durable. Knows nothing of actors, viewers or HTTP.
 
 mod names;
-mod operator;
-mod queries;
-mod reader;
-mod restore;
+mod postgres;
+mod records;
 mod room;
 mod schema;
-mod statements;
+mod sqlite;
 mod tokens;
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use tokio::sync::Semaphore;
-
 pub use names::{MAX_NAMES, Name, Names, Naming};
-pub use operator::{Contents, Filter, Kind, Operator, OperatorError, ShareRecord, Sort, Stats};
-pub use queries::{Added, Deletions, Head, Heads, NewShare, ShareHead, StoredHead, StoredShare, Write};
-pub use restore::{Backup, DeletedSince, RestoreError, Restored, check, restore};
+pub use postgres::{PostgresError, PostgresStore};
+pub use records::{Added, Deletions, Head, Heads, NewShare, ShareHead, StoredHead, StoredShare, Write};
 pub use room::{NoRoom, Sizes};
+pub use sqlite::{
+    Backup, Contents, DeletedSince, Filter, Kind, Operator, OperatorError, RestoreError, Restored,
+    ShareRecord, Sort, SqliteStore, Stats, check, restore,
+};
 pub use tokens::{CreateToken, NewToken};
 
-use crate::clock::now_ms;
 use crate::config::Limits;
-use crate::metrics::METRICS;
 use crate::model::{Life, SecretHash, ShareId};
 use crate::redact::Digest;
-use crate::sqlite::{self, BeforeMigration, Commit, Hold, StartupError, WriteError, Writer};
-use queries::{Created, PurgeStep, Written};
-use reader::Readers;
-use room::Room;
+use crate::sqlite::StartupError;
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
-
-/// The database's file in the data directory.
-const DATABASE: &str = "share.db";
-
-/// A handle on the store. Clones share the writer and the readers.
+/// A handle on the store. Clones are of the same.
 #[derive(Clone)]
-pub struct Store {
-    node: Node,
-    writer: Writer,
-    readers: Readers,
-    naming: Naming,
-    room: Arc<Room>,
-    /// Steps of purges take turns, so that many deletes at once hold syncs up no more than one.
-    purge_steps: Arc<Semaphore>,
+pub enum Store {
+    /// One file, written by this process and those beside it on the machine.
+    Sqlite(Arc<SqliteStore>),
+    /// A database that processes on many machines write.
+    Postgres(PostgresStore),
 }
 
-/// A process, among those that write to a store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Node {
-    /// Names it in the heads of what it writes: drawn at its start.
-    pub writer: i64,
-    /// Whether others write too.
-    pub shared: bool,
+/// Calls a method of the store that there is.
+macro_rules! each {
+    ($self:ident, $store:ident => $call:expr) => {
+        match $self {
+            Self::Sqlite($store) => $call,
+            Self::Postgres($store) => $call,
+        }
+    };
 }
 
 /// Why the store did not do what it was asked.
@@ -80,6 +66,9 @@ pub enum StoreError {
     /// The database cannot be read or written now (disk full, I/O error), or is closed. Nothing was written.
     #[error("the database is not available")]
     Unavailable,
+    /// The connection broke while the database wrote. What it was told is written, or will be, or not.
+    #[error("the database did not say whether it has written")]
+    Unknown,
 }
 
 impl Store {
@@ -88,7 +77,7 @@ impl Store {
     /// # Errors
     /// When the directory or the file cannot be used, when another process serves it, or when a newer version wrote it.
     pub fn open(data_dir: &Path) -> Result<Self, StartupError> {
-        Self::open_as(data_dir, Hold::Alone)
+        Ok(Self::Sqlite(Arc::new(SqliteStore::open(data_dir)?)))
     }
 
     /// Like `open`, for one of several processes that serve the same directory.
@@ -96,161 +85,107 @@ impl Store {
     /// # Errors
     /// As `open`, but only a process that has the directory for itself is in the way.
     pub fn open_shared(data_dir: &Path) -> Result<Self, StartupError> {
-        Self::open_as(data_dir, Hold::Shared)
+        Ok(Self::Sqlite(Arc::new(SqliteStore::open_shared(data_dir)?)))
     }
 
-    fn open_as(data_dir: &Path, hold: Hold) -> Result<Self, StartupError> {
-        sqlite::private_dir(data_dir)?;
-        let lock = sqlite::lock(&data_dir.join("lock"), hold)?;
-        let path = data_dir.join(DATABASE);
-        let mut connection = sqlite::open_and_migrate(&path, MIGRATIONS, BeforeMigration::KeepCopy)?;
-        let refused = |error: diesel::result::Error| StartupError::Database {
-            path: path.clone(),
-            reason: error.to_string(),
-        };
-        let used = queries::total_size(&mut connection).map_err(refused)?;
-        let naming = Naming::open(&mut connection).map_err(refused)?;
-        let shared = hold == Hold::Shared;
-        if shared {
-            queries::index_by_seq(&mut connection).map_err(refused)?;
-        }
-        let writer = getrandom::u64().map_err(|error| StartupError::Database {
-            path: path.clone(),
-            reason: format!("the system gives no random numbers: {error}"),
-        })?;
-        Ok(Self {
-            node: Node { writer: writer.cast_signed(), shared },
-            writer: Writer::start(connection, &path, lock, count)?,
-            readers: Readers::open(&path)?,
-            naming,
-            room: Arc::new(Room::new(data_dir, used)),
-            purge_steps: Arc::new(Semaphore::new(1)),
-        })
+    /// Connects to the PostgreSQL database of a URL and brings its schema up to date. Waits a minute for one that
+    /// cannot be reached. Blocks.
+    ///
+    /// # Errors
+    /// When the URL cannot be used, the database refuses, or a newer version wrote it.
+    pub fn open_postgres(url: &str) -> Result<Self, PostgresError> {
+        PostgresStore::open(url).map(Self::Postgres)
     }
 
-    /// This process.
-    pub fn node(&self) -> Node {
-        self.node
+    /// Whether other processes may write too.
+    pub fn is_shared(&self) -> bool {
+        each!(self, store => store.is_shared())
     }
 
     /// Counts anew what all shares take: an operator's commands change it beside this process.
     pub async fn recount(&self) -> Result<(), StoreError> {
-        self.room.is(self.readers.read(queries::total_size).await?);
-        Ok(())
+        each!(self, store => store.recount().await)
     }
 
     /// Whether there is room for more content.
     pub fn has_room(&self, limits: &Limits) -> Result<(), NoRoom> {
-        self.room.check(limits)
+        each!(self, store => store.has_room(limits))
     }
 
     /// Writes that wait for the disk.
     pub fn waiting(&self) -> usize {
-        self.writer.waiting()
+        each!(self, store => store.waiting())
     }
 
     /// What the store takes.
     pub fn sizes(&self) -> Sizes {
-        self.room.sizes()
+        each!(self, store => store.sizes())
     }
 
     /// Stores a new share, empty.
     pub async fn create(&self, share: NewShare) -> Result<(), StoreError> {
-        let bytes = queries::SHARE_OVERHEAD + i64::try_from(share.session_id.len()).unwrap_or(i64::MAX);
-        match self.writer.submit(0, move |connection| queries::create(connection, &share)).await? {
-            Created::Yes => self.room.grown(bytes),
-            Created::TooManyOfToken => return Err(StoreError::TooManyShares),
-        }
-        Ok(())
+        each!(self, store => store.create(share).await)
     }
 
     /// Stores what a batch changed, when the share's head is still the one that it was made on.
     pub async fn write(&self, write: Write) -> Result<(), StoreError> {
-        let bytes =
-            write.rows.iter().map(|row| row.content.as_ref().map_or(0, |content| content.get().len())).sum();
-        let (grown, writer) = (write.grown, self.node.writer);
-        match self.writer.submit(bytes, move |connection| queries::write(connection, &write, writer)).await? {
-            Written::Yes => self.room.grown(grown),
-            Written::Conflict => return Err(StoreError::Conflict),
-            Written::Gone => return Err(StoreError::Gone),
-        }
-        Ok(())
+        each!(self, store => store.write(write).await)
     }
 
     /// The heads of some shares, but for those that are deleted: what this process knows of them is as new as that, or
     /// others have written.
     pub async fn confirm(&self, nums: Vec<i64>) -> Result<HashMap<i64, Head>, StoreError> {
-        self.readers.read(move |connection| queries::confirm(connection, &nums)).await
+        each!(self, store => store.confirm(nums).await)
     }
 
     /// What was added to a share after a position, by whomever; `None` when it is deleted. Costs what was added where
     /// several processes serve the directory.
     pub async fn since(&self, num: i64, after: u64) -> Result<Option<Added>, StoreError> {
-        self.readers.read(move |connection| queries::since(connection, num, after)).await
+        each!(self, store => store.since(num, after).await)
+    }
+
+    /// Gives a share the epoch `new` in the place of `old`, whose history was lost, and a head that nobody else knows:
+    /// so all who have it open find out. Nothing happens when it has another already.
+    pub async fn renew_epoch(&self, num: i64, old: &str, new: String) -> Result<(), StoreError> {
+        each!(self, store => store.renew_epoch(num, old, new).await)
     }
 
     /// What digests values that are taken out of shares.
     pub fn naming(&self) -> &Naming {
-        &self.naming
+        each!(self, store => store.naming())
     }
 
     /// The names of a share's values, once those have one that had none, by their kinds. When this is answered they are
     /// on the disk: the same value has the same name from then on. A share has [`MAX_NAMES`] at most; what comes later
     /// gets none.
     pub async fn name(&self, id: &ShareId, values: Vec<(Digest, String)>) -> Result<Names, StoreError> {
-        let of = id.clone();
-        let known = self.readers.read(move |connection| names::names(connection, &of)).await?;
-        if known.len() >= MAX_NAMES || values.iter().all(|(digest, _)| known.contains_key(digest)) {
-            return Ok(known);
-        }
-        let of = id.clone();
-        let (names, added) =
-            self.writer.submit(0, move |connection| names::name(connection, &of, &values)).await?;
-        self.room.grown(added * names::OVERHEAD);
-        Ok(names)
+        each!(self, store => store.name(id, values).await)
     }
 
     /// Ends a share for everybody, for good: when this is answered it is deleted, whatever happens. Its content goes
     /// by `purge`. Nothing happens to one that is deleted already. `at` is now, in milliseconds since 1970.
     pub async fn mark_deleted(&self, num: i64, at: i64) -> Result<(), StoreError> {
-        Ok(self.writer.submit(0, move |connection| queries::mark_deleted(connection, num, at)).await?)
+        each!(self, store => store.mark_deleted(num, at).await)
     }
 
     /// `mark_deleted` for a share whose time is over, unless it was changed since `updated_at`. Tells whether it is
     /// deleted now.
     pub async fn mark_expired(&self, num: i64, updated_at: i64, at: i64) -> Result<bool, StoreError> {
-        let job = move |connection: &mut _| queries::mark_expired(connection, num, updated_at, at);
-        Ok(self.writer.submit(0, job).await?)
+        each!(self, store => store.mark_expired(num, updated_at, at).await)
     }
 
-    /// Takes the content of a deleted share away, in steps between which others write. When this is answered, its
-    /// bytes are in the database no more, nor in its log, and will not be after a power failure. That takes as long as
-    /// other processes read what is in the log. It may be called again at any time, by anybody; what a crash leaves is
+    /// Takes the content of a deleted share away, in steps between which others write. When this is answered by SQLite,
+    /// its bytes are in the database no more, nor in its log, and will not be after a power failure. That takes as long
+    /// as other processes read what is in the log. Of PostgreSQL the rows are gone then; their bytes go with its
+    /// vacuum, its log and its replicas. It may be called again at any time, by anybody; what a crash leaves is
     /// found by `unpurged`.
     pub async fn purge(&self, num: i64) -> Result<(), StoreError> {
-        if !self.readers.read(move |connection| queries::is_to_purge(connection, num)).await? {
-            return Ok(());
-        }
-        while self.purge_step(num).await? == PurgeStep::More {}
-        self.writer.log_emptied().await?;
-        // This commit also puts the log's new length on the disk.
-        let at = now_ms();
-        let freed =
-            self.writer.submit(0, move |connection| queries::mark_purged(connection, num, at)).await?;
-        self.room.grown(i64::try_from(freed).map_or(i64::MIN, i64::saturating_neg));
-        Ok(())
+        each!(self, store => store.purge(num).await)
     }
 
     /// Reads a share's record.
     pub async fn head(&self, id: &ShareId) -> Result<Option<StoredHead>, StoreError> {
-        let id = id.clone();
-        self.readers.read(move |connection| queries::head(connection, &id)).await
-    }
-
-    async fn purge_step(&self, num: i64) -> Result<PurgeStep, StoreError> {
-        // It is never closed.
-        let _turn = self.purge_steps.acquire().await;
-        Ok(self.writer.erase(move |connection| queries::purge(connection, num)).await?)
+        each!(self, store => store.head(id).await)
     }
 
     /// Reads a share with all that is stored of it, or what is left of one that was deleted, or of which `ended` says
@@ -258,83 +193,62 @@ impl Store {
     pub async fn load(
         &self,
         id: &ShareId,
-        ended: impl Fn(Life) -> bool + Send + 'static,
+        ended: impl Fn(Life) -> bool + Clone + Send + Sync + 'static,
     ) -> Result<Option<StoredShare>, StoreError> {
-        let id = id.clone();
-        self.readers.load(move |connection| queries::load(connection, &id, ended)).await
+        each!(self, store => store.load(id, ended).await)
     }
 
     /// Some shares that are not deleted, those with the lowest numbers above `after`.
     pub async fn heads(&self, after: i64, limit: i64) -> Result<Heads, StoreError> {
-        self.readers.read(move |connection| queries::heads(connection, after, limit)).await
+        each!(self, store => store.heads(after, limit).await)
     }
 
     /// The number of the last deletion, by whomever.
     pub async fn last_deletion(&self) -> Result<i64, StoreError> {
-        self.readers.read(queries::last_deletion).await
+        each!(self, store => store.last_deletion().await)
     }
 
     /// Some shares that were deleted, by whomever, after the deletion of the number `after`.
     pub async fn deletions(&self, after: i64, limit: i64) -> Result<Deletions, StoreError> {
-        self.readers.read(move |connection| queries::deletions(connection, after, limit)).await
+        each!(self, store => store.deletions(after, limit).await)
     }
 
     /// Some deleted shares of which there may still be content, those with the lowest numbers above `after`.
     pub async fn unpurged(&self, after: i64, limit: i64) -> Result<Vec<i64>, StoreError> {
-        self.readers.read(move |connection| queries::unpurged(connection, after, limit)).await
+        each!(self, store => store.unpurged(after, limit).await)
     }
 
     /// Forgets some shares that were deleted before a time, in milliseconds since 1970; gives how many. Then nobody
     /// can tell any more that they ever were.
     pub async fn forget(&self, before: i64, limit: i64) -> Result<usize, StoreError> {
-        Ok(self.writer.submit(0, move |connection| queries::forget(connection, before, limit)).await?)
+        each!(self, store => store.forget(before, limit).await)
     }
 
     /// The time that has passed for sure, as it was noted last, in milliseconds since 1970.
     pub async fn passed_time(&self) -> Result<Option<i64>, StoreError> {
-        self.readers.read(queries::passed_time).await
+        each!(self, store => store.passed_time().await)
     }
 
     /// Notes which time has passed for sure.
     pub async fn set_passed_time(&self, at: i64) -> Result<(), StoreError> {
-        Ok(self.writer.submit(0, move |connection| queries::set_passed_time(connection, at)).await?)
+        each!(self, store => store.set_passed_time(at).await)
     }
 
     /// The token that somebody presents.
     pub async fn token(&self, hash: SecretHash) -> Result<Option<CreateToken>, StoreError> {
-        self.readers.read(move |connection| tokens::find(connection, &hash)).await
+        each!(self, store => store.token(hash).await)
     }
 
     /// Whether the store can write now (`at` milliseconds since 1970): it does.
     pub async fn check(&self, at: i64) -> Result<(), StoreError> {
-        Ok(self.writer.submit(0, move |connection| queries::check(connection, at)).await?)
+        each!(self, store => store.check(at).await)
     }
 
     /// Writes all that was handed over, checkpoints and closes. Blocks until done; later writes are refused.
     pub fn close(&self) {
-        self.writer.close();
+        each!(self, store => store.close());
     }
 }
 
 #[cfg(test)]
 mod tests;
-
-fn count(commit: Commit) {
-    if commit.done {
-        #[allow(clippy::cast_precision_loss)] // A few thousand.
-        METRICS.commit_jobs.observe(commit.jobs as f64);
-        METRICS.commit_time.observe(commit.took.as_secs_f64());
-    } else {
-        METRICS.commit_failures.inc();
-    }
-}
-
-impl From<WriteError> for StoreError {
-    fn from(error: WriteError) -> Self {
-        match error {
-            WriteError::Busy => Self::Busy,
-            WriteError::NotFound => Self::Gone,
-            WriteError::Full | WriteError::Unavailable => Self::Unavailable,
-        }
-    }
-}

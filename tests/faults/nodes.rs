@@ -1,4 +1,4 @@
-//! Two processes on one database: clients and viewers go to either, and either is killed.
+//! Two processes on one database, SQLite's or PostgreSQL: clients and viewers go to either, and either is killed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -9,6 +9,7 @@ use fastrand::Rng;
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 
+use crate::harness::postgres::{Postgres, psql};
 use crate::harness::{PATIENCE, TestServer, TestShare, TestViewer, client, part, until};
 use crate::model::{History, State};
 use crate::watcher::{Outcome, Watcher};
@@ -24,10 +25,15 @@ const KILLS: usize = 6;
 const CLIENTS: usize = 6;
 const VIEWERS: usize = 6;
 
-/// Two that serve the same directory. `poll` is how often each looks for what the other wrote when nothing else makes
-/// it.
-fn start(poll: &str) -> [TestServer; 2] {
-    let first = TestServer::start(&["--poll-interval", poll]);
+/// How often the database crashes.
+const CRASHES: usize = 4;
+
+/// Two that serve the same directory, or the same PostgreSQL database. `poll` is how often each looks for what the
+/// other wrote when nothing else makes it.
+fn start(poll: &str, database: Option<&str>) -> [TestServer; 2] {
+    let mut args = vec!["--poll-interval", poll];
+    args.extend(database.into_iter().flat_map(|url| ["--store", url]));
+    let first = TestServer::start(&args);
     let second = first.beside();
     [first, second]
 }
@@ -39,7 +45,7 @@ fn conflicts(server: &TestServer) -> usize {
 
 #[test]
 fn a_directory_is_shared_only_by_those_who_say_so() {
-    let [first, second] = start("1h");
+    let [first, second] = start("1h", None);
     let refused = |args: &[&str]| {
         let mut command = crate::harness::program();
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(first.data_dir()).args(args);
@@ -59,18 +65,19 @@ struct Story {
     secret: String,
     history: History,
     watchers: Vec<(usize, Watcher)>,
+    database: Option<String>,
 }
 
 impl Story {
-    async fn begin(seed: u64) -> Self {
-        let servers = start("100ms");
+    async fn begin(seed: u64, database: Option<String>) -> Self {
+        let servers = start("100ms", database.as_deref());
         let (id, secret) = {
             let share = servers[0].share().await;
             (share.id, share.secret)
         };
         let watchers = (0..VIEWERS).map(|nth| (0, Watcher::new(nth % 2 == 0, nth % 3 == 0))).collect();
         let history = History::default();
-        Self { random: Rng::with_seed(seed), servers, id, secret, history, watchers }
+        Self { random: Rng::with_seed(seed), servers, id, secret, history, watchers, database }
     }
 
     fn share(&self, n: usize) -> TestShare<'_> {
@@ -174,6 +181,17 @@ impl Story {
         for (_, watcher) in self.watchers.iter_mut().filter(|(at, _)| *at == n) {
             watcher.until_closed(&mut self.history).await?;
         }
+        if let Some(database) = &self.database {
+            // It goes on with what it was told.
+            let busy = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid() \
+                        AND datname = current_database()";
+            let mut idle = 0;
+            until("what the killed one asked for has ended", async || {
+                idle = if psql(database, busy) == "0" { idle + 1 } else { 0 };
+                idle == 2
+            })
+            .await;
+        }
         let (seq, state) = (self.share(1 - n).seq().await, self.whole(1 - n).await);
         self.servers[n].restart();
         self.history.found(seq, state)
@@ -189,9 +207,19 @@ impl Story {
 
 #[test]
 fn whatever_happens_both_processes_show_what_was_stored() {
+    histories(|_| None);
+}
+
+#[test]
+fn whatever_happens_both_processes_show_what_postgresql_has() {
+    let postgres = Postgres::start();
+    histories(|seed| Some(postgres.create(&format!("share{seed}"))));
+}
+
+fn histories(database: impl Fn(u64) -> Option<String>) {
     for seed in crate::seeds(2) {
         let history = async {
-            let mut story = Story::begin(seed).await;
+            let mut story = Story::begin(seed, database(seed)).await;
             let ended = story.go_on().await;
             (ended, story.servers.each_ref().map(TestServer::log))
         };
@@ -290,8 +318,28 @@ fn versions_of(viewer: &TestViewer) -> HashMap<String, u64> {
 async fn of_two_processes_either_is_killed_and_nothing_acknowledged_is_lost() {
     let mut conflicted = 0;
     for seed in crate::seeds(2) {
+        conflicted += under_load(seed, None).await;
+    }
+    assert!(conflicted > 0, "they were never in each other's way");
+}
+
+#[actix_web::test]
+async fn either_process_is_killed_and_postgresql_crashes_and_nothing_acknowledged_is_lost() {
+    let mut conflicted = 0;
+    for seed in crate::seeds(2) {
+        conflicted += under_load(seed, Some(Postgres::start())).await;
+    }
+    assert!(conflicted > 0, "they were never in each other's way");
+}
+
+/// Clients write through both while they are killed, and while their database crashes. Tells how often they were in
+/// each other's way.
+async fn under_load(seed: u64, mut postgres: Option<Postgres>) -> usize {
+    let mut conflicted = 0;
+    let database = postgres.as_ref().map(|postgres| postgres.create("share"));
+    {
         let mut random = Rng::with_seed(seed);
-        let mut servers = start("100ms");
+        let mut servers = start("100ms", database.as_deref());
         let (path, secret) = {
             let share = servers[0].share().await;
             (share.path(""), share.secret)
@@ -327,6 +375,15 @@ async fn of_two_processes_either_is_killed_and_nothing_acknowledged_is_lost() {
             load.goes_on(random.u64(0..10)).await;
             servers[n].restart();
         }
+        if let Some(postgres) = &mut postgres {
+            for _ in 0..CRASHES {
+                load.goes_on(random.u64(5..40)).await;
+                postgres.crash();
+                let (status, _) = servers[0].get(&path).await;
+                assert_eq!(status, 503, "seed {seed}");
+                postgres.restart();
+            }
+        }
         load.goes_on(20).await;
         load.ends.set(true);
         ended(clients).await;
@@ -358,7 +415,7 @@ async fn of_two_processes_either_is_killed_and_nothing_acknowledged_is_lost() {
         until("its content is gone", async || share.delete(&share.secret).await == 200).await;
         conflicted += servers.each_ref().map(conflicts).iter().sum::<usize>();
     }
-    assert!(conflicted > 0, "they were never in each other's way");
+    conflicted
 }
 
 /// What those who were started come to.

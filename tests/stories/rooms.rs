@@ -18,7 +18,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("render", &["model", "clock"], LIBRARIES),
     ("redact", &["model", "clock"], LIBRARIES),
     ("sqlite", &[], &["actix"]),
-    ("store", &["clock", "config", "metrics", "model", "redact", "sqlite"], &["actix", "actix_web"]),
+    ("store", &["clock", "config", "metrics", "model", "redact", "sqlite", "trust"], &["actix", "actix_web"]),
     (
         "share",
         &["clock", "config", "error", "memory", "metrics", "model", "protocol", "store"],
@@ -37,7 +37,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
         &["config", "daemon", "error", "http", "memory", "metrics", "redact", "share", "sqlite", "store"],
         &[],
     ),
-    ("client", &["clock", "config", "import", "model", "protocol", "redact", "sqlite"], &[]),
+    ("client", &["clock", "config", "import", "model", "protocol", "redact", "sqlite", "trust"], &[]),
     ("sources", &["client", "clock", "import", "model"], &[]),
     (
         "relay",
@@ -52,6 +52,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("daemon", &[], &["diesel"]),
     ("memory.rs", &[], &["actix"]),
     ("text.rs", &[], LIBRARIES),
+    ("trust.rs", &[], &["actix", "diesel"]),
 ];
 
 #[test]

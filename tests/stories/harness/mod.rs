@@ -4,6 +4,7 @@ pub mod corpus;
 pub mod fake;
 pub mod hostile;
 pub mod networks;
+pub mod postgres;
 pub mod proxy;
 pub mod relay;
 pub mod secrets;
@@ -27,6 +28,10 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// Longer than anything here takes on a slow machine. Reached only when something is broken.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The options of a server whose files a story looks into, so that its store is the one that has some. Without them
+/// `BRUTUS_TEST_STORE=postgres` has each server keep its shares in PostgreSQL.
+pub const ON_DISK: [&str; 2] = ["--store", "sqlite"];
 
 const NO_ENV: [(&str, &str); 0] = [];
 
@@ -118,7 +123,11 @@ impl TestServer {
     /// Starts a server with an environment of its own.
     pub fn start_with_env(args: &[&str], env: &[(&str, impl AsRef<OsStr>)]) -> Self {
         let data = TempDir::new().expect("a temporary directory");
-        let args = args.iter().map(ToString::to_string).collect();
+        let mut args: Vec<String> = args.iter().map(ToString::to_string).collect();
+        let elsewhere = args.iter().any(|arg| arg == "--store" || arg == "--poll-interval");
+        if let Some(database) = (!elsewhere).then(postgres::database_for_all).flatten() {
+            args.extend(["--store".to_owned(), database]);
+        }
         Self::spawn("127.0.0.1:0", Arc::new(data), args, env)
     }
 

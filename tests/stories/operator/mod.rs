@@ -10,6 +10,7 @@ mod healthcheck;
 pub mod metrics;
 mod openapi;
 mod proxies;
+mod store;
 mod systemd;
 mod tls;
 mod tokens;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::{TestServer, part, session};
+use crate::harness::{ON_DISK, TestServer, part, session};
 
 #[actix_web::test]
 async fn what_was_acknowledged_survives_kill_9() {
-    let mut server = TestServer::start(&[]);
+    let mut server = TestServer::start(&ON_DISK);
     let (id, secret) = {
         let share = server.share().await;
         share.sync(&[session("t")]).await;

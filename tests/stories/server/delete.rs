@@ -1,6 +1,6 @@
 //! A share is deleted.
 
-use crate::harness::{LongReader, TestServer, TestShare, message, part, session, sqlite, until};
+use crate::harness::{LongReader, ON_DISK, TestServer, TestShare, message, part, session, sqlite, until};
 
 #[actix_web::test]
 async fn a_deleted_share_is_gone_for_everyone() {
@@ -48,7 +48,7 @@ async fn a_repeated_delete_is_fine_with_the_right_secret_even_after_a_restart() 
 
 #[actix_web::test]
 async fn deleted_bytes_stand_in_no_file() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(&ON_DISK);
     let (share, other) = (server.share().await, server.share().await);
     let marker = "walrus-marmalade-93";
     for version in 0..5 {
@@ -76,7 +76,7 @@ async fn delete(share: &TestShare<'_>) {
 
 #[actix_web::test]
 async fn a_delete_is_not_said_to_be_done_while_a_reader_keeps_the_bytes() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(&ON_DISK);
     let (share, other) = (server.share().await, server.share().await);
     let mut viewer = share.view().await;
     let reader = LongReader::start(&server.data_dir());
@@ -97,7 +97,7 @@ async fn a_delete_is_not_said_to_be_done_while_a_reader_keeps_the_bytes() {
 
 #[actix_web::test]
 async fn what_a_crash_left_in_the_log_is_gone_after_the_next_start() {
-    let mut server = TestServer::start(&[]);
+    let mut server = TestServer::start(&ON_DISK);
     let canary = "canary 31fb";
     let (id, secret) = {
         let share = server.share().await;
@@ -125,7 +125,7 @@ async fn what_a_crash_left_in_the_log_is_gone_after_the_next_start() {
 
 #[actix_web::test]
 async fn a_delete_that_a_crash_cut_short_is_not_said_to_be_done_before_it_is() {
-    let mut server = TestServer::start(&[]);
+    let mut server = TestServer::start(&ON_DISK);
     let canary = "canary c05e";
     let (id, secret) = {
         let share = server.share().await;

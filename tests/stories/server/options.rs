@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use awc::http::Method;
 use tempfile::TempDir;
 
-use crate::harness::TestServer;
+use crate::harness::{ON_DISK, TestServer};
 
 fn refused(args: &[&str], file: Option<&str>) -> String {
     let dir = TempDir::new().expect("a directory");
@@ -103,7 +103,7 @@ fn a_database_that_is_none_is_refused_and_left_alone() {
 
 #[actix_web::test]
 async fn a_database_of_a_newer_version_is_refused() {
-    let mut server = TestServer::start(&[]);
+    let mut server = TestServer::start(&ON_DISK);
     let _ = server.share().await;
     server.signal("-TERM");
     server.wait();

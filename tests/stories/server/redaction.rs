@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::secrets::{Case, pieces};
-use crate::harness::{TestServer, TestShare, client, message, part, session, sqlite};
+use crate::harness::{ON_DISK, TestServer, TestShare, client, message, part, session, sqlite};
 use crate::operator::metrics::{metrics, metrics_url, value};
 use crate::operator::operate;
 
@@ -65,7 +65,8 @@ async fn text_of(server: &TestServer, path: &str) -> String {
 
 #[actix_web::test]
 async fn secrets_of_a_shape_are_on_no_disk_and_in_no_answer() {
-    let server = TestServer::start(&["--log", "trace", "--metrics-listen", "127.0.0.1:0"]);
+    let server =
+        TestServer::start(&["--store", "sqlite", "--log", "trace", "--metrics-listen", "127.0.0.1:0"]);
     let metrics_url = metrics_url(&server).await;
     let share = server.share().await;
     let mut viewer = share.view_from("?append=1").await;
@@ -121,8 +122,8 @@ async fn what_stands_beside_names_goes_when_all_is_asked_for() {
 #[actix_web::test]
 async fn a_report_counts_and_changes_nothing_and_off_does_not_even_look() {
     let env = [("BRUTUS_SHARE_SERVE_REDACT", "report")];
-    let report = TestServer::start_with_env(&["--metrics-listen", "127.0.0.1:0"], &env);
-    let off = TestServer::start(&["--redact", "off", "--metrics-listen", "127.0.0.1:0"]);
+    let report = TestServer::start_with_env(&["--store", "sqlite", "--metrics-listen", "127.0.0.1:0"], &env);
+    let off = TestServer::start(&["--store", "sqlite", "--redact", "off", "--metrics-listen", "127.0.0.1:0"]);
     let cases = Case::all("planted");
     for server in [&report, &off] {
         let share = server.share().await;
@@ -157,7 +158,7 @@ async fn what_has_no_secret_keeps_its_bytes() {
 
 #[actix_web::test]
 async fn a_value_has_one_name_all_through_a_share_and_over_restarts() {
-    let mut server = TestServer::start(&[]);
+    let mut server = TestServer::start(&ON_DISK);
     let share = server.share().await;
     let (one, two, three) = (token(1), token(2), token(3));
     share.sync(&[part("m", "a", &format!("{one} {two} {one}")), part("m", "b", &two)]).await;
@@ -251,7 +252,7 @@ async fn syncs_at_the_same_time_give_no_two_values_one_name() {
 
 #[actix_web::test]
 async fn of_more_values_than_a_share_has_names_the_last_have_none_of_their_own() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(&ON_DISK);
     let share = server.share().await;
     let text = |from: usize| (from..from + 700).map(token).collect::<Vec<_>>().join(" ");
     share.sync(&[part("m", "a", &text(0)), part("m", "b", &text(500))]).await;
@@ -305,7 +306,7 @@ async fn a_streamed_answer_with_a_secret_in_it_goes_on_as_appends() {
 
 #[actix_web::test]
 async fn a_preview_of_a_link_shows_no_secret_whatever_is_stored() {
-    let server = TestServer::start(&["--redact", "off"]);
+    let server = TestServer::start(&["--store", "sqlite", "--redact", "off"]);
     let share = server.share().await;
     let password = ["correct", "Horse7!"].concat();
     let prompt = format!("{}\nDB_PASSWORD={password}\nuse {} to deploy", "Please. ".repeat(20), token(1));

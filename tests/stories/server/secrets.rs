@@ -2,11 +2,11 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::harness::{TestServer, message, part, session};
+use crate::harness::{ON_DISK, TestServer, message, part, session};
 
 #[actix_web::test]
 async fn a_secret_stands_nowhere_and_an_id_not_in_the_log() {
-    let server = TestServer::start(&["--log", "trace"]);
+    let server = TestServer::start(&["--store", "sqlite", "--log", "trace"]);
     let share = server.share().await;
     share.sync(&[session("t"), message("m", 1), part("m", "p", "text")]).await;
     let mut viewer = share.view().await;
@@ -42,7 +42,7 @@ async fn a_secret_stands_nowhere_and_an_id_not_in_the_log() {
 
 #[actix_web::test]
 async fn the_data_directory_is_its_owners_alone() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(&ON_DISK);
     let share = server.share().await;
     share.sync(&[session("t")]).await;
     let mode = |path: &std::path::Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;

@@ -3,7 +3,7 @@
 use awc::http::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::harness::{TestServer, client, message, part, recorded_batches, session};
+use crate::harness::{ON_DISK, TestServer, client, message, part, recorded_batches, session};
 
 #[actix_web::test]
 async fn a_share_is_created_synced_and_read() {
@@ -100,7 +100,7 @@ async fn parts_without_a_message_and_unknown_types_come_last_and_whole() {
 
 #[actix_web::test]
 async fn what_is_private_is_stripped_before_it_is_stored() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(&ON_DISK);
     let share = server.share().await;
     let marker = "sk-must-not-be-kept";
     share

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::{TestServer, part};
+use crate::harness::{ON_DISK, TestServer, part};
 
 #[actix_web::test]
 async fn viewers_are_told_to_come_back_and_syncs_are_answered() {
@@ -67,7 +67,7 @@ async fn viewers_that_do_not_read_do_not_hold_the_end_up() {
 
 #[test]
 fn a_data_directory_has_one_server() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(&ON_DISK);
     let second = std::process::Command::new(env!("CARGO_BIN_EXE_brutus-share"))
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(server.data_dir())

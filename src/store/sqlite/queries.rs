@@ -7,151 +7,16 @@ use diesel::dsl::{max, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable};
 use diesel::sqlite::SqliteConnection;
-use serde_json::value::RawValue;
 
-use super::schema::{checks, create_tokens, passed_time, redactions, share_data, shares};
 use super::statements::{MoveHead, PutItem};
-use super::{names, tokens};
-use crate::model::{Content, Key, Life, Row, SecretHash, ShareId};
-
-/// A share to be created.
-pub struct NewShare {
-    /// Its id.
-    pub id: ShareId,
-    /// The session that it shows, as its client calls it.
-    pub session_id: String,
-    /// What is kept of its secret.
-    pub secret_hash: SecretHash,
-    /// Its first epoch.
-    pub epoch: String,
-    /// Now, in milliseconds since 1970.
-    pub at: i64,
-    /// When it ends at the latest, in milliseconds since 1970.
-    pub expires_at: Option<i64>,
-    /// The token by which it is created.
-    pub token: Option<i64>,
-}
-
-/// The last change of a share. No two changes leave the same, whoever makes them, as long as the epoch is the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
-    /// The share's sequence number after it.
-    pub seq: u64,
-    /// The process that made it: of two that are under way on the same head, both may end at one `seq`.
-    pub writer: i64,
-}
-
-/// What a batch changed in one share.
-#[derive(Debug, Clone)]
-pub struct Write {
-    /// The share.
-    pub num: i64,
-    /// The head that it was made on.
-    pub before: Head,
-    /// The items that are different now, new ones in the order in which they came. With none it is only found out
-    /// whether the head is still that.
-    pub rows: Vec<Row>,
-    /// The share's sequence number after the batch.
-    pub seq: u64,
-    /// The share's size after the batch, in bytes.
-    pub size: u64,
-    /// By how much that is more than before.
-    pub grown: i64,
-    /// Now, in milliseconds since 1970.
-    pub at: i64,
-}
-
-/// A share as it is stored.
-pub struct StoredShare {
-    /// Its number in the database.
-    pub num: i64,
-    /// What is kept of its secret.
-    pub secret_hash: SecretHash,
-    /// The epoch of its sequence numbers.
-    pub epoch: String,
-    /// Its last change.
-    pub head: Head,
-    /// What says when it ends.
-    pub life: Life,
-    /// Whether it was deleted.
-    pub deleted: bool,
-    /// Its items and tombstones, in the order in which they first came; none when it was deleted or its time is over.
-    pub rows: Vec<Row>,
-}
-
-/// What was added to a share after a position.
-#[derive(Debug, Clone)]
-pub struct Added {
-    /// The epoch of its sequence numbers.
-    pub epoch: String,
-    /// Its last change.
-    pub head: Head,
-    /// What says when it ends.
-    pub life: Life,
-    /// The newest version of each item and tombstone that is newer, in the order in which they first came.
-    pub rows: Vec<Row>,
-}
-
-/// A share's record, without its content.
-#[derive(Debug, Clone)]
-pub struct StoredHead {
-    /// Its number in the database.
-    pub num: i64,
-    /// Its id.
-    pub id: ShareId,
-    /// What is kept of its secret.
-    pub secret_hash: SecretHash,
-    /// Bytes of its items.
-    pub size: u64,
-    /// What says when it ends.
-    pub life: Life,
-    /// Whether it was deleted.
-    pub deleted: bool,
-}
-
-/// A share that is not deleted, without its content.
-pub struct ShareHead {
-    /// Its number in the database.
-    pub num: i64,
-    /// What says when it ends.
-    pub life: Life,
-}
-
-/// Some shares that are not deleted, in the order of their numbers.
-pub struct Heads {
-    /// The shares.
-    pub heads: Vec<ShareHead>,
-    /// The highest number that was looked at; `None` when there was none.
-    pub last: Option<i64>,
-    /// The numbers of those that were left out, because they cannot be read.
-    pub damaged: Vec<i64>,
-}
-
-/// Shares that were deleted, in the order of their deletions.
-pub struct Deletions {
-    /// The shares, but for those whose ids cannot be read.
-    pub shares: Vec<ShareId>,
-    /// The number of the last of these deletions; that from which they were asked for when there was none.
-    pub last: i64,
-}
-
-/// What became of a share to be created.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Created {
-    Yes,
-    /// Its token has as many shares as it may have.
-    TooManyOfToken,
-}
-
-/// What became of a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Written {
-    Yes,
-    /// The head is another than it was made on.
-    Conflict,
-    /// The share was deleted, by its operator or by another process that serves it.
-    Gone,
-}
+use super::tokens;
+use crate::model::{Life, ShareId};
+use crate::store::names::OVERHEAD;
+use crate::store::records::{
+    Added, Created, Deletions, Head, Heads, NewShare, SHARE_OVERHEAD, ShareHead, ShareRow, StoredHead,
+    StoredRow, StoredShare, Write, Written, of_epoch, read, signed, unsigned,
+};
+use crate::store::schema::{checks, create_tokens, passed_time, redactions, share_data, shares};
 
 /// How far a purge is after one of its steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,9 +32,6 @@ const PURGE_ROWS: usize = 4000;
 
 /// Bytes after which a step of a purge ends.
 const PURGE_BYTES: i64 = 4 << 20;
-
-/// What a share takes beside its items and the id of its session, in bytes: its row and its places in the indexes.
-pub(super) const SHARE_OVERHEAD: i64 = 512;
 
 pub(super) fn create(connection: &mut SqliteConnection, share: &NewShare) -> QueryResult<Created> {
     // In the transaction of the insert, so that creates at the same time do not pass the limit together.
@@ -197,8 +59,8 @@ pub(super) fn create(connection: &mut SqliteConnection, share: &NewShare) -> Que
     Ok(Created::Yes)
 }
 
-/// Stores a batch when the share's head is still the one that it was made on. `writer` is this process.
-pub(super) fn write(connection: &mut SqliteConnection, write: &Write, writer: i64) -> QueryResult<Written> {
+/// Stores a batch when the share's head is still the one that it was made on.
+pub(super) fn write(connection: &mut SqliteConnection, write: &Write) -> QueryResult<Written> {
     // First, so that a write that is refused has written nothing: the others of its group need not be done again.
     let before = (signed(write.before.seq), write.before.writer);
     let living = || shares::table.find(write.num).filter(shares::deleted_at.is_null());
@@ -209,7 +71,7 @@ pub(super) fn write(connection: &mut SqliteConnection, write: &Write, writer: i6
         let moved = MoveHead {
             share: write.num,
             before,
-            after: (signed(write.seq), writer),
+            after: (signed(write.seq), write.writer),
             size: signed(write.size),
             at: write.at,
         };
@@ -242,29 +104,14 @@ pub(super) fn confirm(connection: &mut SqliteConnection, nums: &[i64]) -> QueryR
 
 /// What was added to a share after a position; `None` when it is deleted.
 pub(super) fn since(connection: &mut SqliteConnection, num: i64, after: u64) -> QueryResult<Option<Added>> {
-    type ShareRow = (String, i64, i64, i64, i64, Option<i64>);
-    let share: Option<ShareRow> = shares::table
-        .find(num)
-        .filter(shares::deleted_at.is_null())
-        .select((
-            shares::epoch,
-            shares::seq,
-            shares::writer,
-            shares::created_at,
-            shares::updated_at,
-            shares::expires_at,
-        ))
-        .first(connection)
-        .optional()?;
-    let Some((epoch, seq, writer, created_at, updated_at, expires_at)) = share else { return Ok(None) };
+    let living = shares::table.find(num).filter(shares::deleted_at.is_null());
+    let Some(share) = living.select(ShareRow::as_select()).first(connection).optional()? else {
+        return Ok(None);
+    };
     let mut rows: Vec<(i64, StoredRow)> = newer(num, after).load(connection)?;
     rows.sort_unstable_by_key(|(id, _)| *id);
-    Ok(Some(Added {
-        epoch,
-        head: Head { seq: unsigned(seq), writer },
-        life: Life { created_at, updated_at, synced: seq > 0, expires_at },
-        rows: rows.into_iter().map(|(_, row)| read(row)).collect::<QueryResult<_>>()?,
-    }))
+    let rows = rows.into_iter().map(|(_, row)| read(row)).collect::<QueryResult<_>>()?;
+    Ok(Some(share.into_added(rows)))
 }
 
 /// A share's rows that are newer than a position.
@@ -275,6 +122,19 @@ pub(super) fn newer(num: i64, after: u64) -> _ {
         .filter(share_data::share_num.eq(num))
         .filter(share_data::seq.gt(after))
         .select((share_data::id, (share_data::key, share_data::content, share_data::seq)))
+}
+
+/// Gives a share another epoch, and a head that nobody knows.
+pub(super) fn renew_epoch(
+    connection: &mut SqliteConnection,
+    num: i64,
+    old: &str,
+    new: &str,
+) -> QueryResult<()> {
+    diesel::update(of_epoch(num, old))
+        .set((shares::epoch.eq(new), shares::writer.eq(shares::writer - 1)))
+        .execute(connection)
+        .map(|_| ())
 }
 
 /// Has what is newer than a position found by it. Every write of an item writes the index too, so it is only there
@@ -432,7 +292,7 @@ pub(super) fn deletions(connection: &mut SqliteConnection, after: i64, limit: i6
 pub(super) fn total_size(connection: &mut SqliteConnection) -> QueryResult<u64> {
     let names: i64 = redactions::table.count().get_result(connection)?;
     let shares = sum(connection, &format!("sum({SHARE_OVERHEAD} + octet_length(session_id) + size)"))?;
-    Ok(shares.saturating_add(unsigned(names.saturating_mul(names::OVERHEAD))))
+    Ok(shares.saturating_add(unsigned(names.saturating_mul(OVERHEAD))))
 }
 
 /// Bytes of the items of all shares.
@@ -447,33 +307,9 @@ fn sum(connection: &mut SqliteConnection, of: &str) -> QueryResult<u64> {
 
 /// A share's record.
 pub(super) fn head(connection: &mut SqliteConnection, id: &ShareId) -> QueryResult<Option<StoredHead>> {
-    type Head = (i64, Vec<u8>, i64, i64, i64, i64, Option<i64>, Option<i64>);
-    let head: Option<Head> = shares::table
-        .filter(shares::id.eq(id.as_str()))
-        .select((
-            shares::num,
-            shares::secret_hash,
-            shares::seq,
-            shares::size,
-            shares::created_at,
-            shares::updated_at,
-            shares::deleted_at,
-            shares::expires_at,
-        ))
-        .first(connection)
-        .optional()?;
-    let Some((num, secret_hash, seq, size, created_at, updated_at, deleted_at, expires_at)) = head else {
-        return Ok(None);
-    };
-    Ok(Some(StoredHead {
-        num,
-        id: id.clone(),
-        secret_hash: SecretHash::from_bytes(&secret_hash)
-            .ok_or_else(|| damaged("a secret's hash has a wrong length"))?,
-        size: unsigned(size),
-        life: Life { created_at, updated_at, synced: seq > 0, expires_at },
-        deleted: deleted_at.is_some(),
-    }))
+    let share = shares::table.filter(shares::id.eq(id.as_str())).select(ShareRow::as_select());
+    let share = share.first(connection).optional()?;
+    share.map(|share| share.into_head(id.clone())).transpose()
 }
 
 /// The time that has passed for sure.
@@ -494,45 +330,18 @@ pub(super) fn load(
     id: &ShareId,
     ended: impl Fn(Life) -> bool,
 ) -> QueryResult<Option<StoredShare>> {
-    type ShareRow = (i64, Vec<u8>, String, i64, i64, i64, i64, Option<i64>, Option<i64>);
-    let share: Option<ShareRow> = shares::table
-        .filter(shares::id.eq(id.as_str()))
-        .select((
-            shares::num,
-            shares::secret_hash,
-            shares::epoch,
-            shares::seq,
-            shares::writer,
-            shares::created_at,
-            shares::updated_at,
-            shares::deleted_at,
-            shares::expires_at,
-        ))
-        .first(connection)
-        .optional()?;
-    let Some((num, secret_hash, epoch, seq, writer, created_at, updated_at, deleted_at, expires_at)) = share
-    else {
-        return Ok(None);
-    };
-    let life = Life { created_at, updated_at, synced: seq > 0, expires_at };
+    let share = shares::table.filter(shares::id.eq(id.as_str())).select(ShareRow::as_select());
+    let Some(share) = share.first(connection).optional()? else { return Ok(None) };
     let mut rows: Vec<StoredRow> = Vec::new();
-    if deleted_at.is_none() && !ended(life) {
+    if !share.is_deleted() && !ended(share.life()) {
         rows = share_data::table
-            .filter(share_data::share_num.eq(num))
+            .filter(share_data::share_num.eq(share.num()))
             .order(share_data::id)
             .select((share_data::key, share_data::content, share_data::seq))
             .load(connection)?;
     }
-    Ok(Some(StoredShare {
-        num,
-        secret_hash: SecretHash::from_bytes(&secret_hash)
-            .ok_or_else(|| damaged("a secret's hash has a wrong length"))?,
-        epoch,
-        head: Head { seq: unsigned(seq), writer },
-        life,
-        deleted: deleted_at.is_some(),
-        rows: rows.into_iter().map(read).collect::<QueryResult<_>>()?,
-    }))
+    let rows = rows.into_iter().map(read).collect::<QueryResult<_>>()?;
+    share.into_share(rows).map(Some)
 }
 
 /// Writes what changes nothing for anybody.
@@ -541,28 +350,4 @@ pub(super) fn check(connection: &mut SqliteConnection, at: i64) -> QueryResult<(
         .values((checks::id.eq(1), checks::at.eq(at)))
         .execute(connection)
         .map(|_| ())
-}
-
-/// The columns of an item: its key, its content and its sequence number.
-type StoredRow = (String, Option<String>, i64);
-
-fn read((key, content, seq): StoredRow) -> QueryResult<Row> {
-    Ok(Row { key: Key::from(key), content: content.map(content_of).transpose()?, seq: unsigned(seq) })
-}
-
-fn content_of(json: String) -> QueryResult<Content> {
-    RawValue::from_string(json).map(Content::from).map_err(|_| damaged("an item is not JSON"))
-}
-
-fn damaged(what: &'static str) -> diesel::result::Error {
-    diesel::result::Error::DeserializationError(what.into())
-}
-
-/// SQLite's integers are signed; sequence numbers and sizes never come near the edge.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
 }

@@ -13,10 +13,10 @@ use diesel::sql_types::Text;
 use diesel::sqlite::SqliteConnection;
 use serde::Serialize;
 
-use super::schema::{share_data, shares};
 use super::{DATABASE, MIGRATIONS};
 use crate::model::random_epoch;
 use crate::sqlite::{self, BeforeMigration, Hold, PathError, StartupError, at, beside};
+use crate::store::schema::{share_data, shares};
 
 /// What a backup holds. Times are milliseconds since 1970.
 #[derive(Debug, Serialize)]

@@ -12,8 +12,8 @@ use diesel::sqlite::SqliteConnection;
 use diesel::{Connection, QueryResult};
 use tokio::sync::Semaphore;
 
-use super::StoreError;
 use crate::sqlite::{self, StartupError};
+use crate::store::StoreError;
 
 /// Shares that are loaded at once. Each may take seconds, and all of its content in memory.
 const LOADS: u32 = 4;

@@ -1,4 +1,5 @@
-//! Whom a share server's certificate may come from: those whom this machine trusts, and those of a file.
+//! Whom the certificate of a share server, or of a database, may come from: those whom this machine trusts, and those
+//! of a file.
 //!
 //! The system's authorities stand in the place of the built-in ones, not beside them: whom an administrator took out is
 //! not trusted here either, and a company's own is. The built-in ones are for machines that have none, as small

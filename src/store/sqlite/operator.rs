@@ -14,11 +14,11 @@ use serde::Serialize;
 
 use super::queries::PurgeStep;
 use super::room::Room;
-use super::schema::{create_tokens, share_data, shares};
-use super::tokens::{self, CreateToken, NewToken};
-use super::{DATABASE, MIGRATIONS, queries};
+use super::{DATABASE, MIGRATIONS, queries, tokens};
 use crate::model::Key;
 use crate::sqlite::{self, Erasure, StartupError};
+use crate::store::schema::{create_tokens, share_data, shares};
+use crate::store::{CreateToken, NewToken};
 
 /// Characters that have to be known of an id before a share is looked for by its start.
 const MIN_ID_START: usize = 4;
@@ -342,7 +342,7 @@ impl Operator {
                 .first(connection)?,
         };
         let sizes = Room::new(&self.data_dir, content).sizes();
-        Ok(Stats { database: sizes.database, disk_free: sizes.disk_free, ..stats })
+        Ok(Stats { database: sizes.database, disk_free: sizes.disk_free.unwrap_or(0), ..stats })
     }
 
     /// Gives what deleted shares took back to the disk. Writes of a server wait meanwhile.

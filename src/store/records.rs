@@ -1,0 +1,253 @@
+//! What the store is given and gives: shares, what was changed of them, and the rows of their items.
+
+use diesel::prelude::*;
+use serde_json::value::RawValue;
+
+use super::schema::shares;
+use crate::model::{Content, Key, Life, Row, SecretHash, ShareId};
+
+/// A share to be created.
+#[derive(Clone)]
+pub struct NewShare {
+    /// Its id.
+    pub id: ShareId,
+    /// The session that it shows, as its client calls it.
+    pub session_id: String,
+    /// What is kept of its secret.
+    pub secret_hash: SecretHash,
+    /// Its first epoch.
+    pub epoch: String,
+    /// Now, in milliseconds since 1970.
+    pub at: i64,
+    /// When it ends at the latest, in milliseconds since 1970.
+    pub expires_at: Option<i64>,
+    /// The token by which it is created.
+    pub token: Option<i64>,
+}
+
+/// The last change of a share. No two changes leave the same, whoever makes them, as long as the epoch is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The share's sequence number after it.
+    pub seq: u64,
+    /// The process that made it: of two that are under way on the same head, both may end at one `seq`.
+    pub writer: i64,
+}
+
+/// What a batch changed in one share.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// The share.
+    pub num: i64,
+    /// The head that it was made on.
+    pub before: Head,
+    /// The items that are different now, new ones in the order in which they came. With none it is only found out
+    /// whether the head is still that.
+    pub rows: Vec<Row>,
+    /// The share's sequence number after the batch.
+    pub seq: u64,
+    /// Who writes: what names it in the head.
+    pub writer: i64,
+    /// The share's size after the batch, in bytes.
+    pub size: u64,
+    /// By how much that is more than before.
+    pub grown: i64,
+    /// Now, in milliseconds since 1970.
+    pub at: i64,
+}
+
+impl Write {
+    /// The head that it leaves.
+    pub fn after(&self) -> Head {
+        if self.rows.is_empty() { self.before } else { Head { seq: self.seq, writer: self.writer } }
+    }
+
+    /// Bytes of its items.
+    pub(super) fn bytes(&self) -> usize {
+        self.rows.iter().map(|row| row.content.as_ref().map_or(0, |content| content.get().len())).sum()
+    }
+}
+
+/// A share as it is stored.
+pub struct StoredShare {
+    /// Its number in the database.
+    pub num: i64,
+    /// What is kept of its secret.
+    pub secret_hash: SecretHash,
+    /// The epoch of its sequence numbers.
+    pub epoch: String,
+    /// Its last change.
+    pub head: Head,
+    /// What says when it ends.
+    pub life: Life,
+    /// Whether it was deleted.
+    pub deleted: bool,
+    /// Its items and tombstones, in the order in which they first came; none when it was deleted or its time is over.
+    pub rows: Vec<Row>,
+}
+
+/// What was added to a share after a position.
+#[derive(Debug, Clone)]
+pub struct Added {
+    /// The epoch of its sequence numbers.
+    pub epoch: String,
+    /// Its last change.
+    pub head: Head,
+    /// What says when it ends.
+    pub life: Life,
+    /// The newest version of each item and tombstone that is newer, in the order in which they first came.
+    pub rows: Vec<Row>,
+}
+
+/// A share's record, without its content.
+#[derive(Debug, Clone)]
+pub struct StoredHead {
+    /// Its number in the database.
+    pub num: i64,
+    /// Its id.
+    pub id: ShareId,
+    /// What is kept of its secret.
+    pub secret_hash: SecretHash,
+    /// Bytes of its items.
+    pub size: u64,
+    /// What says when it ends.
+    pub life: Life,
+    /// Whether it was deleted.
+    pub deleted: bool,
+}
+
+/// A share that is not deleted, without its content.
+pub struct ShareHead {
+    /// Its number in the database.
+    pub num: i64,
+    /// What says when it ends.
+    pub life: Life,
+}
+
+/// Some shares that are not deleted, in the order of their numbers.
+pub struct Heads {
+    /// The shares.
+    pub heads: Vec<ShareHead>,
+    /// The highest number that was looked at; `None` when there was none.
+    pub last: Option<i64>,
+    /// The numbers of those that were left out, because they cannot be read.
+    pub damaged: Vec<i64>,
+}
+
+/// Shares that were deleted, in the order of their deletions.
+pub struct Deletions {
+    /// The shares, but for those whose ids cannot be read.
+    pub shares: Vec<ShareId>,
+    /// The number of the last of these deletions; that from which they were asked for when there was none.
+    pub last: i64,
+}
+
+/// What became of a share to be created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Created {
+    Yes,
+    /// Its token has as many shares as it may have.
+    TooManyOfToken,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    Yes,
+    /// The head is another than it was made on.
+    Conflict,
+    /// The share was deleted, by its operator or by another process that serves it.
+    Gone,
+}
+
+/// A share's row, but for what only deletions and operators need.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = shares)]
+pub(super) struct ShareRow {
+    num: i64,
+    secret_hash: Vec<u8>,
+    epoch: String,
+    seq: i64,
+    writer: i64,
+    size: i64,
+    created_at: i64,
+    updated_at: i64,
+    deleted_at: Option<i64>,
+    expires_at: Option<i64>,
+}
+
+impl ShareRow {
+    pub(super) fn num(&self) -> i64 {
+        self.num
+    }
+
+    pub(super) fn life(&self) -> Life {
+        let (created_at, updated_at, expires_at) = (self.created_at, self.updated_at, self.expires_at);
+        Life { created_at, updated_at, synced: self.seq > 0, expires_at }
+    }
+
+    pub(super) fn is_deleted(&self) -> bool {
+        self.deleted_at.is_some()
+    }
+
+    fn head(&self) -> Head {
+        Head { seq: unsigned(self.seq), writer: self.writer }
+    }
+
+    fn secret_hash(&self) -> QueryResult<SecretHash> {
+        SecretHash::from_bytes(&self.secret_hash).ok_or_else(|| damaged("a secret's hash has a wrong length"))
+    }
+
+    pub(super) fn into_head(self, id: ShareId) -> QueryResult<StoredHead> {
+        let (num, secret_hash, size) = (self.num, self.secret_hash()?, unsigned(self.size));
+        Ok(StoredHead { num, id, secret_hash, size, life: self.life(), deleted: self.is_deleted() })
+    }
+
+    pub(super) fn into_share(self, rows: Vec<Row>) -> QueryResult<StoredShare> {
+        let (secret_hash, head) = (self.secret_hash()?, self.head());
+        let (life, deleted) = (self.life(), self.is_deleted());
+        Ok(StoredShare { num: self.num, secret_hash, epoch: self.epoch, head, life, deleted, rows })
+    }
+
+    pub(super) fn into_added(self, rows: Vec<Row>) -> Added {
+        let (head, life) = (self.head(), self.life());
+        Added { epoch: self.epoch, head, life, rows }
+    }
+}
+
+/// A living share of this epoch.
+#[diesel::dsl::auto_type]
+#[allow(clippy::elidable_lifetime_names)] // The type that is made of it needs the name.
+pub(super) fn of_epoch<'a>(num: i64, epoch: &'a str) -> _ {
+    shares::table
+        .filter(shares::num.eq(num))
+        .filter(shares::epoch.eq(epoch))
+        .filter(shares::deleted_at.is_null())
+}
+
+/// What a share takes beside its items and the id of its session, in bytes: its row and its places in the indexes.
+pub(super) const SHARE_OVERHEAD: i64 = 512;
+
+/// The columns of an item: its key, its content and its sequence number.
+pub(super) type StoredRow = (String, Option<String>, i64);
+
+pub(super) fn read((key, content, seq): StoredRow) -> QueryResult<Row> {
+    Ok(Row { key: Key::from(key), content: content.map(content_of).transpose()?, seq: unsigned(seq) })
+}
+
+fn content_of(json: String) -> QueryResult<Content> {
+    RawValue::from_string(json).map(Content::from).map_err(|_| damaged("an item is not JSON"))
+}
+
+pub(super) fn damaged(what: &'static str) -> diesel::result::Error {
+    diesel::result::Error::DeserializationError(what.into())
+}
+
+/// Integers of databases are signed; sequence numbers and sizes never come near the edge.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(super) fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
