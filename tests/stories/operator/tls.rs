@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::operate;
+use crate::harness::postgres::Postgres;
 use crate::harness::{PATIENCE, TestServer, session};
 
 /// A certificate for this machine, and its key.
@@ -244,4 +245,56 @@ async fn caddy_stands_in_front_as_its_example_says() {
     );
     until_it_listens(port).await;
     works_through(&cert, port, &server);
+}
+
+#[actix_web::test]
+async fn haproxy_stands_in_front_of_two_nodes_as_its_example_says() {
+    let dir = TempDir::new().expect("a directory");
+    let (cert, key) = certificate(dir.path(), "haproxy");
+    let both = [&cert, &key].map(|path| fs::read_to_string(path).expect("PEM")).concat();
+    let pem = dir.path().join("both.pem");
+    fs::write(&pem, both).expect("written");
+    let postgres = Postgres::start();
+    let database = postgres.create("share");
+    let mut one = TestServer::start(&["--trusted-proxies", "127.0.0.1", "--store", &database]);
+    let two = one.beside();
+    let port = free_port();
+    let configuration = example(
+        "haproxy.cfg",
+        &[
+            ("bind :443", &format!("bind 127.0.0.1:{port}")),
+            ("/etc/haproxy/share.pem", pem.to_str().expect("UTF-8")),
+            ("10.0.0.1:8090", &one.address),
+            ("10.0.0.2:8090", &two.address),
+        ],
+    );
+    let file = dir.path().join("haproxy.cfg");
+    fs::write(&file, configuration).expect("written");
+    let log = dir.path().join("log");
+    let _proxy = Proxy(
+        Command::new("/usr/sbin/haproxy")
+            .arg("-db")
+            .arg("-f")
+            .arg(&file)
+            .stderr(fs::File::create(&log).expect("a log"))
+            .spawn()
+            .expect("haproxy is installed"),
+    );
+    until_it_listens(port).await;
+    let base = format!("https://localhost:{port}");
+    let shares: Vec<_> = (0..8).map(|_| share_and_watch(&cert, &base)).collect();
+    // Each of its own at one node, all of them at both.
+    for server in [&one, &two] {
+        assert!(server.log().contains("/sync"), "{}", server.log());
+    }
+    one.kill();
+    for share in &shares {
+        let id = share["id"].as_str().expect("an id");
+        let body = json!({"secret": share["secret"], "data": [session("after")]}).to_string();
+        let path = format!("{base}/api/share/{id}");
+        assert_eq!(curl(&cert, &["--data", &body, &format!("{path}/sync")]), Some(json!({})));
+        let data = curl(&cert, &[&format!("{path}/data")]).expect("an answer");
+        assert_eq!(data[0]["data"]["title"], "after");
+        assert!(!fs::read_to_string(&log).expect("the log").contains(id));
+    }
 }
