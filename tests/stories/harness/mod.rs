@@ -1,5 +1,6 @@
 //! Processes, a sharing client and a viewer, for the stories.
 
+pub mod bus;
 pub mod corpus;
 pub mod fake;
 pub mod hostile;
@@ -8,6 +9,7 @@ pub mod postgres;
 pub mod proxy;
 pub mod relay;
 pub mod secrets;
+pub mod wire;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
