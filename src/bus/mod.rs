@@ -28,7 +28,7 @@ use self::nats::Nats;
 use self::outbox::Outbox;
 use self::postgres::Postgres;
 use self::redis::Redis;
-use crate::config::BusKind;
+use crate::config::{self, BusKind};
 use crate::metrics::METRICS;
 use crate::store::PostgresError;
 use crate::trust::TrustError;
@@ -136,6 +136,11 @@ impl Bus {
             BusKind::Redis(url) => Some(Carrier::Redis(Redis::new(url)?)),
             BusKind::Nats(url) => Some(Carrier::Nats(Nats::new(url)?)),
         };
+        if let BusKind::Redis(url) | BusKind::Nats(url) = kind
+            && url.split(',').any(is_in_clear)
+        {
+            tracing::warn!("the bus's password goes over the network in clear: use rediss:// or tls://");
+        }
         let node = Node(getrandom::u64().map_err(std::io::Error::other)?);
         Ok(Self(Arc::new(Shared { node, carrier, outbox: Outbox::default() })))
     }
@@ -198,6 +203,12 @@ impl Carrier {
             Self::Nats(nats) => nats.connect(channel).await,
         }
     }
+}
+
+/// Whether what is sent to a URL goes over the network in clear.
+fn is_in_clear(url: &str) -> bool {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("nats", url));
+    ["redis", "nats"].contains(&scheme) && config::is_in_clear(&format!("http://{rest}"))
 }
 
 /// Connects again and again.

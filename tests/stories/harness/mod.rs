@@ -1,5 +1,7 @@
 //! Processes, a sharing client and a viewer, for the stories.
 
+pub mod bad_bus;
+pub mod balancer;
 pub mod bus;
 pub mod corpus;
 pub mod fake;
