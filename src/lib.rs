@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! protocol, model, sqlite, trust <- store <- share <- http <- serve
+//!                           store <- bus <- share
 //!                  model <- render         <- http
 //!                  model <- redact         <- http
 //! protocol, model, sqlite, import <- client <- sources <- relay
@@ -16,6 +17,7 @@
 //! | [`model`] | ids, secrets, keys, and the transcript of a share: pure |
 //! | [`sqlite`] | what every database here has in common: private files, group commit |
 //! | [`store`] | the shares' tables: written in groups, read through connections of their own |
+//! | [`bus`] | hints between servers: what has changed, what is gone, how many watch |
 //! | [`share`] | the actor of a share, and the Hub that finds it |
 //! | [`http`] | the server's routes, the viewer's session and page |
 //! | [`serve`] | the server put together |
@@ -32,6 +34,7 @@
 //! | [`trust`] | whose certificates hold |
 
 mod acp;
+pub mod bus;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -61,6 +61,16 @@ pub struct Metrics {
     pub commit_failures: Counter,
     /// Jobs that wait for the writer.
     pub queue: Gauge,
+    /// Whether the bus between servers is there.
+    pub bus_connected: Gauge,
+    /// Hints that were said to other servers.
+    pub bus_hints_sent: Counter,
+    /// Hints of theirs.
+    pub bus_hints_heard: Counter,
+    /// How often what others stored was looked for because hints may have been missed.
+    pub bus_missed: Counter,
+    /// Messages that could not be read.
+    pub bus_junk: Counter,
     /// Shares that are in memory.
     pub open_shares: Gauge,
     /// Bytes that are accounted for out of `max_memory`.
@@ -95,6 +105,11 @@ impl Metrics {
             commit_time: seconds(),
             commit_failures: Counter::default(),
             queue: Gauge::default(),
+            bus_connected: Gauge::default(),
+            bus_hints_sent: Counter::default(),
+            bus_hints_heard: Counter::default(),
+            bus_missed: Counter::default(),
+            bus_junk: Counter::default(),
             open_shares: Gauge::default(),
             memory: Gauge::default(),
             content: Gauge::default(),
@@ -129,6 +144,13 @@ impl Metrics {
         );
         registry.register("commit_failures", "Commits that failed", metrics.commit_failures.clone());
         registry.register("writer_queue", "Writes that wait for the writer", metrics.queue.clone());
+        let about = "1 while hints of other servers are heard; 0 also when there is no bus";
+        registry.register("bus_connected", about, metrics.bus_connected.clone());
+        registry.register("bus_hints_sent", "Hints to other servers", metrics.bus_hints_sent.clone());
+        registry.register("bus_hints_heard", "Hints of other servers", metrics.bus_hints_heard.clone());
+        let about = "How often hints of other servers may have been missed, a start being the first time";
+        registry.register("bus_missed", about, metrics.bus_missed.clone());
+        registry.register("bus_junk", "Messages on the bus that could not be read", metrics.bus_junk.clone());
         registry.register("open_shares", "Shares that are in memory", metrics.open_shares.clone());
         let about = "Memory of requests under way and of shares that nobody watches, as max_memory counts it";
         registry.register_with_unit("memory_held", about, Unit::Bytes, metrics.memory.clone());

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::data::serve_config;
 use super::logging::Logging;
 use super::{Cli, layers};
+use crate::config::BusChoice;
 use crate::serve::Certificate;
 
 /// `config`
@@ -65,7 +66,7 @@ pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
                     if let Some(public_url) = &config.public_url {
                         super::check_http("public_url", public_url, config.in_clear)?;
                     }
-                    config.store.kind()?;
+                    config.bus(config.store.kind()?)?;
                     Logging::filter(&config.log)?;
                     Certificate::open(&config.tls)?;
                 }
@@ -94,9 +95,14 @@ pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
 }
 
 /// A value without what is secret of it: a token in the path of a server's address, all but the scheme of a database's
-/// URL.
+/// URL, or of a bus's.
 fn masked(name: &str, value: &str) -> String {
-    if name == "store" && value != "sqlite" {
+    let word = match name {
+        "store" => value == "sqlite",
+        "bus" => BusChoice::WORDS.contains(&value),
+        _ => true,
+    };
+    if !word {
         return value.split_once("://").map_or("…".into(), |(scheme, _)| format!("{scheme}://…"));
     }
     match value.split_once("/t/") {

@@ -34,7 +34,7 @@ use std::process::ExitCode;
 
 use clap::{FromArgMatches, Parser, Subcommand};
 
-use crate::config::{InClear, InsecureHttp, UnknownStore};
+use crate::config::{InClear, InsecureHttp, UnknownBus, UnknownStore};
 use crate::relay::client::{RelayCallError, RelayOptions};
 
 /// Live, private-by-default sharing of coding-agent sessions.
@@ -118,7 +118,7 @@ fn read(args: &[OsString]) -> Result<Cli, clap::Error> {
 
 /// How a command that failed ends, as `--help` lists it.
 fn exit_code(error: &(dyn std::error::Error + 'static)) -> u8 {
-    if error.is::<data::OtherStore>() || error.is::<UnknownStore>() {
+    if error.is::<data::OtherStore>() || error.is::<UnknownStore>() || error.is::<UnknownBus>() {
         return 2;
     }
     error.downcast_ref().map_or(1, RelayCallError::exit_code)

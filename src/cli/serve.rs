@@ -20,7 +20,7 @@ pub(super) fn run(
     if let Some(public_url) = &config.public_url {
         super::check_http("public_url", public_url, config.in_clear)?;
     }
-    config.store.kind()?;
+    config.bus(config.store.kind()?)?;
     let given = given_sockets().map_err(|error| format!("cannot use systemd's socket: {error}"))?;
     let bind = |address: &Address| address.bind(Visible::ToMachine);
     let http = given.map_or_else(|| bind(&config.listen), Ok)?;

@@ -3,6 +3,7 @@
 //! Flags stand over the environment, the environment over a file, the file over the defaults. `cli` layers them; here
 //! stands what there is.
 
+mod bus;
 mod relay;
 mod relay_env;
 mod serve;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use clap::Args;
 use etcetera::BaseStrategy;
 
+pub use bus::{BusChoice, BusKind, UnknownBus};
 pub use relay::{LocalDir, RedactMode, Relay};
 pub use relay_env::{relay_env, relay_env_path};
 pub use serve::{Lifetimes, Limits, LiveLimits, Serve, ServeRedact, Timings, Tls};

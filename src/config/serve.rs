@@ -7,7 +7,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use clap::Args;
 
-use super::store::{STORE_ENV, StoreChoice};
+use super::bus::{BusChoice, BusKind, UnknownBus};
+use super::store::{STORE_ENV, StoreChoice, StoreKind};
 use super::url::base_url;
 use super::values::{FrameAncestors, Lifetime, Proxies, Rate, duration, size};
 use super::{InClear, Log, NoHome, default_dir};
@@ -37,6 +38,12 @@ pub struct Serve {
         hide_default_value = true
     )]
     pub store: StoreChoice,
+
+    /// How servers that share a store tell each other what has changed: `local`, not at all, `postgres`, the store's own
+    /// database, or the URL of a server: `redis://`, `rediss://`, `nats://`, `tls://` (NATS), `postgres://` [default:
+    /// postgres when the store is that, else local]
+    #[arg(long, env = "BRUTUS_SHARE_BUS", value_name = "BUS", hide_env_values = true)]
+    bus: Option<BusChoice>,
 
     /// What links start with, as people reach the server [default: the address listened on]
     #[arg(long, env = "BRUTUS_SHARE_PUBLIC_URL", value_name = "URL", value_parser = base_url)]
@@ -92,6 +99,14 @@ impl Serve {
     /// When none is given and the user has no home directory.
     pub fn data_dir(&self) -> Result<PathBuf, NoHome> {
         self.data_dir.clone().map_or_else(|| default_dir("--data-dir"), Ok)
+    }
+
+    /// How servers that share this store tell each other what has changed.
+    ///
+    /// # Errors
+    /// When it is no bus that there is.
+    pub fn bus<'a>(&'a self, store: StoreKind<'a>) -> Result<BusKind<'a>, UnknownBus> {
+        BusChoice::kind(self.bus.as_ref(), store)
     }
 }
 

@@ -25,6 +25,7 @@ use self::connection::Gate;
 use self::listen::Http;
 pub use self::tls::{Certificate, CertificateError};
 pub use self::workers::Workers;
+use crate::bus::{Bus, BusError};
 use crate::config::{self, LiveLimits, StoreKind};
 use crate::daemon::{SocketFile, Sockets};
 use crate::http::{self, Budget, CreateLimit, InUse, Offload, Redaction, RequestSpan, Service};
@@ -44,8 +45,10 @@ const BLOCKING_THREADS: usize = 16;
 /// How long changes of the count of viewers are gathered.
 const VIEWERS_DELAY: Duration = Duration::from_millis(250);
 
-/// How often what other servers wrote is looked for, where they share the store.
+/// How often what other servers wrote is looked for, where they share the store: when they say nothing, and when they
+/// do, for what they say may be lost.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+const POLL_INTERVAL_WITH_BUS: Duration = Duration::from_secs(5);
 
 /// How long a delete waits for the content to be gone from the disk before it is answered that it is under way.
 const DELETE_WAIT: Duration = Duration::from_secs(5);
@@ -65,6 +68,12 @@ pub enum StartError {
     /// There is no such store.
     #[error(transparent)]
     UnknownStore(#[from] config::UnknownStore),
+    /// There is no such bus.
+    #[error(transparent)]
+    UnknownBus(#[from] config::UnknownBus),
+    /// The bus cannot be used.
+    #[error(transparent)]
+    Bus(#[from] BusError),
     /// No place for the data is known.
     #[error(transparent)]
     NoHome(#[from] config::NoHome),
@@ -147,6 +156,7 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
     let certificate = Certificate::open(&config.tls)?;
     let limits = LiveLimits::new(config.limits.clone());
     let redaction = Redaction::new(config.redact)?;
+    let bus = Bus::open(config.bus(config.store.kind()?)?)?;
     let store = open_store(config)?;
     tracing::info!(%public_url, %address, "serving");
     if config.public_url.is_none() && !listeners.can_be_linked() {
@@ -156,16 +166,18 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let workers = config.workers.unwrap_or(threads).max(1);
     let memory = Memory::new(config.limits.max_memory, MEMORY_WAIT);
+    let poll_interval = if bus.has_others() { POLL_INTERVAL_WITH_BUS } else { POLL_INTERVAL };
     let share = ShareConfig {
         idle: config.timings.share_idle,
         limits: limits.clone(),
         sweep_interval: config.timings.sweep_interval,
-        poll_interval: config.timings.poll_interval.or(store.is_shared().then_some(POLL_INTERVAL)),
+        poll_interval: config.timings.poll_interval.or(store.is_shared().then_some(poll_interval)),
+        bus,
         viewers_delay: VIEWERS_DELAY,
         delete_wait: DELETE_WAIT,
         memory: memory.clone(),
     };
-    let shares = Hub::start(store.clone(), share, threads);
+    let shares = Hub::start(store.clone(), share, threads)?;
     let service = web::Data::new(Arc::new(Service {
         shares: shares.clone(),
         store: store.clone(),

@@ -9,13 +9,14 @@ use tokio::sync::oneshot;
 
 use super::Snapshot;
 use super::audience::Audience;
-
+use super::hints::Hints;
 use super::hub::{Hub, Usage};
 use super::messages::{
-    Ack, Delete, Deletion, Goodbye, Heard, Idle, Join, Joined, LetGo, Look, Read, ReadAll, Removed,
+    Ack, Delete, Deletion, Goodbye, Heard, Hinted, Idle, Join, Joined, LetGo, Look, Read, ReadAll, Removed,
     SeatFreed, Shutdown, Stretch, Summary, Sync,
 };
 use super::share::{Effect, Node, Reading, Reply, ShareState, Surroundings};
+use crate::bus::Bus;
 use crate::clock::now_ms;
 use crate::config::LiveLimits;
 use crate::error::Error;
@@ -29,6 +30,9 @@ const PATIENCE: u32 = 3;
 
 /// How often the longest such wait is doubled, from a millisecond on.
 const DOUBLINGS: u32 = 5;
+
+/// How often other servers are told how many watch here, when that stays the same.
+const COUNT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What a share needs to know of its server.
 #[derive(Clone)]
@@ -47,6 +51,8 @@ pub struct ShareConfig {
     pub delete_wait: Duration,
     /// What shares take that nobody watches.
     pub memory: Memory,
+    /// Where other servers are told what happens.
+    pub bus: Bus,
 }
 
 /// The actor of one share.
@@ -62,10 +68,16 @@ pub struct Share {
     node: Node,
     audience: Audience,
     usage: Arc<Usage>,
+    /// What other servers say of it.
+    hints: Arc<Hints>,
     /// What its content takes, while nobody watches it.
     held: Option<Held>,
-    /// Whether a change of the count of viewers waits to be told.
+    /// Whether a change of the count of viewers waits to be told to viewers, and one of those here to other servers.
     count_pending: bool,
+    announce_pending: bool,
+    /// The count that viewers were told last, and other servers.
+    shown: usize,
+    announced: usize,
     /// Whether the server is about to stop.
     closing: bool,
 }
@@ -78,6 +90,7 @@ impl Share {
         hub: Addr<Hub>,
         config: ShareConfig,
         usage: Arc<Usage>,
+        hints: Arc<Hints>,
     ) -> Self {
         usage.touch();
         Self {
@@ -91,8 +104,12 @@ impl Share {
             state: ShareState::Loading,
             audience: Audience::new(),
             usage,
+            hints,
             held: None,
             count_pending: false,
+            announce_pending: false,
+            shown: 0,
+            announced: 0,
             closing: false,
         }
     }
@@ -118,8 +135,13 @@ impl Share {
         step: impl FnOnce(&mut ShareState, &Surroundings, &mut Vec<Effect>),
     ) {
         let limits = self.config.limits.get();
-        let around =
-            Surroundings { limits: &limits, viewers: self.audience.count(), now: now_ms(), node: self.node };
+        let around = Surroundings {
+            limits: &limits,
+            viewers: self.audience.count(),
+            elsewhere: self.hints.viewers(),
+            now: now_ms(),
+            node: self.node,
+        };
         let mut effects = Vec::new();
         step(&mut self.state, &around, &mut effects);
         drop(limits);
@@ -187,6 +209,8 @@ impl Share {
                 }));
             }
             Effect::Wake => self.audience.wake(),
+            Effect::Publish(seq) => self.config.bus.publish(self.num, seq),
+            Effect::PublishGone => self.config.bus.gone(self.num),
             Effect::Ended(reason) => tracing::info!(share = ?self.id, ?reason, "ended"),
             Effect::Dismiss(goodbye) => self.audience.dismiss(&goodbye),
             Effect::Stop => ctx.stop(),
@@ -206,6 +230,7 @@ impl Share {
         } else {
             self.held = Some(self.config.memory.owe(size));
         }
+        self.usage.set_watched(self.audience.count() > 0);
         self.usage.set_spare(if self.held.is_some() { size } else { 0 });
         self.usage.set_ended(matches!(self.state, ShareState::Over(_) | ShareState::Deleted(_)));
     }
@@ -228,15 +253,38 @@ impl Share {
         }
     }
 
-    /// Tells the viewers, a little later and so once for many, that their number has changed.
-    fn count_changed(&mut self, ctx: &mut Context<Self>) {
+    /// Tells the viewers, a little later and so once for many, that their number has changed; other servers too when it
+    /// is that of those here.
+    fn count_changed(&mut self, here: bool, ctx: &mut Context<Self>) {
         let ShareState::Open(open) = &self.state else { return };
-        open.feed().set_viewers(self.audience.count());
+        self.announce_pending |= here;
+        self.shown = self.audience.count().saturating_add(self.hints.viewers());
+        open.feed().set_viewers(self.shown);
         if !std::mem::replace(&mut self.count_pending, true) {
             ctx.run_later(self.config.viewers_delay, |share, _| {
                 share.count_pending = false;
                 share.audience.wake();
+                if std::mem::take(&mut share.announce_pending) {
+                    share.announce(share.audience.count());
+                }
             });
+        }
+    }
+
+    /// Tells other servers how many watch here.
+    fn announce(&mut self, count: usize) {
+        self.announced = count;
+        self.config.bus.count(self.num, count);
+    }
+
+    /// Tells them again, for what was said may be lost, and forgets what they have not said again.
+    fn count_again(&mut self, ctx: &mut Context<Self>) {
+        let here = self.audience.count();
+        if here > 0 || self.announced > 0 {
+            self.announce(here);
+        }
+        if self.shown != here.saturating_add(self.hints.viewers()) {
+            self.count_changed(false, ctx);
         }
     }
 
@@ -272,10 +320,16 @@ impl Actor for Share {
             }
         }));
         ctx.run_interval(self.config.idle.min(Duration::from_secs(5)), Self::stop_when_idle);
+        if self.config.bus.has_others() {
+            ctx.run_interval(COUNT_INTERVAL, Self::count_again);
+        }
     }
 
     fn stopped(&mut self, ctx: &mut Self::Context) {
         tracing::debug!(share = ?self.id, "left memory");
+        if self.announced > 0 {
+            self.announce(0);
+        }
         self.hub.do_send(Idle(self.id.clone(), ctx.address()));
     }
 }
@@ -322,6 +376,20 @@ impl Handler<Heard> for Share {
         // Who comes later has it looked at anyway.
         if self.audience.count() > 0 {
             self.step(ctx, |state, around, effects| state.heard(head, around, effects));
+        }
+    }
+}
+
+impl Handler<Hinted> for Share {
+    type Result = ();
+
+    fn handle(&mut self, _: Hinted, ctx: &mut Self::Context) {
+        let news = self.hints.take();
+        if news.counted || news.newcomer {
+            self.count_changed(news.newcomer, ctx);
+        }
+        if self.audience.count() > 0 {
+            self.step(ctx, |state, around, effects| state.hinted(news.seq, news.gone, around, effects));
         }
     }
 }
@@ -373,10 +441,11 @@ impl Handler<Join> for Share {
         let ShareState::Open(open) = &self.state else { return Err(Error::Unavailable) };
         let feed = open.feed().clone();
         let max = if self.closing { 0 } else { self.config.limits.get().max_viewers };
+        let max = max.saturating_sub(self.hints.viewers());
         let share = ctx.address().recipient();
         let seat = self.audience.admit(max, crowd, notices, share).ok_or(Error::TooManyViewers)?;
         self.account();
-        self.count_changed(ctx);
+        self.count_changed(true, ctx);
         Ok(Joined { feed, seat })
     }
 }
@@ -387,7 +456,7 @@ impl Handler<SeatFreed> for Share {
     fn handle(&mut self, _: SeatFreed, ctx: &mut Self::Context) {
         self.usage.touch();
         self.account();
-        self.count_changed(ctx);
+        self.count_changed(true, ctx);
     }
 }
 

@@ -12,11 +12,15 @@ use std::time::{Duration, Instant};
 
 use actix::dev::ToEnvelope;
 use actix::prelude::*;
+use data_encoding::HEXLOWER;
+use tokio::sync::Notify;
 
 use super::Share;
 use super::actor::{ShareConfig, no_randomness};
-use super::messages::{Alive, Create, Heard, Idle, LetGo, NewShare, Open, Reclaim, Shutdown};
+use super::hints::Hints;
+use super::messages::{Alive, Create, Heard, Hinted, Idle, LetGo, NewShare, Open, Reclaim, Shutdown};
 use super::sweeper;
+use crate::bus::{Hint, Node};
 use crate::clock::now_ms;
 use crate::config::LiveLimits;
 use crate::error::Error;
@@ -40,7 +44,15 @@ pub struct Hub {
     closing: bool,
 }
 
-type OpenShares = Arc<RwLock<HashMap<ShareId, OpenShare>>>;
+type OpenShares = Arc<RwLock<Loaded>>;
+
+/// Shares whose actors are in memory.
+#[derive(Default)]
+struct Loaded {
+    shares: HashMap<ShareId, OpenShare>,
+    /// Their ids by their numbers.
+    ids: HashMap<i64, ShareId>,
+}
 
 /// A share whose actor is in memory.
 #[derive(Clone)]
@@ -49,6 +61,7 @@ struct OpenShare {
     actor: Addr<Share>,
     secret: SecretHash,
     usage: Arc<Usage>,
+    hints: Arc<Hints>,
 }
 
 /// What an actor says of itself to everybody, without being asked.
@@ -59,6 +72,8 @@ pub(super) struct Usage {
     used: AtomicU64,
     /// Bytes that are given back when it is let go: none while somebody watches.
     spare: AtomicU64,
+    /// Whether somebody watches.
+    watched: AtomicBool,
     /// Whether the share has ended.
     ended: AtomicBool,
 }
@@ -79,11 +94,36 @@ pub struct Directory {
     open: OpenShares,
     store: Store,
     limits: LiveLimits,
+    /// Told when hints of other servers may have been missed.
+    missed: Arc<Notify>,
+}
+
+impl Loaded {
+    fn insert(&mut self, id: ShareId, share: OpenShare) {
+        self.ids.insert(share.num, id.clone());
+        self.shares.insert(id, share);
+    }
+
+    fn remove(&mut self, id: &ShareId) {
+        if let Some(share) = self.shares.remove(id) {
+            self.ids.remove(&share.num);
+        }
+    }
+
+    fn by_num(&self, num: i64) -> Option<&OpenShare> {
+        self.shares.get(self.ids.get(&num)?)
+    }
 }
 
 impl Usage {
     fn new(ended: bool) -> Self {
-        Self { began: Instant::now(), used: 0.into(), spare: 0.into(), ended: ended.into() }
+        Self {
+            began: Instant::now(),
+            used: 0.into(),
+            spare: 0.into(),
+            watched: false.into(),
+            ended: ended.into(),
+        }
     }
 
     /// It is used now.
@@ -102,6 +142,15 @@ impl Usage {
         self.spare.store(bytes, Ordering::Relaxed);
     }
 
+    /// Says whether somebody watches.
+    pub(super) fn set_watched(&self, watched: bool) {
+        self.watched.store(watched, Ordering::Relaxed);
+    }
+
+    fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
+    }
+
     /// Says whether the share has ended.
     pub(super) fn set_ended(&self, ended: bool) {
         self.ended.store(ended, Ordering::Relaxed);
@@ -114,7 +163,10 @@ impl Usage {
 
 impl Hub {
     /// Starts a Hub, with `threads` arbiters to spread its shares over.
-    pub fn start(store: Store, config: ShareConfig, threads: usize) -> Directory {
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(store: Store, config: ShareConfig, threads: usize) -> std::io::Result<Directory> {
         let arbiters: Vec<_> = (0..threads.max(1)).map(|_| Arbiter::new()).collect();
         let own = arbiters[0].handle();
         let open = OpenShares::default();
@@ -139,9 +191,13 @@ impl Hub {
                 asked.do_send(Reclaim(missing));
             }
         });
-        let shares = Directory { hub, open, store: of_directory, limits };
-        sweeper::start(&own, of_sweeper.0, shares.clone(), of_sweeper.1);
-        shares
+        let shares = Directory { hub, open, store: of_directory, limits, missed: Arc::default() };
+        let (store, config) = of_sweeper;
+        let (hears, of_database) = (shares.clone(), HEXLOWER.encode(&store.naming().of_database()));
+        let channel = format!("brutus_share_{of_database}");
+        config.bus.listen(channel, move |node, hint| hears.hear(node, hint))?;
+        sweeper::start(&own, store, shares.clone(), config);
+        Ok(shares)
     }
 }
 
@@ -165,7 +221,7 @@ impl Directory {
     /// # Errors
     /// When there is no such share, the secret is another, or the database cannot be read.
     pub async fn check(&self, id: &ShareId, secret: Option<&SecretHash>) -> Result<Standing, Error> {
-        let open = read(&self.open).get(id).map(|open| (open.secret, open.usage.standing()));
+        let open = read(&self.open).shares.get(id).map(|open| (open.secret, open.usage.standing()));
         let (own, standing) = if let Some(open) = open {
             open
         } else {
@@ -181,13 +237,39 @@ impl Directory {
 
     /// The actor of a share that is open.
     pub(super) fn if_open(&self, id: &ShareId) -> Option<Addr<Share>> {
-        read(&self.open).get(id).map(|open| &open.actor).filter(|share| share.connected()).cloned()
+        read(&self.open).shares.get(id).map(|open| &open.actor).filter(|share| share.connected()).cloned()
     }
 
-    /// What other processes wrote may have been missed: all open shares are told what head the store has.
-    pub(super) async fn missed(&self) -> Result<(), StoreError> {
-        let open: Vec<_> = read(&self.open).values().map(|open| (open.num, open.actor.clone())).collect();
-        for page in open.chunks(PAGE) {
+    /// Passes on what another server says, to the share that it is about when that is open: when somebody watches it, for
+    /// who comes later has the store looked at anyway. Never waits.
+    fn hear(&self, node: Node, hint: Hint) {
+        let (num, always) = match hint {
+            Hint::Changed { share, .. } | Hint::Gone { share } => (share, false),
+            Hint::Viewers { share, .. } => (share, true),
+            Hint::Missed => return self.missed.notify_one(),
+        };
+        let open = read(&self.open);
+        let share = open.by_num(num).filter(|share| always || share.usage.is_watched());
+        if let Some(share) = share
+            && share.hints.add(node, hint)
+        {
+            share.actor.do_send(Hinted);
+        }
+    }
+
+    /// Done when hints of other servers may have been missed.
+    pub(super) async fn may_have_missed(&self) {
+        self.missed.notified().await;
+    }
+
+    /// Tells all shares that somebody watches what head the store has.
+    pub(super) async fn catch_up(&self) -> Result<(), StoreError> {
+        let watched: Vec<_> = {
+            let open = read(&self.open);
+            let watched = open.shares.values().filter(|open| open.usage.is_watched());
+            watched.map(|open| (open.num, open.actor.clone())).collect()
+        };
+        for page in watched.chunks(PAGE) {
             let mut heads = self.store.confirm(page.iter().map(|(num, _)| *num).collect()).await?;
             for (num, share) in page {
                 share.do_send(Heard(heads.remove(num)));
@@ -198,7 +280,7 @@ impl Directory {
 
     /// How many shares are open.
     pub fn open_shares(&self) -> usize {
-        read(&self.open).len()
+        read(&self.open).shares.len()
     }
 
     /// Whether shares can be found and started.
@@ -241,7 +323,7 @@ impl Directory {
     }
 }
 
-fn read(open: &OpenShares) -> RwLockReadGuard<'_, HashMap<ShareId, OpenShare>> {
+fn read(open: &OpenShares) -> RwLockReadGuard<'_, Loaded> {
     open.read().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -282,7 +364,9 @@ impl Handler<Open> for Hub {
 
     fn handle(&mut self, Open(head): Open, ctx: &mut Self::Context) -> Self::Result {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(share) = open.get(&head.id).map(|open| &open.actor).filter(|share| share.connected()) {
+        if let Some(share) =
+            open.shares.get(&head.id).map(|open| &open.actor).filter(|share| share.connected())
+        {
             return MessageResult(share.clone());
         }
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(&head.id);
@@ -291,14 +375,15 @@ impl Handler<Open> for Hub {
         let (store, hub, config) = (self.store.clone(), ctx.address(), self.config.clone());
         let (id, num, secret) = (head.id.clone(), head.num, head.secret_hash);
         let usage = Arc::new(Usage::new(head.deleted));
-        let of_actor = usage.clone();
+        let hints = Arc::new(Hints::default());
+        let (of_actor, heard) = (usage.clone(), hints.clone());
         let actor = Share::start_in_arbiter(&arbiter.handle(), move |_| {
-            Share::new(head, store, hub, config, of_actor)
+            Share::new(head, store, hub, config, of_actor, heard)
         });
         if self.closing {
             actor.do_send(Shutdown);
         }
-        open.insert(id, OpenShare { num, actor: actor.clone(), secret, usage });
+        open.insert(id, OpenShare { num, actor: actor.clone(), secret, usage, hints });
         MessageResult(actor)
     }
 }
@@ -310,7 +395,7 @@ impl Handler<Reclaim> for Hub {
         self.reclaiming.store(false, Ordering::Release);
         let open = read(&self.open);
         let spare = |open: &OpenShare| open.usage.spare.load(Ordering::Relaxed);
-        let mut coldest: Vec<_> = open.values().filter(|open| spare(open) > 0).collect();
+        let mut coldest: Vec<_> = open.shares.values().filter(|open| spare(open) > 0).collect();
         coldest.sort_by_cached_key(|open| std::cmp::Reverse(open.usage.idle()));
         let mut given = 0;
         for share in coldest {
@@ -336,7 +421,7 @@ impl Handler<Idle> for Hub {
     fn handle(&mut self, Idle(id, actor): Idle, _: &mut Self::Context) {
         // It may have been opened again since: by its address it is known which one has stopped.
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        if open.get(&id).is_some_and(|open| open.actor == actor) {
+        if open.shares.get(&id).is_some_and(|open| open.actor == actor) {
             open.remove(&id);
         }
     }
@@ -347,7 +432,7 @@ impl Handler<Shutdown> for Hub {
 
     fn handle(&mut self, shutdown: Shutdown, _: &mut Self::Context) {
         self.closing = true;
-        for share in read(&self.open).values() {
+        for share in read(&self.open).shares.values() {
             share.actor.do_send(shutdown);
         }
     }

@@ -109,11 +109,15 @@ pub(super) struct LetGo;
 #[rtype(result = "()")]
 pub struct Removed;
 
-/// The store had this head of the share, or not the share any more: another process may have written. A hint: it may be
-/// lost, come twice and late.
+/// The store had this head of the share, or not the share any more: another process may have written.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Heard(pub Option<Head>);
+
+/// Other servers said something of the share: a hint, which may be wrong.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Hinted;
 
 /// What is to be said about the share as a whole.
 #[derive(Message)]

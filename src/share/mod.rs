@@ -6,6 +6,7 @@ mod audience;
 mod crowd;
 mod feed;
 mod frame;
+mod hints;
 mod hub;
 mod messages;
 #[allow(clippy::module_inception)] // The state machine of a share: what this room is about.

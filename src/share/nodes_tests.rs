@@ -29,6 +29,9 @@ enum Step {
     Arrive,
     /// One of them is told the head.
     Poll(usize),
+    /// One of them is told what was said, or that the share is gone, which may be wrong.
+    Hint(usize, u8),
+    Gone(usize),
     /// A viewer comes to one of them, with all that it has.
     Move(usize, usize),
     /// `kill -9`, and another process.
@@ -191,6 +194,8 @@ struct World {
     writers: i64,
     /// Writes that are on their way although who sent them was told nothing.
     late: Vec<Write>,
+    /// What one said to the other: it may be lost, come late and again.
+    hints: Vec<u64>,
 }
 
 impl World {
@@ -205,13 +210,15 @@ impl World {
             viewers: Default::default(),
             writers: 2,
             late: Vec::new(),
+            hints: Vec::new(),
         }
     }
 
     fn drive(&mut self, n: usize, step: impl FnOnce(&mut ShareState, &Surroundings, &mut Vec<Effect>)) {
         let viewers = self.viewers.iter().filter(|viewer| viewer.is_at(n)).count();
         let process = &mut self.processes[n];
-        let around = Surroundings { limits: &self.limits, viewers, now: self.now, node: process.node };
+        let around =
+            Surroundings { limits: &self.limits, viewers, elsewhere: 0, now: self.now, node: process.node };
         let mut effects = Vec::new();
         step(&mut process.state, &around, &mut effects);
         let mut stopped = false;
@@ -225,7 +232,8 @@ impl World {
                 Effect::Purge => process.asked.push(Asked::Purge),
                 Effect::Dismiss(_) => self.viewers.iter_mut().for_each(|viewer| viewer.leave(n)),
                 Effect::Stop => stopped = true,
-                Effect::Wake | Effect::Ended(_) => {}
+                Effect::Publish(seq) => self.hints.push(seq),
+                Effect::Wake | Effect::PublishGone | Effect::Ended(_) => {}
             }
         }
         if stopped {
@@ -290,6 +298,14 @@ impl World {
             Step::Poll(n) => {
                 let head = self.database.head();
                 self.drive(n, |state, around, effects| state.heard(head, around, effects));
+            }
+            Step::Hint(n, which) => {
+                let hint = self.hints.iter().rev().nth(usize::from(which));
+                let seq = hint.copied().unwrap_or(which.into());
+                self.drive(n, |state, around, effects| state.hinted(seq, false, around, effects));
+            }
+            Step::Gone(n) => {
+                self.drive(n, |state, around, effects| state.hinted(0, true, around, effects));
             }
             Step::Move(viewer, n) => {
                 if let ShareState::Open(share) = &self.processes[n].state {
@@ -574,6 +590,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         20 => (0..2_usize, failure).prop_map(|(n, how)| Step::Fail(n, how)),
         10 => Just(Step::Arrive),
         40 => (0..2_usize).prop_map(Step::Poll),
+        40 => (0..2_usize, 0..8_u8).prop_map(|(n, which)| Step::Hint(n, which)),
+        10 => (0..2_usize).prop_map(Step::Gone),
         60 => (0..3_usize, 0..2_usize).prop_map(|(viewer, n)| Step::Move(viewer, n)),
         6 => (0..2_usize).prop_map(Step::Crash),
         1 => (0..2_usize).prop_map(Step::Delete),

@@ -67,6 +67,10 @@ pub(super) enum Effect {
     Purge,
     /// Tell the viewers that there is something new in the feed.
     Wake,
+    /// Tell other servers that the store has the share at this position.
+    Publish(u64),
+    /// Tell them that it was deleted.
+    PublishGone,
     /// The share has ended for its readers: note it.
     Ended(Reason),
     /// Send the viewers away.
@@ -137,6 +141,8 @@ pub(super) struct OpenShare {
     /// Whether another process has written what is not here yet. It is read when no write is under way, and none begins
     /// before.
     behind: bool,
+    /// The position that the store has, as other servers say.
+    hinted: u64,
     catching_up: bool,
     deleting: bool,
     /// For whom the store is to be asked for its head, when it is, and for whom it is being asked.
@@ -193,8 +199,10 @@ struct Waiter {
 pub(super) struct Surroundings<'a> {
     /// The limits now.
     pub(super) limits: &'a Limits,
-    /// Viewers that are connected.
+    /// Viewers that are connected here.
     pub(super) viewers: usize,
+    /// Viewers that are connected to other servers, as these say.
+    pub(super) elsewhere: usize,
     /// Milliseconds since 1970.
     pub(super) now: i64,
     /// This process, among those that write to the store.
@@ -325,6 +333,18 @@ impl ShareState {
         self.take_head(head, around, effects);
     }
 
+    /// Another server says that the store has a position, or that the share is gone. Who wrote it need not be said: of two
+    /// writes to one position the store takes one, so a position that is here is no news, or the write that leads to it
+    /// will be refused. What is said may be wrong, so the store is looked at: nobody ends a share by saying so.
+    pub(super) fn hinted(&mut self, seq: u64, gone: bool, around: &Surroundings, effects: &mut Vec<Effect>) {
+        let Self::Open(share) = self else { return };
+        share.hinted = seq.max(share.hinted);
+        if gone {
+            share.unconfirmed.get_or_insert_default();
+        }
+        share.proceed(around, effects);
+    }
+
     fn take_head(&mut self, head: Option<Head>, around: &Surroundings, effects: &mut Vec<Effect>) {
         match (self, head) {
             (Self::Open(share), Some(head)) => {
@@ -348,6 +368,10 @@ impl ShareState {
         match result {
             Ok(Some(added)) if added.epoch == *share.epoch && share.is_before(added.head) => {
                 share.take_in(added, around, effects);
+                if !share.waiting_syncs.is_empty() {
+                    // What was said meanwhile does not hold them up: their write finds out what there is.
+                    share.hinted = 0;
+                }
                 if share.is_over(around) {
                     self.end(Reason::Expired, effects);
                 } else {
@@ -450,8 +474,11 @@ impl ShareState {
     /// The share is marked as deleted, or could not be.
     pub(super) fn marked(&mut self, result: Result<(), StoreError>, effects: &mut Vec<Effect>) {
         match (result, &mut *self) {
-            (Ok(()), Self::Open(_)) => self.end(Reason::Deleted, effects),
-            (Ok(()), Self::Deleted(_)) => effects.push(Effect::Purge),
+            (Ok(()), Self::Open(_)) => {
+                effects.push(Effect::PublishGone);
+                self.end(Reason::Deleted, effects);
+            }
+            (Ok(()), Self::Deleted(_)) => effects.extend([Effect::PublishGone, Effect::Purge]),
             (Err(error), Self::Open(_)) => self.give_up(&error.into(), 0, effects),
             (Err(error), Self::Deleted(share)) => {
                 let secret = share.secret;
@@ -585,6 +612,7 @@ impl OpenShare {
             doubts: 0,
             all_doubts: 0,
             behind: false,
+            hinted: 0,
             catching_up: false,
             deleting: false,
             unconfirmed: None,
@@ -644,6 +672,7 @@ impl OpenShare {
             self.confirming = Some(Look { asked_at: self.stored_head().seq, readings });
             effects.push(Effect::Confirm);
         }
+        let is_behind = self.behind || self.hinted > self.head.seq;
         if self.writes.is_empty() {
             if !self.behind {
                 for reading in std::mem::take(&mut self.waiting_reads) {
@@ -655,14 +684,15 @@ impl OpenShare {
                 effects.push(Effect::MarkDeleted);
                 return;
             }
-            if std::mem::take(&mut self.behind) {
+            if is_behind {
+                (self.behind, self.hinted) = (false, 0);
                 self.catching_up = true;
                 effects.push(Effect::CatchUp { after: self.head.seq, conflicts: self.conflicts });
                 return;
             }
         }
         let someone_waits = !self.waiting_reads.is_empty() || !self.waiting_deletes.is_empty();
-        let may_write = !self.behind && !someone_waits && self.writes.len() < WRITES;
+        let may_write = !is_behind && !someone_waits && self.writes.len() < WRITES;
         if may_write && !self.waiting_syncs.is_empty() {
             self.begin_write(around, effects);
         }
@@ -747,7 +777,7 @@ impl OpenShare {
                 self.life.updated_at = write.at;
                 self.life.synced = true;
                 self.feed.push(write.before.seq, write.frame, write.seq);
-                effects.push(Effect::Wake);
+                effects.extend([Effect::Wake, Effect::Publish(write.seq)]);
             }
         }
         if self.behind && self.writes.iter().all(|write| write.stage != Stage::UnderWay) {
@@ -799,6 +829,10 @@ impl OpenShare {
         let frame = (around.viewers > 0).then(|| Frame::live(&self.transcript, &self.epoch, before, &older));
         self.feed.push(before, frame, self.head.seq);
         effects.push(Effect::Wake);
+        if self.doubts > 0 {
+            // What was written here without an answer may be among it, and nobody was told.
+            effects.push(Effect::Publish(self.head.seq));
+        }
     }
 
     fn serve(&mut self, reading: Reading, around: &Surroundings) {
@@ -811,8 +845,8 @@ impl OpenShare {
                     created_at: self.life.created_at,
                     updated_at: self.life.updated_at,
                     expires_at: self.life.end(&around.limits.lifetimes()),
-                    viewers: around.viewers,
-                    room: around.viewers < around.limits.max_viewers,
+                    viewers: around.viewers.saturating_add(around.elsewhere),
+                    room: around.viewers.saturating_add(around.elsewhere) < around.limits.max_viewers,
                     seq: self.transcript.seq(),
                 }),
             ),

@@ -123,7 +123,13 @@ impl World {
             return;
         }
         let mut effects = Vec::new();
-        let around = Surroundings { limits: &self.limits, viewers: self.viewers, now: self.now, node: ALONE };
+        let around = Surroundings {
+            limits: &self.limits,
+            viewers: self.viewers,
+            elsewhere: 0,
+            now: self.now,
+            node: ALONE,
+        };
         step(&mut self.state, &around, &mut effects);
         for effect in effects {
             match effect {
@@ -138,7 +144,7 @@ impl World {
                     self.watcher = None;
                 }
                 Effect::Stop => self.stopped = true,
-                Effect::Wake | Effect::Ended(_) => {}
+                Effect::Wake | Effect::Publish(_) | Effect::PublishGone | Effect::Ended(_) => {}
             }
         }
     }

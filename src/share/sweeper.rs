@@ -16,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::actor::ShareConfig;
 use super::hub::Directory;
 use super::messages::Removed;
+use crate::bus::Bus;
 use crate::clock::{PassedTime, now_ms};
 use crate::config::LiveLimits;
 use crate::metrics::METRICS;
@@ -45,7 +46,7 @@ pub(super) fn start(arbiter: &ArbiterHandle, store: Store, shares: Directory, co
     if let Some(every) = config.poll_interval {
         arbiter.spawn(poll(shares, every));
     }
-    arbiter.spawn(Sweeper::new(store, config.limits).run(config.sweep_interval));
+    arbiter.spawn(Sweeper::new(store, config.limits, config.bus).run(config.sweep_interval));
 }
 
 /// Sends the viewers of shares away that were deleted. These are followed by the numbers of their deletions, which
@@ -74,20 +75,24 @@ async fn watch(store: Store, shares: Directory) {
     }
 }
 
-/// Has shares that are watched look for what other processes wrote: nothing else tells them when nobody writes or reads
-/// here.
+/// Has shares that are watched look for what other processes wrote, now and then and when hints may have been missed:
+/// nothing else tells them then when nobody writes or reads here.
 async fn poll(shares: Directory, every: Duration) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
-        said("look for what other processes wrote", shares.missed().await);
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = shares.may_have_missed() => {}
+        }
+        said("look for what other processes wrote", shares.catch_up().await);
     }
 }
 
 struct Sweeper {
     store: Store,
     limits: LiveLimits,
+    bus: Bus,
     /// `None` until the store has said what was noted.
     passed: Option<PassedTime>,
     noted: i64,
@@ -100,9 +105,9 @@ struct Sweeper {
 }
 
 impl Sweeper {
-    fn new(store: Store, limits: LiveLimits) -> Self {
+    fn new(store: Store, limits: LiveLimits, bus: Bus) -> Self {
         let (purges, purging) = (JoinSet::new(), HashSet::new());
-        Self { store, limits, passed: None, noted: 0, purges, purging, damaged: Vec::new() }
+        Self { store, limits, bus, passed: None, noted: 0, purges, purging, damaged: Vec::new() }
     }
 
     async fn run(mut self, every: Duration) {
@@ -179,6 +184,7 @@ impl Sweeper {
                 match self.store.mark_expired(num, updated_at, now).await {
                     Ok(true) => {
                         METRICS.expired.inc();
+                        self.bus.gone(num);
                         self.purge(num);
                     }
                     Ok(false) => {}

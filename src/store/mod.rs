@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use names::{MAX_NAMES, Name, Names, Naming};
+pub(crate) use postgres::Database as PostgresDatabase;
 pub use postgres::{PostgresError, PostgresStore};
 pub use records::{Added, Deletions, Head, Heads, NewShare, ShareHead, StoredHead, StoredShare, Write};
 pub use room::{NoRoom, Sizes};

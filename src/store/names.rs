@@ -40,6 +40,11 @@ impl Naming {
         Ok(key)
     }
 
+    /// What tells the database from others, to whom that may be said.
+    pub fn of_database(&self) -> Digest {
+        self.0.digest(&[], "the database")
+    }
+
     /// The digest of a value of a share, which is in it so that nobody can tell that two shares held the same.
     pub fn digest(&self, share: &ShareId, value: &str) -> Digest {
         // Ids are all of one length.

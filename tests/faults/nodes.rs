@@ -1,14 +1,18 @@
-//! Two processes on one database, SQLite's or PostgreSQL: clients and viewers go to either, and either is killed.
+//! Two processes on one database, SQLite's or PostgreSQL: clients and viewers go to either, and either is killed. The bus
+//! between them loses, doubles and delays what they say; the database crashes, and its standby takes over.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 
+use crate::harness::bad_bus::BadBus;
+use crate::harness::balancer::Balancer;
 use crate::harness::postgres::{Postgres, psql};
 use crate::harness::{PATIENCE, TestServer, TestShare, TestViewer, client, part, until};
 use crate::model::{History, State};
@@ -30,9 +34,10 @@ const CRASHES: usize = 4;
 
 /// Two that serve the same directory, or the same PostgreSQL database. `poll` is how often each looks for what the
 /// other wrote when nothing else makes it.
-fn start(poll: &str, database: Option<&str>) -> [TestServer; 2] {
+fn start(poll: &str, database: Option<&str>, bus: Option<&str>) -> [TestServer; 2] {
     let mut args = vec!["--poll-interval", poll];
     args.extend(database.into_iter().flat_map(|url| ["--store", url]));
+    args.extend(bus.into_iter().flat_map(|url| ["--bus", url]));
     let first = TestServer::start(&args);
     let second = first.beside();
     [first, second]
@@ -45,7 +50,7 @@ fn conflicts(server: &TestServer) -> usize {
 
 #[test]
 fn a_directory_is_shared_only_by_those_who_say_so() {
-    let [first, second] = start("1h", None);
+    let [first, second] = start("1h", None, None);
     let refused = |args: &[&str]| {
         let mut command = crate::harness::program();
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(first.data_dir()).args(args);
@@ -69,8 +74,8 @@ struct Story {
 }
 
 impl Story {
-    async fn begin(seed: u64, database: Option<String>) -> Self {
-        let servers = start("100ms", database.as_deref());
+    async fn begin(seed: u64, database: Option<String>, bus: Option<&str>) -> Self {
+        let servers = start("100ms", database.as_deref(), bus);
         let (id, secret) = {
             let share = servers[0].share().await;
             (share.id, share.secret)
@@ -207,19 +212,35 @@ impl Story {
 
 #[test]
 fn whatever_happens_both_processes_show_what_was_stored() {
-    histories(|_| None);
+    histories(|_| None, |_| None);
 }
 
 #[test]
 fn whatever_happens_both_processes_show_what_postgresql_has() {
     let postgres = Postgres::start();
-    histories(|seed| Some(postgres.create(&format!("share{seed}"))));
+    histories(|seed| Some(postgres.create(&format!("share{seed}"))), |_| None);
 }
 
-fn histories(database: impl Fn(u64) -> Option<String>) {
+/// Hints that are lost, doubled, late and in any order save time or not, and change nothing else.
+#[test]
+fn whatever_the_bus_does_both_processes_show_what_postgresql_has() {
+    let (postgres, bad) = (Postgres::start(), BadBus::start(crate::seeds(1)[0]));
+    histories(|seed| Some(postgres.create(&format!("share{seed}"))), |_| Some(bad.url()));
+    let done = bad.done();
+    for (name, count) in [("passed", &done.passed), ("lost", &done.lost), ("doubled", &done.doubled)]
+        .into_iter()
+        .chain([("late", &done.late), ("cut", &done.cut)])
+    {
+        let count = count.load(Ordering::Relaxed);
+        println!("{count} {name}");
+        assert!(count > 0, "{name}");
+    }
+}
+
+fn histories(database: impl Fn(u64) -> Option<String>, bus: impl Fn(u64) -> Option<String>) {
     for seed in crate::seeds(2) {
         let history = async {
-            let mut story = Story::begin(seed, database(seed)).await;
+            let mut story = Story::begin(seed, database(seed), bus(seed).as_deref()).await;
             let ended = story.go_on().await;
             (ended, story.servers.each_ref().map(TestServer::log))
         };
@@ -318,7 +339,7 @@ fn versions_of(viewer: &TestViewer) -> HashMap<String, u64> {
 async fn of_two_processes_either_is_killed_and_nothing_acknowledged_is_lost() {
     let mut conflicted = 0;
     for seed in crate::seeds(2) {
-        conflicted += under_load(seed, None).await;
+        conflicted += under_load(seed, None, false).await;
     }
     assert!(conflicted > 0, "they were never in each other's way");
 }
@@ -327,25 +348,42 @@ async fn of_two_processes_either_is_killed_and_nothing_acknowledged_is_lost() {
 async fn either_process_is_killed_and_postgresql_crashes_and_nothing_acknowledged_is_lost() {
     let mut conflicted = 0;
     for seed in crate::seeds(2) {
-        conflicted += under_load(seed, Some(Postgres::start())).await;
+        conflicted += under_load(seed, Some(Postgres::start()), false).await;
     }
     assert!(conflicted > 0, "they were never in each other's way");
 }
 
-/// Clients write through both while they are killed, and while their database crashes. Tells how often they were in
-/// each other's way.
-async fn under_load(seed: u64, mut postgres: Option<Postgres>) -> usize {
+#[actix_web::test]
+async fn behind_a_balancer_either_process_is_killed_and_a_standby_takes_over_and_nothing_acknowledged_is_lost()
+ {
+    for seed in crate::seeds(1) {
+        under_load(seed, Some(Postgres::start()), true).await;
+    }
+}
+
+/// Clients write through both while they are killed, and while their database crashes: it comes back, or a standby takes
+/// over, and all go by a balancer. Tells how often they were in each other's way.
+async fn under_load(seed: u64, mut postgres: Option<Postgres>, fails_over: bool) -> usize {
     let mut conflicted = 0;
-    let database = postgres.as_ref().map(|postgres| postgres.create("share"));
+    let mut database = postgres.as_ref().map(|postgres| postgres.create("share"));
+    let standby = postgres.as_ref().filter(|_| fails_over).map(Postgres::standby);
+    if let (Some(url), Some(postgres), Some(standby)) = (&mut database, &postgres, &standby) {
+        let first = format!("127.0.0.1:{}", postgres.port());
+        *url = url.replace(&first, &format!("{first},127.0.0.1:{}", standby.port()));
+    }
     {
         let mut random = Rng::with_seed(seed);
-        let mut servers = start("100ms", database.as_deref());
+        let mut servers = start("100ms", database.as_deref(), None);
         let (path, secret) = {
             let share = servers[0].share().await;
             (share.path(""), share.secret)
         };
+        let balancer =
+            fails_over.then(|| Balancer::start(&servers.each_ref().map(|server| &*server.address)));
+        let url =
+            |server: &TestServer| balancer.as_ref().map_or(&server.url, |balancer| &balancer.url).clone();
         let load = Rc::new(Load {
-            urls: servers.each_ref().map(|server| server.url.clone()),
+            urls: servers.each_ref().map(url),
             path: path.clone(),
             secret: secret.clone(),
             ends: Cell::new(false),
@@ -375,7 +413,18 @@ async fn under_load(seed: u64, mut postgres: Option<Postgres>) -> usize {
             load.goes_on(random.u64(0..10)).await;
             servers[n].restart();
         }
-        if let Some(postgres) = &mut postgres {
+        if let (Some(postgres), Some(standby)) = (&mut postgres, &standby) {
+            load.goes_on(random.u64(5..40)).await;
+            postgres.crash();
+            let began = Instant::now();
+            standby.promote();
+            let promoted = began.elapsed();
+            load.goes_on(1).await;
+            println!(
+                "seed {seed}: acknowledged {:?} after a promotion of {promoted:?} began",
+                began.elapsed()
+            );
+        } else if let Some(postgres) = &mut postgres {
             for _ in 0..CRASHES {
                 load.goes_on(random.u64(5..40)).await;
                 postgres.crash();
@@ -398,6 +447,7 @@ async fn under_load(seed: u64, mut postgres: Option<Postgres>) -> usize {
             assert_eq!(stored.get(key), Some(version), "seed {seed}: {key}");
         }
         assert!(load.reads.get() > 0, "seed {seed}");
+        println!("seed {seed}: {} acknowledged, {} read", load.writes.get(), load.reads.get());
         let viewers = ended(viewers).await;
         for viewer in &viewers {
             assert_eq!(versions_of(viewer), stored, "seed {seed}: who watches has the same");

@@ -19,9 +19,10 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("redact", &["model", "clock"], LIBRARIES),
     ("sqlite", &[], &["actix"]),
     ("store", &["clock", "config", "metrics", "model", "redact", "sqlite", "trust"], &["actix", "actix_web"]),
+    ("bus", &["config", "metrics", "store", "trust"], &["actix", "actix_web", "diesel"]),
     (
         "share",
-        &["clock", "config", "error", "memory", "metrics", "model", "protocol", "store"],
+        &["bus", "clock", "config", "error", "memory", "metrics", "model", "protocol", "store"],
         &["actix_web", "awc", "diesel"],
     ),
     (
@@ -34,7 +35,10 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "serve",
-        &["config", "daemon", "error", "http", "memory", "metrics", "redact", "share", "sqlite", "store"],
+        &[
+            "bus", "config", "daemon", "error", "http", "memory", "metrics", "redact", "share", "sqlite",
+            "store",
+        ],
         &[],
     ),
     ("client", &["clock", "config", "import", "model", "protocol", "redact", "sqlite", "trust"], &[]),

@@ -14,6 +14,8 @@ use futures_util::FutureExt;
 use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 use tokio_postgres::config::{Config, Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::PostgresError;
@@ -36,9 +38,13 @@ const WAIT: Duration = Duration::from_secs(10);
 /// A connection of the pool, which goes back there.
 pub(super) type Connection = deadpool::Object<AsyncPgConnection>;
 
+/// What moves the bytes of a client.
+type RawConnection =
+    tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+
 /// How the database is reached.
 #[derive(Clone)]
-pub(super) struct Database {
+pub(crate) struct Database {
     config: Config,
     tls: MakeRustlsConnect,
 }
@@ -50,7 +56,7 @@ pub(super) struct Pool(deadpool::Pool<AsyncPgConnection>);
 impl Database {
     /// Reads a URL: `postgres://USER:PASSWORD@HOST,HOST/DATABASE?OPTIONS`. Nothing that is said of it shows it: it has
     /// a password.
-    pub(super) fn new(url: &str) -> Result<Self, PostgresError> {
+    pub(crate) fn new(url: &str) -> Result<Self, PostgresError> {
         let (address, options) = url.split_once('?').unwrap_or((url, ""));
         let (mut mode, mut root, mut others) = (None, None, Vec::new());
         for option in options.split('&').filter(|option| !option.is_empty()) {
@@ -101,7 +107,7 @@ impl Database {
     }
 
     /// Where it is: hosts and the database's name.
-    pub(super) fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         let host = |host: &Host| match host {
             Host::Tcp(name) => name.clone(),
             Host::Unix(dir) => dir.display().to_string(),
@@ -114,6 +120,11 @@ impl Database {
     pub(super) async fn connect(&self) -> Result<AsyncPgConnection, ConnectError> {
         let (client, connection) = self.config.connect(self.tls.clone()).await?;
         Ok(AsyncPgConnection::try_from_client_and_connection(client, connection).await?)
+    }
+
+    /// Connects without Diesel, for who listens to notifications: they come by the second of the two.
+    pub(crate) async fn client(&self) -> Result<(Client, RawConnection), tokio_postgres::Error> {
+        self.config.connect(self.tls.clone()).await
     }
 
     /// A pool of `most` connections.

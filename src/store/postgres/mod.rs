@@ -36,7 +36,8 @@ use crate::config::Limits;
 use crate::model::{Life, SecretHash, ShareId};
 use crate::redact::Digest;
 use crate::trust::TrustError;
-use connect::{Connection, Database, Pool, is_alive, reason};
+pub(crate) use connect::Database;
+use connect::{Connection, Pool, is_alive, reason};
 use lane::Lane;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");

@@ -1,5 +1,8 @@
 //! Processes, a sharing client and a viewer, for the stories.
 
+pub mod bad_bus;
+pub mod balancer;
+pub mod bus;
 pub mod corpus;
 pub mod fake;
 pub mod hostile;
@@ -8,6 +11,7 @@ pub mod postgres;
 pub mod proxy;
 pub mod relay;
 pub mod secrets;
+pub mod wire;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

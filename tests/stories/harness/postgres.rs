@@ -82,19 +82,52 @@ impl Postgres {
         (server, cert)
     }
 
-    fn start_with(options: Vec<String>) -> Self {
-        let dir = TempDir::new().expect("a temporary directory");
-        if let Some((user, group)) = owner() {
-            chown(dir.path(), Some(user), Some(group)).expect("its directory");
+    /// A standby of it, without which it acknowledges nothing from now on.
+    pub fn standby(&self) -> Self {
+        let (dir, port) = (own_directory(), free_port());
+        let mut copy = program("pg_basebackup");
+        copy.args([
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &self.port.to_string(),
+            "-U",
+            "postgres",
+            "-R",
+            "-c",
+            "fast",
+            "-D",
+        ]);
+        assert!(copy.arg(dir.path().join("data")).status().expect("pg_basebackup").success());
+        let process = spawn(&dir, port, &[]);
+        let standby = Self { dir, port, process, options: Vec::new() };
+        standby.wait();
+        let url = self.url("postgres");
+        psql(&url, "ALTER SYSTEM SET synchronous_standby_names = '*'");
+        psql(&url, "SELECT pg_reload_conf()");
+        let began = Instant::now();
+        while psql(&url, "SELECT sync_state FROM pg_stat_replication") != "sync" {
+            assert!(began.elapsed() < PATIENCE, "the standby does not follow");
+            std::thread::sleep(Duration::from_millis(20));
         }
+        standby
+    }
+
+    /// The standby takes over.
+    pub fn promote(&self) {
+        let mut promote = program("pg_ctl");
+        promote.args(["-w", "-s", "promote", "-D"]).arg(self.dir.path().join("data"));
+        assert!(promote.status().expect("pg_ctl").success());
+    }
+
+    fn start_with(options: Vec<String>) -> Self {
+        let dir = own_directory();
         let mut initdb = program("initdb");
         initdb.args(["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-D"]);
         assert!(
             initdb.arg(dir.path().join("data")).stdout(Stdio::null()).status().expect("initdb").success()
         );
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = free.local_addr().expect("a port").port();
-        drop(free);
+        let port = free_port();
         let process = spawn(&dir, port, &options);
         let server = Self { dir, port, process, options };
         server.wait();
@@ -152,6 +185,20 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// A directory of its user's.
+fn own_directory() -> TempDir {
+    let dir = TempDir::new().expect("a temporary directory");
+    if let Some((user, group)) = owner() {
+        chown(dir.path(), Some(user), Some(group)).expect("its directory");
+    }
+    dir
+}
+
+fn free_port() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+    free.local_addr().expect("a port").port()
 }
 
 /// Starts it. It is told to end when its standard input does, so also when this process ends or is killed.

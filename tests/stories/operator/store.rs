@@ -39,6 +39,21 @@ fn what_cannot_be_used_is_refused_and_no_password_is_shown() {
             "PostgreSQL's own tools",
         ),
         (vec!["admin", "stats"], vec![("BRUTUS_SHARE_SERVE_STORE", url)], 2, "PostgreSQL"),
+        (vec!["serve", "--listen", "127.0.0.1:0", "--bus", "kafka://u:hunter2@h"], vec![], 2, "bus must be"),
+        (vec!["serve", "--listen", "127.0.0.1:0", "--bus", "postgres"], vec![], 2, "the store is not"),
+        (
+            vec!["serve", "--listen", "127.0.0.1:0", "--bus", "redis://u:hunter2@h:port"],
+            vec![],
+            1,
+            "expected redis://",
+        ),
+        (
+            vec!["config", "show", "serve", "--bus", "nats://u:hunter2@h"],
+            vec![],
+            0,
+            "bus = \"nats://…\"  # flag",
+        ),
+        (vec!["config", "show", "serve", "--bus", "none"], vec![], 0, "bus = \"none\"  # flag"),
         (vec!["config", "show", "serve", "--store", url], vec![], 0, "store = \"postgres://…\"  # flag"),
         (vec!["serve", "--help"], vec![("BRUTUS_SHARE_SERVE_STORE", url)], 0, "BRUTUS_SHARE_SERVE_STORE"),
     ] {

@@ -2,6 +2,7 @@
 
 mod assets;
 mod bad_input;
+mod bus;
 mod clients;
 mod crash;
 mod delete;
