@@ -203,6 +203,7 @@ export function save(name, content, type = 'application/octet-stream') {
 
 const waiting = new WeakMap()
 const near = new Set()
+// Farther than `content-visibility` lays out, which is one and a half screens: what stands in is never laid out then.
 const observer = new IntersectionObserver(
   (entries) => {
     const wasIdle = near.size === 0
@@ -212,7 +213,7 @@ const observer = new IntersectionObserver(
     }
     if (wasIdle && near.size) runNear()
   },
-  { rootMargin: '1200px 0px' },
+  { rootMargin: '200% 0px' },
 )
 
 /**

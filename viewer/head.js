@@ -3,6 +3,7 @@
 import { time } from './clock.js'
 import { arrange, el, write } from './dom.js'
 import { cost, count, duration, short } from './format.js'
+import { svg } from './icons.js'
 import { promptText } from './load/session.js'
 import { cachedShare, withoutMarks } from './load/turns.js'
 import { strings } from './strings.js'
@@ -134,18 +135,30 @@ function plain(markdown) {
   return words.length > MAX_RESULT ? `${words.slice(0, MAX_RESULT)} …` : words
 }
 
+// What a bar shows of its turn, and what is marked beside it: one path each. An element for each of hundreds of turns
+// would cost every frame of who scrolls.
+const KINDS = ['other', 'edits', 'failed', 'running']
+const MARKS = ['over', 'here']
+
+// Of its column, a bar takes so much.
+const BAR = 0.8
+
 /** The turns as bars, as high as each took long: a chart, a way to each, and in the bar at the top where one is. */
 class Strip {
-  #bars = new Map()
+  #charts
+  #bars = []
   #here
 
-  constructor(roots, turns, link) {
-    Object.assign(this, { roots, turns, link })
-    for (const root of roots) {
-      root.addEventListener('click', ({ target }) => {
-        const { turn } = target.closest('[data-turn]')?.dataset ?? {}
-        if (turn) location.hash = link({ id: turn })
+  constructor([strip, rail], turns, link) {
+    Object.assign(this, { turns, link })
+    this.#charts = [new Chart(strip), new Chart(rail, 100)]
+    for (const { root } of this.#charts) {
+      root.addEventListener('click', (event) => {
+        const bar = this.#barAt(event)
+        if (bar) location.hash = link({ id: bar.id })
       })
+      root.addEventListener('pointermove', (event) => this.#over(this.#barAt(event)))
+      root.addEventListener('pointerleave', () => this.#over())
     }
   }
 
@@ -153,38 +166,68 @@ class Strip {
     const turns = this.turns.all.filter(({ prompt }) => prompt)
     const took = turns.map(({ sum: { started, ended } }) => Math.max(0, (ended ?? 0) - (started ?? 0)))
     const longest = Math.log1p(Math.max(1, ...took))
-    const known = this.#bars
-    this.#bars = new Map()
-    turns.forEach((turn, at) => {
-      const entry = known.get(turn.id) ?? {
-        bars: this.roots.map(() => el('i', { dataset: { turn: turn.id } }, el('b', {}))),
-      }
-      this.#bars.set(turn.id, entry)
-      const height = Math.round(12 + 88 * (Math.log1p(took[at]) / longest))
-      if (entry.version === turn.version && entry.height === height) return
-      Object.assign(entry, { version: turn.version, height })
-      const { outcome, files } = turn.sum
-      const title = [`${turn.number}. ${turn.label}`, took[at] && duration(took[at])].filter(Boolean).join(' · ')
-      for (const bar of entry.bars) {
-        bar.title = title
-        bar.dataset.outcome = outcome
-        bar.toggleAttribute('data-edits', files.length > 0)
-      }
-      entry.bars[0].firstChild.style.height = `${height}%`
-    })
-    this.roots.forEach((root, at) => {
-      root.hidden = turns.length < 2
-      arrange(
-        root,
-        [...this.#bars.values()].map(({ bars }) => bars[at]),
-      )
-    })
+    this.#bars = turns.map(({ id, number, label, sum: { outcome, files } }, at) => ({
+      id,
+      title: [`${number}. ${label}`, took[at] && duration(took[at])].filter(Boolean).join(' · '),
+      kind: KINDS.includes(outcome) ? outcome : KINDS[Math.sign(files.length)],
+      height: Math.round(12 + 88 * (Math.log1p(took[at]) / longest)),
+    }))
+    for (const chart of this.#charts) chart.draw(this.#bars)
     this.at(this.#here)
   }
 
+  /** The reader is at this turn. */
   at(id) {
-    for (const bar of this.#bars.get(this.#here)?.bars ?? []) bar.classList.remove('here')
     this.#here = id
-    for (const bar of this.#bars.get(id)?.bars ?? []) bar.classList.add('here')
+    this.#mark('here', id)
   }
+
+  #over(bar) {
+    for (const { root } of this.#charts) root.title = bar?.title ?? ''
+    this.#mark('over', bar?.id)
+  }
+
+  #mark(kind, id) {
+    const place = this.#bars.findIndex((bar) => bar.id === id)
+    for (const chart of this.#charts) chart.mark(kind, place, this.#bars[place])
+  }
+
+  #barAt({ clientX, currentTarget }) {
+    const { left, width } = currentTarget.firstChild.getBoundingClientRect()
+    return this.#bars[Math.floor(((clientX - left) / width) * this.#bars.length)]
+  }
+}
+
+/** One drawing of the bars, in an element; all of the same height when one is given. */
+class Chart {
+  #paths = Object.fromEntries([...KINDS, ...MARKS].map((kind) => [kind, svg('path', { class: kind })]))
+  #svg = svg('svg', { class: 'chart', preserveAspectRatio: 'none' }, ...Object.values(this.#paths))
+
+  constructor(root, height) {
+    Object.assign(this, { root, height })
+    root.append(this.#svg)
+  }
+
+  draw(bars) {
+    this.root.hidden = bars.length < 2
+    set(this.#svg, 'viewBox', `0 0 ${bars.length} 100`)
+    this.root.style.setProperty('--bars', bars.length)
+    for (const kind of KINDS) {
+      const drawn = bars.map((bar, at) => (bar.kind === kind ? this.#bar(at, bar) : ''))
+      set(this.#paths[kind], 'd', drawn.join(''))
+    }
+  }
+
+  mark(kind, at, bar) {
+    set(this.#paths[kind], 'd', bar ? this.#bar(at, bar) : '')
+  }
+
+  #bar(at, { height }) {
+    const tall = this.height ?? height
+    return `M${at} 100v-${tall}h${BAR}v${tall}z`
+  }
+}
+
+function set(node, name, value) {
+  if (node.getAttribute(name) !== value) node.setAttribute(name, value)
 }

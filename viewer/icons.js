@@ -32,14 +32,16 @@ const PATHS = {
 
 const NAMESPACE = 'http://www.w3.org/2000/svg'
 
+/** An element of a drawing. */
+export function svg(name, attributes, ...children) {
+  const node = document.createElementNS(NAMESPACE, name)
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value)
+  node.append(...children)
+  return node
+}
+
 /** A sign, for eyes alone: what it stands for has to be said by what it stands in. */
 export function icon(name) {
-  const svg = document.createElementNS(NAMESPACE, 'svg')
-  const path = document.createElementNS(NAMESPACE, 'path')
-  svg.setAttribute('viewBox', '0 0 24 24')
-  svg.setAttribute('class', `sign sign-${name}`)
-  svg.setAttribute('aria-hidden', 'true')
-  path.setAttribute('d', PATHS[name])
-  svg.append(path)
-  return svg
+  const attributes = { viewBox: '0 0 24 24', class: `sign sign-${name}`, 'aria-hidden': 'true' }
+  return svg('svg', attributes, svg('path', { d: PATHS[name] }))
 }

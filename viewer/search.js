@@ -24,6 +24,14 @@ const ICONS = {
   thoughts: 'thought',
 }
 
+/** Colours what was found, and of that the one that a reader is at. */
+function highlight(found, current) {
+  if (!CSS.highlights) return
+  CSS.highlights.set('found', new Highlight(...found))
+  CSS.highlights.set('current', current ? new Highlight(current) : new Highlight())
+  document.documentElement.toggleAttribute('data-found', found.length > 0)
+}
+
 export class Search {
   #matches = []
   #rows = []
@@ -109,7 +117,7 @@ export class Search {
 
   close() {
     this.root.hidden = true
-    CSS.highlights?.clear()
+    highlight([])
     this.#opened = []
     this.noted(undefined)
     // Where the reader was; else what was found keeps the place.
@@ -149,7 +157,7 @@ export class Search {
     const { length } = this.#matches
     this.count.textContent = isSought ? strings.searchCount(length ? 1 : 0, length) : ''
     if (length) this.step(1)
-    else CSS.highlights?.clear()
+    else highlight([])
   }
 
   #list() {
@@ -214,10 +222,7 @@ export class Search {
       ranges = mark(node, words, this.#alike)
     }
     const range = ranges[Math.min(nth, ranges.length - 1)]
-    if (CSS.highlights) {
-      CSS.highlights.set('found', new Highlight(...ranges))
-      CSS.highlights.set('current', range ? new Highlight(range) : new Highlight())
-    }
+    highlight(ranges, range)
     const target = range?.startContainer.parentElement ?? node
     target.scrollIntoView({ block: 'center' })
   }

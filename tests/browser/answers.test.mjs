@@ -112,11 +112,16 @@ test('the head says what was asked, how it ended and what it took, and its strip
     await head.locator('.facts').innerText(),
     /Turns 30\s+Files 30 \+60 −30\s+Cost US\$0\.30\s+Tokens in 300 · out 150/,
   )
-  assert.equal(await head.locator('.strip i').count(), 30)
-  assert.equal(await head.locator('.strip [data-outcome=failed]').count(), 1)
-  await head.locator('.strip i').nth(20).click()
+  const bars = (kind) =>
+    head.locator(`.strip .${kind}`).evaluate((path) => path.getAttribute('d').split('M').length - 1)
+  assert.deepEqual([await bars('edits'), await bars('failed')], [29, 1])
+  const { width, height } = await head.locator('.strip .chart').boundingBox()
+  const position = { x: (20.5 / 30) * width, y: height / 2 }
+  await head.locator('.strip').hover({ position })
+  assert.match(await head.locator('.strip').getAttribute('title'), /^21\. Question 20/)
+  await head.locator('.strip').click({ position })
   await page.waitForFunction(() => Math.abs(document.querySelectorAll('.turn')[20].getBoundingClientRect().top) < 120)
-  await page.waitForFunction(() => document.querySelector('.rail .here')?.title.startsWith('21. Question 20'))
+  await page.waitForFunction(() => document.querySelector('.rail .here').getAttribute('d').startsWith('M20 '))
   assert.ok(await page.locator('.rail').isVisible())
   await head.locator('.said.result a').click()
   await page.getByRole('heading', { name: 'Answer 29' }).waitFor()

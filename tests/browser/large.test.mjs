@@ -71,7 +71,7 @@ test('what is synced changes as little of a long page as of a short one', async 
     const turn = (nth) => [...prompt(`Prompt ${nth}`), ...answer([text(`Answer ${nth}`)])]
     await share.sync(session(), ...Array.from({ length: turns }, (_, nth) => turn(nth)).flat())
     const page = await openShare(browser, share)
-    await page.waitForFunction((turns) => document.querySelectorAll('.strip i').length === turns, turns)
+    await page.waitForFunction((turns) => document.querySelectorAll('.outline-list > ol > li').length === turns, turns)
     await page.evaluate(() => {
       window.changes = 0
       new MutationObserver((records) => (window.changes += records.length)).observe(document.documentElement, {
