@@ -9,7 +9,7 @@ use crate::ingest::Stream;
 use crate::process::Usage;
 use crate::servers::Programs;
 use crate::target::{Post, Publish, Target, share};
-use crate::{Result, fan_out, floors, ingest, reading, table};
+use crate::{Result, fan_out, floors, ingest, nodes, reading, table};
 
 /// Measures a share server, its peers and the machine's limits.
 #[derive(Debug, Parser)]
@@ -20,6 +20,13 @@ pub enum Command {
         programs: Programs,
         #[command(flatten)]
         options: table::Options,
+    },
+    /// Starts nodes over one PostgreSQL and one over SQLite, measures them in turns, and prints the ratios
+    Nodes {
+        #[command(flatten)]
+        programs: Programs,
+        #[command(flatten)]
+        options: nodes::Options,
     },
     /// Messages to many viewers: deliveries a second, latency, loss
     FanOut {
@@ -143,6 +150,7 @@ impl Command {
     pub fn run(self) -> Result<()> {
         match self {
             Self::Table { programs, options } => table::run(&programs, &options),
+            Self::Nodes { programs, options } => nodes::run(&programs, &options)?,
             Self::FanOut { server, load } => {
                 let outcome = fan_out::run(&server.targets(load.channels)?, load, server.usage())?;
                 println!("{outcome}");

@@ -32,6 +32,9 @@ pub struct Stream {
     /// Different keys that each client writes, over and over with new content; 0 for a new key every time
     #[arg(long, default_value_t = 100)]
     pub keys: usize,
+    /// Requests a second of all clients, evenly; 0 for as many as are answered
+    #[arg(long, default_value_t = 0)]
+    pub rate: u32,
 }
 
 /// What was acknowledged.
@@ -69,7 +72,11 @@ pub fn run(targets: &[Target], stream: Stream) -> Result<Outcome> {
             let latency = latency.clone();
             tokio::task::spawn_local(async move {
                 let mut n = client * 1_000_000;
+                let mut turns = pace(stream)?.map(tokio::time::interval);
                 while Instant::now() < end {
+                    if let Some(turns) = &mut turns {
+                        turns.tick().await;
+                    }
                     let items: Vec<_> = (0..stream.batch)
                         .map(|_| {
                             n += 1;
@@ -98,6 +105,14 @@ pub fn run(targets: &[Target], stream: Stream) -> Result<Outcome> {
             p99: latency.value_at_quantile(0.99),
         })
     })
+}
+
+/// From one request of a client to its next.
+fn pace(Stream { rate, clients, .. }: Stream) -> Result<Option<Duration>> {
+    if rate == 0 {
+        return Ok(None);
+    }
+    Ok(Some(Duration::from_secs(1) * u32::try_from(clients)? / rate))
 }
 
 /// Writes `count` items of `bytes` each, in requests of `batch`, with keys of their own.

@@ -9,6 +9,7 @@ mod args;
 mod fan_out;
 mod floors;
 mod ingest;
+mod nodes;
 mod payload;
 mod process;
 mod publish;
@@ -23,7 +24,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 /// What every step can fail with: this is a tool for people, who read it.
-type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
+type Result<T, E = Error> = std::result::Result<T, E>;
+type Error = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
     match args::Command::parse().run() {

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::Result;
-use crate::payload::Scanner;
-use crate::publish::get;
+use crate::payload::{Scanner, text};
+use crate::publish::{Publisher, get};
 use crate::target::Target;
 use crate::viewers::handshake;
 
@@ -79,6 +79,24 @@ pub fn pages(address: SocketAddr, share: &str) -> Result<Paged> {
             let epoch = field("epoch").ok_or("a frame without an epoch")?.trim_matches('"');
             query = format!("?epoch={epoch}&after={}", field("seq").ok_or("a frame without a position")?);
         }
+    })
+}
+
+/// Writes to a share and then reads it at another server, so many times. How many readings miss what was acknowledged.
+pub fn behind(share: &Target, at: &Target, reads: usize) -> Result<usize> {
+    let base = at.view.strip_suffix("/poll").ok_or("only a share can be read")?;
+    let path = format!("{base}/data");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut publisher = Publisher::connect(&share.publish).await?;
+        let mut missed = 0;
+        for n in 0..reads {
+            let words = text(n, 64);
+            publisher.send(&[("behind".to_owned(), words.clone())]).await?;
+            let read = get(at.viewers, &path, "identity").await?;
+            missed += usize::from(memchr::memmem::find(&read, words.as_bytes()).is_none());
+        }
+        Ok(missed)
     })
 }
 

@@ -98,6 +98,16 @@ impl Programs {
         Ok(Started { kind, server, _dir: dir })
     }
 
+    /// Starts a PostgreSQL with a database `share`.
+    pub fn start_database(&self) -> Result<Database> {
+        let dir = TempDir::new()?;
+        let address = free_address()?;
+        let mut command = Command::new(self.peers.join("postgres"));
+        command.arg(address.port().to_string()).arg(dir.path());
+        let server = Server::start(&mut command, address, dir.path())?;
+        Ok(Database { server, _dir: dir })
+    }
+
     /// Has a program sync as slowly as `preload` says.
     pub fn preload(&self, command: &mut Command) {
         if let Some(library) = &self.preload {
@@ -117,6 +127,19 @@ impl Programs {
             Command::new(&script).output().map_err(|error| format!("{}: {error}", script.display()))?;
         let library = String::from_utf8(output.stdout)?;
         Ok(Self { preload: Some(Path::new(library.trim()).to_owned()), ..self.clone() })
+    }
+}
+
+/// A running PostgreSQL with a directory of its own.
+pub struct Database {
+    server: Server,
+    _dir: TempDir,
+}
+
+impl Database {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address
     }
 }
 

@@ -19,6 +19,18 @@ pub struct Target {
     pub publish: Publish,
 }
 
+impl Target {
+    /// The same channel through another server, which listens there.
+    pub fn through(&self, address: SocketAddr) -> Self {
+        let publish = match &self.publish {
+            Publish::Http(post) => Publish::Http(Arc::new(Post { address, ..Post::clone(post) })),
+            Publish::Nats { subject, .. } => Publish::Nats { address, subject: subject.clone() },
+            Publish::Redis { .. } => Publish::Redis { address },
+        };
+        Self { viewers: address, publish, ..self.clone() }
+    }
+}
+
 /// How a server takes messages.
 #[derive(Debug, Clone)]
 pub enum Publish {
@@ -39,7 +51,7 @@ pub enum Publish {
 }
 
 /// A POST out of templates. `{key}` in the path and in an item is the item's key, `{text}` its text.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Post {
     /// Where.
     pub address: SocketAddr,
