@@ -37,7 +37,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Delete shares for good: viewers are sent away, and their bytes are overwritten
+    /// Delete shares for good: viewers are sent away, and their bytes are overwritten (in PostgreSQL: their rows go)
     Delete {
         /// Their ids, the first characters of them, or their links
         #[arg(required = true)]
@@ -51,6 +51,8 @@ enum Command {
     },
     /// Give the room of deleted shares back to the disk; syncs wait meanwhile
     Vacuum,
+    /// Have all viewers begin again: after an older state of a PostgreSQL database was restored
+    NewEpochs,
 }
 
 /// The sort key.
@@ -171,14 +173,17 @@ pub(super) fn run(admin: &Admin) -> Result<(), Box<dyn Error>> {
             say!("tokens       {}", stats.tokens);
             say!("content      {}", ByteSize(stats.content));
             say!("database     {}", ByteSize(stats.database));
-            say!("  unused     {}", bytes(stats.reclaimable));
-            say!("disk free    {}", ByteSize(stats.disk_free));
+            say!("  unused     {}", stats.reclaimable.map_or("-".into(), bytes));
+            say!("disk free    {}", stats.disk_free.map_or("-".into(), |free| ByteSize(free).to_string()));
         }
         Command::Vacuum => {
             let before = operator.stats(now_ms())?.database;
             operator.vacuum()?;
             let after = operator.stats(now_ms())?.database;
             say!("{} before, {} now", ByteSize(before), ByteSize(after));
+        }
+        Command::NewEpochs => {
+            say!("{} shares have a new epoch: who watches one begins again", operator.renew_epochs()?);
         }
     }
     Ok(())

@@ -35,7 +35,7 @@ pub(super) struct FromFile {
 
 /// `backup FILE`
 pub(super) fn back_up(to: &ToFile) -> Result<(), Box<dyn Error>> {
-    to.data.open()?.back_up(&to.file)?;
+    to.data.open_sqlite()?.back_up(&to.file)?;
     say!("{}", described(&store::check(&to.file)?));
     Ok(())
 }

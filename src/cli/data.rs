@@ -24,6 +24,11 @@ pub(super) struct Data {
     #[arg(long, env = "BRUTUS_SHARE_DATA_DIR", value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
 
+    /// The server's store, where it is not SQLite: as `serve --store` [default: the configuration file's, or `sqlite`]
+    // A password may stand in it: help does not show what is set.
+    #[arg(long, env = STORE_ENV, value_name = "STORE", hide_env_values = true, global = true)]
+    store: Option<StoreChoice>,
+
     /// The server's configuration file
     // Not `config`: this command has options of its own, which are not the file's.
     #[arg(
@@ -37,9 +42,17 @@ pub(super) struct Data {
 }
 
 impl Data {
-    /// The data, beside a server that runs or without one.
+    /// The data, beside servers that run or without one.
     pub(super) fn open(&self) -> Result<Operator, Box<dyn Error>> {
-        self.is_sqlite()?;
+        let store = self.store()?;
+        if let Some(StoreKind::Postgres(url)) = store.as_ref().map(StoreChoice::kind).transpose()? {
+            return Ok(Operator::open_postgres(url)?);
+        }
+        self.open_sqlite()
+    }
+
+    /// The data, where it is in SQLite.
+    pub(super) fn open_sqlite(&self) -> Result<Operator, Box<dyn Error>> {
         Operator::open(&self.dir()?).map_err(|error| match error {
             OperatorError::NoDatabase(_) => format!(
                 "{error}; name the server's data directory with --data-dir, or its file with --config"
@@ -49,21 +62,19 @@ impl Data {
         })
     }
 
-    /// Refuses what is for SQLite alone where the server's store is another, as its file or the environment says.
-    fn is_sqlite(&self) -> Result<(), Box<dyn Error>> {
-        let store = match &self.config {
-            Some(file) => Some(serve_config(file)?.store),
-            None => std::env::var(STORE_ENV).ok().and_then(|store| store.parse::<StoreChoice>().ok()),
-        };
-        match store.as_ref().map(StoreChoice::kind).transpose()? {
-            Some(StoreKind::Postgres(_)) => Err(OtherStore.into()),
-            _ => Ok(()),
+    fn store(&self) -> Result<Option<StoreChoice>, Box<dyn Error>> {
+        match (&self.store, &self.config) {
+            (Some(store), _) => Ok(Some(store.clone())),
+            (None, Some(file)) => Ok(Some(serve_config(file)?.store)),
+            (None, None) => Ok(None),
         }
     }
 
-    /// The data directory.
+    /// The data directory, where the data is in SQLite.
     pub(super) fn dir(&self) -> Result<PathBuf, Box<dyn Error>> {
-        self.is_sqlite()?;
+        if let Some(StoreKind::Postgres(_)) = self.store()?.as_ref().map(StoreChoice::kind).transpose()? {
+            return Err(OtherStore.into());
+        }
         match (&self.data_dir, &self.config) {
             (Some(dir), _) => Ok(dir.clone()),
             (None, Some(file)) => Ok(serve_config(file)?.data_dir()?),

@@ -21,6 +21,7 @@ mod layers;
 mod logging;
 mod manual;
 mod mcp;
+mod moving;
 mod person;
 mod redact;
 mod relay;
@@ -36,6 +37,7 @@ use clap::{FromArgMatches, Parser, Subcommand};
 
 use crate::config::{InClear, InsecureHttp, UnknownBus, UnknownStore};
 use crate::relay::client::{RelayCallError, RelayOptions};
+use crate::store::MoveError;
 
 /// Live, private-by-default sharing of coding-agent sessions.
 #[derive(Debug, Parser)]
@@ -92,6 +94,8 @@ enum Command {
     Backup(backup::ToFile),
     /// Put a backup in the place of the server's data, while it does not run
     Restore(backup::FromFile),
+    /// Move all shares into another store, SQLite's or PostgreSQL: beside a server that runs, and at last without it
+    Move(moving::Move),
     /// Ask whether a server or a relay answers, and exit with 0 when it does: for containers
     Healthcheck(healthcheck::Healthcheck),
     /// Check and show configuration
@@ -120,6 +124,9 @@ fn read(args: &[OsString]) -> Result<Cli, clap::Error> {
 fn exit_code(error: &(dyn std::error::Error + 'static)) -> u8 {
     if error.is::<data::OtherStore>() || error.is::<UnknownStore>() || error.is::<UnknownBus>() {
         return 2;
+    }
+    if let Some(MoveError::InUse) = error.downcast_ref() {
+        return 6;
     }
     error.downcast_ref().map_or(1, RelayCallError::exit_code)
 }
@@ -157,6 +164,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Token(command) => token::run(command),
         Command::Backup(command) => backup::back_up(command),
         Command::Restore(command) => backup::restore(command),
+        Command::Move(command) => moving::run(command),
         Command::Healthcheck(check) => healthcheck::run(check),
         Command::Config(command) => config::run(command),
         Command::Manual(command) => manual::write(command),

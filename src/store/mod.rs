@@ -2,7 +2,10 @@
 //!
 //! When a write is answered, it is durable. Knows nothing of actors, viewers or HTTP.
 
+mod direct;
+mod moving;
 mod names;
+mod operator;
 mod postgres;
 mod records;
 mod room;
@@ -14,15 +17,14 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use moving::{Compared, Copied, Move, MoveError, Place};
 pub use names::{MAX_NAMES, Name, Names, Naming};
+pub use operator::{Contents, Filter, Kind, Operator, OperatorError, ShareRecord, Sort, Stats};
 pub(crate) use postgres::Database as PostgresDatabase;
 pub use postgres::{PostgresError, PostgresStore};
 pub use records::{Added, Deletions, Head, Heads, NewShare, ShareHead, StoredHead, StoredShare, Write};
 pub use room::{NoRoom, Sizes};
-pub use sqlite::{
-    Backup, Contents, DeletedSince, Filter, Kind, Operator, OperatorError, RestoreError, Restored,
-    ShareRecord, Sort, SqliteStore, Stats, check, restore,
-};
+pub use sqlite::{Backup, DeletedSince, RestoreError, Restored, SqliteStore, check, restore};
 pub use tokens::{CreateToken, NewToken};
 
 use crate::config::Limits;
@@ -124,7 +126,9 @@ impl Store {
     }
 
     /// Stores a new share, empty.
-    pub async fn create(&self, share: NewShare) -> Result<(), StoreError> {
+    pub async fn create(&self, mut share: NewShare) -> Result<(), StoreError> {
+        // PostgreSQL's texts have no NUL, so nobody's has one.
+        share.session_id = share.session_id.replace('\0', "\u{fffd}");
         each!(self, store => store.create(share).await)
     }
 

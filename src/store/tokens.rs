@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::schema::create_tokens;
+use super::schema::{create_tokens, shares};
 use crate::model::SecretHash;
 
 /// A token, without the token itself, which is kept nowhere. Times are milliseconds since 1970.
@@ -39,4 +39,10 @@ pub struct NewToken {
     pub at: i64,
     /// When it ends by itself.
     pub expires_at: Option<i64>,
+}
+
+/// Shares of a token that are not deleted.
+#[diesel::dsl::auto_type]
+pub(super) fn living_shares(token: i64) -> _ {
+    shares::table.filter(shares::token_num.eq(token)).filter(shares::deleted_at.is_null())
 }

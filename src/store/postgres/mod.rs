@@ -5,8 +5,10 @@
 //! server's actors end before the store does.
 
 mod connect;
+mod direct;
 mod group;
 mod lane;
+mod moving;
 mod queries;
 mod schema;
 
@@ -38,6 +40,7 @@ use crate::redact::Digest;
 use crate::trust::TrustError;
 pub(crate) use connect::Database;
 use connect::{Connection, Pool, is_alive, reason};
+pub(super) use direct::Direct;
 use lane::Lane;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
@@ -116,6 +119,14 @@ pub enum PostgresError {
     /// A newer version wrote it.
     #[error("PostgreSQL: written by a newer version (migration {0}): install that version")]
     Newer(String),
+    /// An older version wrote it, or none.
+    #[error(
+        "PostgreSQL: written by an older version, or empty: start the server once, which brings it up to date"
+    )]
+    Older,
+    /// A move into it is not finished.
+    #[error("PostgreSQL: a move into this database is not finished: run `brutus-share move` again")]
+    Unfinished,
     /// The system gives no threads.
     #[error("cannot start the threads that speak to PostgreSQL: {0}")]
     Threads(#[from] std::io::Error),
@@ -126,12 +137,7 @@ struct Threads(Option<Runtime>);
 
 impl Threads {
     fn start() -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(THREADS)
-            .thread_name("postgres")
-            .enable_all()
-            .build()?;
-        Ok(Self(Some(runtime)))
+        Ok(Self(Some(runtime()?)))
     }
 
     fn spawn<T: Send + 'static>(
@@ -146,6 +152,12 @@ impl Threads {
         let runtime = self.0.as_ref()?;
         std::thread::scope(|scope| scope.spawn(|| runtime.block_on(future)).join().ok())
     }
+}
+
+/// Threads on which connections live.
+fn runtime() -> std::io::Result<Runtime> {
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    threads.worker_threads(THREADS).thread_name("postgres").enable_all().build()
 }
 
 impl Drop for Threads {
@@ -445,6 +457,9 @@ async fn prepare(database: &Database) -> Result<(Naming, (u64, u64)), PostgresEr
         }
     };
     let refused = |error: diesel::result::Error| PostgresError::Database(error.to_string());
+    if queries::is_unfinished(&mut connection).await.map_err(refused)? {
+        return Err(PostgresError::Unfinished);
+    }
     let naming = queries::naming(&mut connection).await.map_err(refused)?;
     for setting in queries::unsafe_settings(&mut connection).await.map_err(refused)? {
         tracing::warn!("{setting} is off: what the database has acknowledged can be lost when it crashes");
@@ -455,17 +470,28 @@ async fn prepare(database: &Database) -> Result<(Naming, (u64, u64)), PostgresEr
 
 /// Runs the migrations that the database has not seen.
 fn migrate(connection: AsyncPgConnection) -> Result<AsyncPgConnection, PostgresError> {
-    let refused =
-        |error: Box<dyn std::error::Error + Send + Sync>| PostgresError::Database(error.to_string());
     let mut harness = AsyncMigrationHarness::new(connection);
+    if !is_up_to_date(&mut harness)? {
+        harness.run_pending_migrations(MIGRATIONS).map_err(refused)?;
+    }
+    Ok(harness.into_inner())
+}
+
+/// Whether a database has seen all migrations.
+fn is_up_to_date(harness: &mut impl MigrationHarness<Pg>) -> Result<bool, PostgresError> {
     let known: Vec<Box<dyn Migration<Pg>>> = MIGRATIONS.migrations().map_err(refused)?;
     let known: Vec<_> = known.iter().map(|migration| migration.name().version().to_string()).collect();
     let applied = harness.applied_migrations().map_err(refused)?;
-    if let Some(newer) = applied.iter().map(ToString::to_string).find(|version| !known.contains(version)) {
-        return Err(PostgresError::Newer(newer));
+    let applied: Vec<_> = applied.iter().map(ToString::to_string).collect();
+    match applied.iter().find(|version| !known.contains(version)) {
+        Some(newer) => Err(PostgresError::Newer(newer.clone())),
+        None => Ok(known.iter().all(|version| applied.contains(version))),
     }
-    harness.run_pending_migrations(MIGRATIONS).map_err(refused)?;
-    Ok(harness.into_inner())
+}
+
+#[allow(clippy::needless_pass_by_value)] // What a `map_err` takes.
+fn refused(error: Box<dyn std::error::Error + Send + Sync>) -> PostgresError {
+    PostgresError::Database(error.to_string())
 }
 
 /// Answers all who ask for heads while one question is under way by the next.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use diesel::upsert::excluded;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use futures_util::TryStreamExt;
@@ -15,12 +15,14 @@ use super::schema::{last_deletion, share_data};
 use crate::model::{Life, Row, SecretHash, ShareId};
 use crate::redact::Digest;
 use crate::store::CreateToken;
+use crate::store::moving::UNFINISHED;
 use crate::store::names::{self, Names, Naming, OVERHEAD};
 use crate::store::records::{
     Added, Created, Deletions, Head, Heads, NewShare, SHARE_OVERHEAD, ShareHead, ShareRow, StoredHead,
     StoredRow, StoredShare, of_epoch, read, signed, unsigned,
 };
 use crate::store::schema::{checks, create_tokens, passed_time, redaction_key, redactions, shares};
+use crate::store::tokens::living_shares;
 
 /// Rows that one step of a purge deletes at the most, so that none is long.
 const PURGE_ROWS: i64 = 4000;
@@ -36,6 +38,12 @@ pub(super) async fn naming(connection: &mut AsyncPgConnection) -> QueryResult<Na
         .await?;
     let key: Vec<u8> = redaction_key::table.find(1).select(redaction_key::key).first(connection).await?;
     Ok(Naming::new(&key))
+}
+
+/// Whether shares are being moved into the database.
+pub(super) async fn is_unfinished(connection: &mut AsyncPgConnection) -> QueryResult<bool> {
+    let mark = format!("to_regclass('{UNFINISHED}') IS NOT NULL");
+    diesel::select(sql::<Bool>(&mark)).first(connection).await
 }
 
 /// The settings that are off and without which a commit is not on the disk when it is answered.
@@ -55,8 +63,7 @@ pub(super) async fn unsafe_settings(connection: &mut AsyncPgConnection) -> Query
 pub(super) async fn create(connection: &mut AsyncPgConnection, share: NewShare) -> QueryResult<Created> {
     let values = (
         shares::id.eq(share.id.as_str()),
-        // PostgreSQL's texts have no NUL.
-        shares::session_id.eq(share.session_id.replace('\0', "\u{fffd}")),
+        shares::session_id.eq(&share.session_id),
         shares::secret_hash.eq(share.secret_hash.as_bytes()),
         shares::epoch.eq(&share.epoch),
         shares::created_at.eq(share.at),
@@ -75,9 +82,7 @@ pub(super) async fn create(connection: &mut AsyncPgConnection, share: NewShare) 
             let limit = create_tokens::table.find(token).select(create_tokens::max_shares).for_update();
             let limit: Option<i64> = limit.first(connection).await?;
             if let Some(limit) = limit {
-                let living =
-                    shares::table.filter(shares::token_num.eq(token)).filter(shares::deleted_at.is_null());
-                if living.count().get_result::<i64>(connection).await? >= limit {
+                if living_shares(token).count().get_result::<i64>(connection).await? >= limit {
                     return Ok(Created::TooManyOfToken);
                 }
             }
@@ -187,19 +192,28 @@ pub(super) async fn mark_deleted(
 ) -> QueryResult<bool> {
     connection
         .transaction(async |connection| {
+            let living = shares::table.filter(shares::num.eq(num)).filter(shares::deleted_at.is_null());
+            let living = living.select(shares::num).for_update();
+            let found: Option<i64> = match updated_at {
+                None => living.first(connection).await.optional()?,
+                // What another process has locked it ends, or a sync changes it.
+                Some(updated_at) => {
+                    let unchanged = living.filter(shares::updated_at.eq(updated_at)).skip_locked();
+                    unchanged.first(connection).await.optional()?
+                }
+            };
+            if found.is_none() {
+                return Ok(false);
+            }
             let count = diesel::update(last_deletion::table.find(1))
                 .set(last_deletion::deletion.eq(last_deletion::deletion + 1))
                 .returning(last_deletion::deletion);
             let deletion: i64 = count.get_result(connection).await?;
-            let mut living = diesel::update(shares::table)
-                .filter(shares::num.eq(num))
-                .filter(shares::deleted_at.is_null())
+            diesel::update(shares::table.find(num))
                 .set((shares::deleted_at.eq(at), shares::deletion.eq(deletion), shares::session_id.eq("")))
-                .into_boxed();
-            if let Some(updated_at) = updated_at {
-                living = living.filter(shares::updated_at.eq(updated_at));
-            }
-            Ok(living.execute(connection).await? == 1)
+                .execute(connection)
+                .await?;
+            Ok(true)
         })
         .await
 }

@@ -1,14 +1,14 @@
 //! Shares in SQLite: written by one thread that commits in groups, read through connections of its own. When a write is
 //! answered, it is on the disk (`synchronous=FULL`).
 
+mod direct;
+mod moving;
 mod names;
-mod operator;
 mod queries;
 mod reader;
 mod restore;
 mod room;
 mod statements;
-mod tokens;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use tokio::sync::Semaphore;
 
-pub use operator::{Contents, Filter, Kind, Operator, OperatorError, ShareRecord, Sort, Stats};
+pub(super) use direct::Direct;
 pub use restore::{Backup, DeletedSince, RestoreError, Restored, check, restore};
 
 use super::names::{MAX_NAMES, Names, Naming, OVERHEAD};
@@ -77,6 +77,10 @@ impl SqliteStore {
             path: path.clone(),
             reason: error.to_string(),
         };
+        if moving::is_unfinished(&mut connection).map_err(refused)? {
+            let reason = "a move into it is not finished: run `brutus-share move` again".into();
+            return Err(StartupError::Database { path, reason });
+        }
         let used = queries::total_size(&mut connection).map_err(refused)?;
         let naming = names::open(&mut connection).map_err(refused)?;
         let shared = hold == Hold::Shared;
@@ -240,7 +244,7 @@ impl SqliteStore {
     }
 
     pub(super) async fn token(&self, hash: SecretHash) -> Result<Option<CreateToken>, StoreError> {
-        self.readers.read(move |connection| tokens::find(connection, &hash)).await
+        self.readers.read(move |connection| queries::token(connection, &hash)).await
     }
 
     pub(super) async fn check(&self, at: i64) -> Result<(), StoreError> {

@@ -9,14 +9,15 @@ use diesel::sql_types::{BigInt, Integer, Nullable};
 use diesel::sqlite::SqliteConnection;
 
 use super::statements::{MoveHead, PutItem};
-use super::tokens;
-use crate::model::{Life, ShareId};
+use crate::model::{Life, SecretHash, ShareId};
+use crate::store::CreateToken;
 use crate::store::names::OVERHEAD;
 use crate::store::records::{
     Added, Created, Deletions, Head, Heads, NewShare, SHARE_OVERHEAD, ShareHead, ShareRow, StoredHead,
     StoredRow, StoredShare, Write, Written, of_epoch, read, signed, unsigned,
 };
 use crate::store::schema::{checks, create_tokens, passed_time, redactions, share_data, shares};
+use crate::store::tokens::living_shares;
 
 /// How far a purge is after one of its steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub(super) fn create(connection: &mut SqliteConnection, share: &NewShare) -> Que
         let limit = create_tokens::table.find(token).select(create_tokens::max_shares);
         let limit: Option<i64> = limit.first(connection)?;
         if let Some(limit) = limit
-            && tokens::count_shares(connection, token)? >= limit
+            && living_shares(token).count().get_result::<i64>(connection)? >= limit
         {
             return Ok(Created::TooManyOfToken);
         }
@@ -291,18 +292,9 @@ pub(super) fn deletions(connection: &mut SqliteConnection, after: i64, limit: i6
 /// rows of deleted shares too.
 pub(super) fn total_size(connection: &mut SqliteConnection) -> QueryResult<u64> {
     let names: i64 = redactions::table.count().get_result(connection)?;
-    let shares = sum(connection, &format!("sum({SHARE_OVERHEAD} + octet_length(session_id) + size)"))?;
-    Ok(shares.saturating_add(unsigned(names.saturating_mul(OVERHEAD))))
-}
-
-/// Bytes of the items of all shares.
-pub(super) fn content_size(connection: &mut SqliteConnection) -> QueryResult<u64> {
-    sum(connection, "sum(size)")
-}
-
-fn sum(connection: &mut SqliteConnection, of: &str) -> QueryResult<u64> {
-    let total: Option<i64> = shares::table.select(sql::<Nullable<BigInt>>(of)).first(connection)?;
-    Ok(unsigned(total.unwrap_or(0)))
+    let sum = format!("sum({SHARE_OVERHEAD} + octet_length(session_id) + size)");
+    let total: Option<i64> = shares::table.select(sql::<Nullable<BigInt>>(&sum)).first(connection)?;
+    Ok(unsigned(total.unwrap_or(0)).saturating_add(unsigned(names.saturating_mul(OVERHEAD))))
 }
 
 /// A share's record.
@@ -350,4 +342,16 @@ pub(super) fn check(connection: &mut SqliteConnection, at: i64) -> QueryResult<(
         .values((checks::id.eq(1), checks::at.eq(at)))
         .execute(connection)
         .map(|_| ())
+}
+
+/// A token that is presented.
+pub(super) fn token(
+    connection: &mut SqliteConnection,
+    hash: &SecretHash,
+) -> QueryResult<Option<CreateToken>> {
+    create_tokens::table
+        .filter(create_tokens::hash.eq(hash.as_bytes()))
+        .select(CreateToken::as_select())
+        .first(connection)
+        .optional()
 }

@@ -220,8 +220,8 @@ fn set_aside(current: &Path) -> Result<Option<PathBuf>, RestoreError> {
     Ok(Some(aside))
 }
 
-/// Whoever restores as root leaves files that the server's user can open.
-fn own_like_directory(data_dir: &Path, files: &[&Path]) -> Result<(), PathError> {
+/// Whoever restores or moves as root leaves files that the server's user can open.
+pub(super) fn own_like_directory(data_dir: &Path, files: &[&Path]) -> Result<(), PathError> {
     let dir = data_dir.metadata().map_err(at(data_dir))?;
     for file in files {
         let own = file.metadata().map_err(at(file))?;

@@ -135,6 +135,11 @@ impl TestServer {
         Self::spawn("127.0.0.1:0", Arc::new(data), args, env)
     }
 
+    /// Starts a server on the data that is in a directory.
+    pub fn start_on(data: Arc<TempDir>, args: &[&str]) -> Self {
+        Self::spawn("127.0.0.1:0", data, args.iter().map(ToString::to_string).collect(), &NO_ENV)
+    }
+
     /// Starts another one on the same data directory, with the same options.
     pub fn beside(&self) -> Self {
         Self::spawn("127.0.0.1:0", self.data.clone(), self.args.clone(), &NO_ENV)
@@ -155,6 +160,19 @@ impl TestServer {
 
     pub fn data_dir(&self) -> PathBuf {
         self.data.path().join("data")
+    }
+
+    /// Runs an operator's command on its data; what it prints, or what it says is wrong.
+    pub fn operate(&self, args: &[impl AsRef<OsStr>]) -> Result<String, String> {
+        let mut command = program();
+        command.args(args).arg("--data-dir").arg(self.data_dir());
+        if let Some(at) = self.args.iter().position(|arg| arg == "--store") {
+            // Not as an argument: it may have a password.
+            command.env("BRUTUS_SHARE_SERVE_STORE", &self.args[at + 1]);
+        }
+        let output = command.output().expect("runs");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
     }
 
     pub fn log(&self) -> String {

@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::Value;
 
 use super::operate;
-use crate::harness::{LongReader, TestServer, message, part, program, session, until};
+use crate::harness::{LongReader, ON_DISK, TestServer, message, part, program, session, until};
 
 fn json(server: &TestServer, args: &[&str]) -> Value {
     let args = [&["admin"], args, &["--json"]].concat();
-    serde_json::from_str(&operate(&server.data_dir(), &args).expect("it is done")).expect("JSON")
+    serde_json::from_str(&server.operate(&args).expect("it is done")).expect("JSON")
 }
 
 #[actix_web::test]
@@ -33,7 +33,7 @@ async fn shares_are_listed_found_and_counted() {
     assert_eq!(ids(&json(&server, &["list", "--larger-than", "1KiB"])), [large.id.as_str()]);
     assert_eq!(ids(&json(&server, &["list", "--older-than", "1h"])), [""; 0]);
     assert_eq!(json(&server, &["list", "--session", "ses_1"]).as_array().expect("a list").len(), 3);
-    let table = operate(&server.data_dir(), &["admin", "list"]).expect("a table");
+    let table = server.operate(&["admin", "list"]).expect("a table");
     assert!(table.contains(&large.id[..8]) && !table.contains(&large.id), "{table}");
 
     // By its id, the start of it, or its link.
@@ -45,7 +45,7 @@ async fn shares_are_listed_found_and_counted() {
         assert!(part["bytes"].as_i64().expect("bytes") > 5000);
     }
     for (name, wrong) in [("zzzz", "no share"), ("z", "4 characters"), ("a/../b", "4 characters")] {
-        let refused = operate(&server.data_dir(), &["admin", "show", name]).expect_err("no such share");
+        let refused = server.operate(&["admin", "show", name]).expect_err("no such share");
         assert!(refused.contains(wrong), "{name}: {refused}");
     }
     let stats = json(&server, &["stats"]);
@@ -60,42 +60,69 @@ async fn shares_are_listed_found_and_counted() {
 async fn a_share_that_its_operator_deletes_is_gone_for_everyone() {
     let server = TestServer::start(&[]);
     let share = server.share().await;
-    let canary = "canary 51c7";
-    share.sync(&[session(canary), message("m", 1), part("m", "p", &canary.repeat(100_000))]).await;
+    share.sync(&[session("t"), message("m", 1)]).await;
     let mut viewer = share.view().await;
     viewer.until("caught up", |viewer| viewer.caught_up).await;
     let other = server.share().await;
     other.sync(&[session("other")]).await;
 
-    operate(&server.data_dir(), &["admin", "delete", &share.url]).expect("deleted");
+    server.operate(&["admin", "delete", &share.url]).expect("deleted");
     viewer.until_closed().await;
     assert_eq!((viewer.closed.as_deref(), viewer.close_code), (Some("deleted"), Some(4410)));
     assert_eq!(server.get(&share.path("/data")).await.0, 404);
     assert_eq!(share.try_sync(&[session("late")]).await.0, 404);
     assert_eq!(share.delete(&share.secret).await, 200);
     assert_eq!(other.data().await.len(), 1);
+    let deleted = json(&server, &["list", "--deleted"]);
+    assert_eq!(deleted[0]["id"].as_str(), Some(share.id.as_str()));
+    assert_eq!(deleted[0]["sessionID"], "");
+    server.operate(&["admin", "vacuum"]).expect("vacuumed");
+    other.sync(&[session("after")]).await;
+}
+
+#[actix_web::test]
+async fn of_a_share_that_its_operator_deletes_no_byte_stays() {
+    let server = TestServer::start(&ON_DISK);
+    let (share, other) = (server.share().await, server.share().await);
+    let canary = "canary 51c7";
+    share.sync(&[session(canary), message("m", 1), part("m", "p", &canary.repeat(100_000))]).await;
+    server.operate(&["admin", "delete", &share.url]).expect("deleted");
     for name in ["share.db", "share.db-wal"] {
         let bytes = fs::read(server.data_dir().join(name)).unwrap_or_default();
         assert!(!bytes.windows(canary.len()).any(|window| window == canary.as_bytes()), "{name}");
     }
-    let deleted = json(&server, &["list", "--deleted"]);
-    assert_eq!(deleted[0]["id"].as_str(), Some(share.id.as_str()));
-    assert_eq!(deleted[0]["sessionID"], "");
-
     let before = fs::metadata(server.data_dir().join("share.db")).expect("a file").len();
-    operate(&server.data_dir(), &["admin", "vacuum"]).expect("vacuumed");
+    server.operate(&["admin", "vacuum"]).expect("vacuumed");
     let after = fs::metadata(server.data_dir().join("share.db")).expect("a file").len();
     assert!(after < before / 4, "{before} {after}");
     other.sync(&[session("after")]).await;
 }
 
 #[actix_web::test]
+async fn who_watches_a_share_that_has_a_new_epoch_begins_again() {
+    let server = TestServer::start(&[]);
+    let share = server.share().await;
+    share.sync(&[session("t"), message("m", 1)]).await;
+    let mut viewer = share.view().await;
+    viewer.until("caught up", |viewer| viewer.caught_up).await;
+    let epoch = viewer.epoch.clone();
+    let said = server.operate(&["admin", "new-epochs"]).expect("done");
+    assert!(said.starts_with("1 shares have a new epoch"), "{said}");
+    // What the server has in memory it finds out by the next write, which its client sends again.
+    until("it is taken", async || share.try_sync(&[part("m", "p", "after")]).await.0 == 200).await;
+    let mut again = share.view_from(&format!("?after={}&epoch={epoch}", viewer.seq)).await;
+    again.until("caught up", |again| again.caught_up).await;
+    assert_ne!(again.epoch, epoch);
+    assert_eq!(again.items.len(), 3);
+}
+
+#[actix_web::test]
 async fn of_several_shares_none_is_deleted_when_one_is_mistyped() {
     let server = TestServer::start(&[]);
     let (one, two) = (server.share().await, server.share().await);
-    assert!(operate(&server.data_dir(), &["admin", "delete", &one.id, "zzzzzzzz"]).is_err());
+    assert!(server.operate(&["admin", "delete", &one.id, "zzzzzzzz"]).is_err());
     assert_eq!(server.get(&one.path("")).await.0, 200);
-    operate(&server.data_dir(), &["admin", "delete", &one.id, &two.id]).expect("deleted");
+    server.operate(&["admin", "delete", &one.id, &two.id]).expect("deleted");
     assert_eq!(json(&server, &["stats"])["deleted"], 2);
 }
 
@@ -109,11 +136,11 @@ fn a_directory_without_a_database_stays_without_one() {
 
 #[actix_web::test]
 async fn what_a_command_cannot_erase_the_server_erases_when_the_reader_ends() {
-    let server = TestServer::start(&["--sweep-interval", "50ms"]);
+    let server = TestServer::start(&["--store", "sqlite", "--sweep-interval", "50ms"]);
     let share = server.share().await;
     share.sync(&[session("canary 40b7")]).await;
     let reader = LongReader::start(&server.data_dir());
-    let said = operate(&server.data_dir(), &["admin", "delete", &share.id]).expect("deleted");
+    let said = server.operate(&["admin", "delete", &share.id]).expect("deleted");
     assert!(said.contains("is deleted; another program reads the database"), "{said}");
     assert_eq!(server.get(&share.path("")).await.0, 404);
     assert!(server.holds("canary 40b7"), "the reader is in the way");
@@ -123,7 +150,7 @@ async fn what_a_command_cannot_erase_the_server_erases_when_the_reader_ends() {
 
 #[test]
 fn data_that_others_can_read_is_refused_with_the_way_to_mend_it() {
-    let mut server = TestServer::start(&[]);
+    let mut server = TestServer::start(&ON_DISK);
     server.kill();
     let dir = server.data_dir();
     for (name, mode, wanted) in

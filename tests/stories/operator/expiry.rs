@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::operate;
-use crate::harness::{TestServer, TestShare, session, sqlite, until};
+use crate::harness::{ON_DISK, TestServer, TestShare, session, sqlite, until};
 
 const SOON: [&str; 2] = ["--sweep-interval", "50ms"];
 
@@ -26,7 +25,7 @@ async fn until_gone(share: &TestShare<'_>) {
 
 #[actix_web::test]
 async fn a_share_lives_as_long_as_was_asked_and_its_viewers_are_told() {
-    let server = TestServer::start(&SOON);
+    let server = TestServer::start(&[ON_DISK, SOON].concat());
     let (status, created) = create(&server, json!(2)).await;
     assert_eq!(status, 200);
     let share = share(&server, &created);
@@ -86,14 +85,14 @@ async fn a_share_without_syncs_for_a_while_goes_also_when_the_server_was_away() 
 
 /// How many shares are deleted, and how many bytes of items there are.
 fn stats(server: &TestServer) -> (i64, i64) {
-    let stats = operate(&server.data_dir(), &["admin", "stats", "--json"]).expect("statistics");
+    let stats = server.operate(&["admin", "stats", "--json"]).expect("statistics");
     let stats: Value = serde_json::from_str(&stats).expect("JSON");
     (stats["deleted"].as_i64().expect("a number"), stats["content"].as_i64().expect("a number"))
 }
 
 #[actix_web::test]
 async fn rows_of_deleted_shares_go_after_a_year() {
-    let mut server = TestServer::start(&SOON);
+    let mut server = TestServer::start(&[ON_DISK, SOON].concat());
     let (old, new) = (create(&server, Value::Null).await.1, create(&server, Value::Null).await.1);
     for created in [&old, &new] {
         let share = share(&server, created);
@@ -111,7 +110,7 @@ async fn rows_of_deleted_shares_go_after_a_year() {
 
 #[actix_web::test]
 async fn a_damaged_share_is_no_reason_not_to_end_the_others() {
-    let mut server = TestServer::start(&["--idle-lifetime", "1s", SOON[0], SOON[1]]);
+    let mut server = TestServer::start(&[&ON_DISK[..], &SOON, &["--idle-lifetime", "1s"]].concat());
     let (damaged, other) = (create(&server, Value::Null).await.1, create(&server, Value::Null).await.1);
     for created in [&damaged, &other] {
         share(&server, created).sync(&[session("t")]).await;
@@ -124,5 +123,5 @@ async fn a_damaged_share_is_no_reason_not_to_end_the_others() {
     until("the other is deleted", async || stats(&server).0 == 1).await;
     assert!(server.log().contains("shares cannot be read") && !server.log().contains(id), "{}", server.log());
     // It can still be listed and deleted.
-    operate(&server.data_dir(), &["admin", "delete", id]).expect("deleted");
+    server.operate(&["admin", "delete", id]).expect("deleted");
 }

@@ -8,6 +8,7 @@ mod disk;
 mod expiry;
 mod healthcheck;
 pub mod metrics;
+mod moving;
 mod openapi;
 mod proxies;
 mod store;

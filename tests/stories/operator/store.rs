@@ -38,7 +38,6 @@ fn what_cannot_be_used_is_refused_and_no_password_is_shown() {
             2,
             "PostgreSQL's own tools",
         ),
-        (vec!["admin", "stats"], vec![("BRUTUS_SHARE_SERVE_STORE", url)], 2, "PostgreSQL"),
         (vec!["serve", "--listen", "127.0.0.1:0", "--bus", "kafka://u:hunter2@h"], vec![], 2, "bus must be"),
         (vec!["serve", "--listen", "127.0.0.1:0", "--bus", "postgres"], vec![], 2, "the store is not"),
         (
@@ -54,6 +53,12 @@ fn what_cannot_be_used_is_refused_and_no_password_is_shown() {
             "bus = \"nats://…\"  # flag",
         ),
         (vec!["config", "show", "serve", "--bus", "none"], vec![], 0, "bus = \"none\"  # flag"),
+        (vec!["admin", "stats"], vec![("BRUTUS_SHARE_SERVE_STORE", url)], 1, "sslmode"),
+        (vec!["token", "list", "--store", "mysql://u:hunter2@h/d"], vec![], 2, "store must be"),
+        (vec!["token", "--help"], vec![("BRUTUS_SHARE_SERVE_STORE", url)], 0, "BRUTUS_SHARE_SERVE_STORE"),
+        (vec!["move", "--from", "/nowhere", "--to", url], vec![], 1, "there is no database here"),
+        (vec!["move", "--from", url, "--to", "/nowhere"], vec![], 1, "sslmode"),
+        (vec!["move", "--help"], vec![("BRUTUS_SHARE_MOVE_TO", url)], 0, "BRUTUS_SHARE_MOVE_TO"),
         (vec!["config", "show", "serve", "--store", url], vec![], 0, "store = \"postgres://…\"  # flag"),
         (vec!["serve", "--help"], vec![("BRUTUS_SHARE_SERVE_STORE", url)], 0, "BRUTUS_SHARE_SERVE_STORE"),
     ] {

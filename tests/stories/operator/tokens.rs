@@ -3,7 +3,6 @@
 use awc::http::Method;
 use serde_json::{Value, json};
 
-use super::operate;
 use crate::harness::{TestServer, client};
 
 /// Creates a share with a token in the header; the status and the code of a refusal.
@@ -19,7 +18,7 @@ async fn create(server: &TestServer, token: Option<&str>) -> (u16, String) {
 
 fn add(server: &TestServer, args: &[&str]) -> String {
     let args = [&["token", "add"], args].concat();
-    operate(&server.data_dir(), &args).expect("a token").trim().to_owned()
+    server.operate(&args).expect("a token").trim().to_owned()
 }
 
 #[actix_web::test]
@@ -41,13 +40,13 @@ async fn only_who_has_a_token_creates_shares_where_it_is_asked_for() {
     assert_eq!(server.post(&format!("{path}/sync"), &sync).await.0, 200);
     assert_eq!(server.get(&path).await.0, 200);
     // Nothing else needs one.
-    let list = operate(&server.data_dir(), &["token", "list"]).expect("a list");
+    let list = server.operate(&["token", "list"]).expect("a list");
     assert!(list.contains("ada") && list.contains("holds") && !list.contains(&token), "{list}");
-    assert!(operate(&server.data_dir(), &["token", "add", "ada"]).expect_err("a name twice").contains("ada"));
-    operate(&server.data_dir(), &["token", "revoke", "ada"]).expect("revoked");
+    assert!(server.operate(&["token", "add", "ada"]).expect_err("a name twice").contains("ada"));
+    server.operate(&["token", "revoke", "ada"]).expect("revoked");
     assert_eq!(create(&server, Some(&token)).await, refused);
     assert_eq!(server.get(&path).await.0, 200);
-    assert!(operate(&server.data_dir(), &["token", "revoke", "ada"]).is_err());
+    assert!(server.operate(&["token", "revoke", "ada"]).is_err());
     assert_eq!(create(&server, Some(&add(&server, &["ada"]))).await.0, 200);
     assert!(!server.log().contains(&token), "a token is in the log");
 }
@@ -66,11 +65,10 @@ async fn a_token_has_limits_of_its_own() {
     assert_eq!(create(&server, Some(&slow)).await, (429, "too_many_creates".into()));
     assert_eq!(create(&server, Some(&brief)).await.0, 401);
     // A share that goes makes room for another.
-    let shares = operate(&server.data_dir(), &["admin", "list", "--token", "few", "--json"]).expect("a list");
+    let shares = server.operate(&["admin", "list", "--token", "few", "--json"]).expect("a list");
     let shares: Vec<Value> = serde_json::from_str(&shares).expect("JSON");
     assert_eq!(shares.len(), 2);
-    operate(&server.data_dir(), &["admin", "delete", shares[0]["id"].as_str().expect("an id")])
-        .expect("deleted");
+    server.operate(&["admin", "delete", shares[0]["id"].as_str().expect("an id")]).expect("deleted");
     assert_eq!(create(&server, Some(&few)).await.0, 200);
 }
 

@@ -84,6 +84,40 @@ async fn malformed_bodies_are_400() {
 }
 
 #[actix_web::test]
+async fn a_nul_is_no_part_of_a_name_and_content_keeps_it() {
+    let server = TestServer::start(&[]);
+    let share = server.share().await;
+    let nul = "a\0b";
+    for data in [
+        json!({"type": "message", "data": {"id": nul}}),
+        json!({"type": "part", "data": {"id": nul, "messageID": "m"}}),
+        json!({"type": "part", "data": {"id": "p", "messageID": nul}}),
+        json!({"type": "messages", "data": {"sessionID": nul, "messages": []}}),
+        json!({"type": "todo", "data": {"id": nul}}),
+        json!({"type": "todo.removed", "data": {"id": nul}}),
+        json!({"type": nul, "data": 1}),
+    ] {
+        assert_refused(&share.try_sync(&[session("t"), data]).await, 400, "malformed");
+    }
+    assert!(share.data().await.is_empty());
+    // Content is JSON, in which it stands escaped.
+    let item = part("m", "p", nul);
+    share.sync(&[session(nul), message("m", 1), item.clone()]).await;
+    assert!(share.data().await.contains(&item));
+    let (status, created) = server.post("/api/share", &json!({"sessionID": nul})).await;
+    assert_eq!(status, 200, "{created}");
+    for path in ["/api/share/a%00b", "/s/a%00b", "/s/a%00b.md", "/t/a%00b/api/share/x"] {
+        assert_eq!(server.get(path).await.0, 404, "{path}");
+    }
+    let query = share.path("/items?after=1&epoch=a%00b");
+    assert_eq!(server.get(&query).await.0, 200);
+    let wrong = json!({"secret": nul, "data": []});
+    assert_refused(&server.post(&share.path("/sync"), &wrong).await, 401, "wrong_secret");
+    assert_eq!(share.delete(nul).await, 401);
+    assert_eq!(share.delete(&share.secret).await, 200);
+}
+
+#[actix_web::test]
 async fn a_create_needs_a_session_id() {
     let server = TestServer::start(&[]);
     for body in ["", "{}", r#"{"sessionID":""}"#, r#"{"sessionID":7}"#, "[]", r#"{"sessionID":null}"#] {

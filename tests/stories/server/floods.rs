@@ -66,9 +66,11 @@ const NO_SHARE: &str = "/api/share/AAAAAAAAAAAAAAAAAAAAAA";
 /// The head of an answer.
 fn head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).expect("an answer") == 1 {
-        head.push(byte[0]);
+    while !head.ends_with(b"\r\n\r\n")
+        // Unlike `read`, which a pause of this process interrupts where there is a timeout.
+        && let Some(byte) = Read::by_ref(stream).bytes().next()
+    {
+        head.push(byte.expect("an answer"));
     }
     String::from_utf8(head).expect("text")
 }

@@ -1,0 +1,77 @@
+//! `brutus-share move`: all shares into another store.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::str::FromStr;
+
+use bytesize::ByteSize;
+use clap::Args;
+
+use crate::config::{StoreChoice, StoreKind};
+use crate::store::{self, Place};
+
+/// `move`
+///
+/// It may run beside a server that writes to the old store: then it copies what is there and exits with 6. Stop the
+/// server and run it again: it copies what changed, compares all, and the new store is ready. The old one stays as it
+/// is. Killed at any time, it goes on when it is run again.
+#[derive(Debug, Args)]
+pub(super) struct Move {
+    // Passwords may stand in them: help does not show what is set.
+    /// The old store: a data directory, or postgres://USER@HOST/DATABASE
+    #[arg(long, env = "BRUTUS_SHARE_MOVE_FROM", value_name = "STORE", hide_env_values = true)]
+    from: Whereabouts,
+
+    /// The new store, which has no shares yet
+    #[arg(long, env = "BRUTUS_SHARE_MOVE_TO", value_name = "STORE", hide_env_values = true)]
+    to: Whereabouts,
+}
+
+/// A store by its URL, or its directory. It may hold a password, so nothing shows it.
+#[derive(Clone)]
+struct Whereabouts(Place);
+
+impl FromStr for Whereabouts {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let Ok(choice) = text.parse::<StoreChoice>();
+        Ok(Self(match choice.kind() {
+            Ok(StoreKind::Postgres(url)) => Place::Postgres(url.to_owned()),
+            _ => Place::Directory(text.into()),
+        }))
+    }
+}
+
+impl std::fmt::Debug for Whereabouts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.0 {
+            Place::Directory(_) => "directory",
+            Place::Postgres(_) => "postgres",
+        })
+    }
+}
+
+/// Runs the command.
+pub(super) fn run(command: &Move) -> Result<(), Box<dyn Error>> {
+    let mut moving = store::Move::begin(&command.from.0, &command.to.0)?;
+    let mut before = u64::MAX;
+    loop {
+        let copied = moving.pass()?;
+        if copied.shares > 0 {
+            say!("copied {} shares, {} items, {}", copied.shares, copied.items, ByteSize(copied.bytes));
+        }
+        // As many as before: those that are just being written, which will not become fewer.
+        if copied.shares == 0 || copied.shares >= before {
+            break;
+        }
+        before = copied.shares;
+    }
+    let compared = moving.finish()?;
+    say!(
+        "{} shares with {} items are as they were: start the server with the new store",
+        compared.shares,
+        compared.items
+    );
+    Ok(())
+}
