@@ -7,8 +7,8 @@ import { after, before, test } from 'node:test'
 import { createOpencodeClient } from '@opencode-ai/sdk/v2/client'
 
 import { Relay } from '../lib/relay.mjs'
-import { Server } from '../lib/server.mjs'
 import { Viewer } from '../lib/viewer.mjs'
+import { startServer } from '../lib/workerd.mjs'
 import { messagesOf } from '../../viewer/load/messages.js'
 import { follow } from './bus.mjs'
 import { ANSWER, startModel } from './model.mjs'
@@ -29,7 +29,7 @@ before(async () => {
     async () => {},
     async () => halfWay,
   )
-  server = await Server.start()
+  server = await startServer()
   relay = await Relay.start(server.url)
   opencode = await OpenCode.create({ modelUrl: model.url, shareUrl: server.url })
   await opencode.serve()
