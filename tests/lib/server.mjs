@@ -13,14 +13,14 @@ export const BINARY =
 export class Server {
   /** Starts a server with a data directory of its own. */
   static async start(...args) {
-    const server = new Server()
+    const server = new this()
     server.args = args
     server.dir = await mkdtemp(join(tmpdir(), 'brutus-share-'))
-    await server.#run('127.0.0.1:0')
+    await server.run('127.0.0.1:0')
     return server
   }
 
-  async #run(listen) {
+  async run(listen) {
     const args = [
       'serve',
       '--listen',
@@ -45,7 +45,7 @@ export class Server {
 
   /** A new process on the same data and port. */
   restart() {
-    return this.#run(this.address)
+    return this.run(this.address)
   }
 
   async close() {

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 
-import { Server } from '../lib/server.mjs'
 import { Viewer } from '../lib/viewer.mjs'
+import { startServer } from '../lib/workerd.mjs'
 import { startModel } from './model.mjs'
 import { OpenCode } from './opencode.mjs'
 
@@ -41,7 +41,7 @@ before(async () => {
     (prompt) => Object.entries(SCRIPTS).find(([name]) => prompt.includes(name))?.[1] ?? [],
     async (prompt) => prompt.includes('second') && lastWord,
   )
-  server = await Server.start()
+  server = await startServer()
 })
 
 after(async () => {

@@ -1,0 +1,554 @@
+// One share: a Durable Object with its own SQLite database, to which viewers are connected by WebSockets that survive
+// while it sleeps. It keeps nothing in memory that is not stored.
+//
+// **Durable before visible.** The runtime holds back what leaves an object, answers and WebSocket frames alike, until
+// what the object wrote before is stored (output gates). So a sync writes and shows in one go.
+
+import { DurableObject } from 'cloudflare:workers'
+
+import { readingOrder, standing } from '../../viewer/load/order.js'
+import { bytesOf, changeOf, mergedModels, messageOf } from './items.js'
+import { checkNesting, elements, fields, parse } from './json.js'
+import { limitsOf } from './limits.js'
+import { Refusal, answered } from './refusal.js'
+
+/** How much a frame carries, in bytes, when that is more than one item: over a WebSocket, and over HTTP. */
+const FRAME_BYTES = 128 << 10
+const PAGE_BYTES = 1 << 20
+
+/** Characters of an item in one row: a row may have 2 MB, a character up to three bytes. */
+const PIECE = 600_000
+
+/** What an item costs beside its key and content, in bytes. It also keeps tombstones from growing without bound. */
+const ITEM_OVERHEAD = 128
+
+const MAX_SMALL_BODY = 64 << 10
+const MAX_LABEL = 200
+const MAX_LOOKED_AT = 256
+const VIEWERS_EVERY = 250
+const REMEMBERED_FOR = 365 * 24 * 3600 * 1000
+
+const GONE = 4410
+const UNSUPPORTED = 1003
+const TOO_BIG = 1009
+const MAX_INCOMING = 4 << 10
+
+// `n` is an item's place by when it first came; `data` is null when it was removed, which viewers have to learn; what
+// of it is more than one piece stands in `pieces`.
+const SCHEMA = `
+  CREATE TABLE items (
+    n INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, seq INTEGER NOT NULL UNIQUE, data TEXT, more INTEGER NOT NULL);
+  CREATE TABLE pieces (n INTEGER, at INTEGER, data TEXT NOT NULL, PRIMARY KEY (n, at)) WITHOUT ROWID;`
+
+const READ_HEADERS = { 'cache-control': 'no-store', 'x-robots-tag': 'noindex' }
+
+export class Share extends DurableObject {
+  #sql
+  #limits
+  /** What is known of the share as a whole; `undefined` when there is none. */
+  #share
+  /** The count of viewers that they were told, and what will tell the next. */
+  #told
+  #telling
+
+  constructor(ctx, env) {
+    super(ctx, env)
+    this.#sql = ctx.storage.sql
+    this.#limits = limitsOf(env)
+    this.#share = ctx.storage.kv.get('share')
+  }
+
+  /** Makes this object the share. Called once, by whoever drew its id. */
+  create({ id, epoch, secret, lifetime }) {
+    const now = Date.now()
+    const { defaultLifetime, maxLifetime } = this.#limits
+    const expiresAt = earliest(after(now, lifetime ?? defaultLifetime), after(now, maxLifetime))
+    this.ctx.storage.transactionSync(() => {
+      this.#sql.exec(SCHEMA)
+      this.#keep({ id, epoch, secret, expiresAt, createdAt: now, updatedAt: now, seq: 0, size: 0, living: 0, ever: 0 })
+    })
+    this.#wakeAt(this.#end)
+    return expiresAt
+  }
+
+  /** Answers a request, whose path is what is asked of the share. */
+  fetch(request) {
+    const url = new URL(request.url)
+    const handlers = {
+      '/summary': () => this.#summary(),
+      '/title': () => Response.json({ title: this.#live() && this.#title() }),
+      '/data': () => this.#data(request),
+      '/items': () => this.#items(request, url.searchParams),
+      '/poll': () => this.#poll(request, url.searchParams),
+      '/sync': () => this.#sync(request),
+      '/delete': () => this.#delete(request),
+    }
+    return answered(handlers[url.pathname])
+  }
+
+  /** Its time may be over. */
+  async alarm() {
+    if (!this.#share) return
+    if (this.#share.deleted) return this.ctx.storage.deleteAll()
+    if (this.#isOver) return this.#remove('expired')
+    this.#wakeAt(this.#end)
+  }
+
+  webSocketMessage(socket, message) {
+    const size = typeof message === 'string' ? bytesOf(message) : message.byteLength
+    socket.close(size > MAX_INCOMING ? TOO_BIG : UNSUPPORTED)
+    this.#countViewers()
+  }
+
+  webSocketClose(socket, code) {
+    // Codes that may not be sent stand for none.
+    if (socket.readyState < WebSocket.CLOSED) socket.close(code === 1005 || code === 1006 ? 1000 : code)
+    this.#countViewers()
+  }
+
+  webSocketError() {
+    this.#countViewers()
+  }
+
+  /** The share as it can be read and written now. */
+  #live() {
+    if (this.#share && !this.#share.deleted && !this.#isOver) return this.#share
+    throw new Refusal('no_such_share', 'no such share: it never existed, or it was deleted')
+  }
+
+  /** When it ends, as things stand, in milliseconds since 1970: a sync may put it off. */
+  get #end() {
+    const { createdAt, updatedAt, expiresAt, seq } = this.#share
+    const { maxLifetime, idleLifetime, unsyncedLifetime } = this.#limits
+    const unused = seq ? after(updatedAt, idleLifetime) : after(createdAt, unsyncedLifetime)
+    return earliest(earliest(expiresAt, after(createdAt, maxLifetime)), unused)
+  }
+
+  get #isOver() {
+    return this.#end !== null && this.#end <= Date.now()
+  }
+
+  #wakeAt(time) {
+    if (time !== null) this.ctx.storage.setAlarm(time)
+  }
+
+  #keep(share) {
+    this.ctx.storage.kv.put('share', share)
+    this.#share = share
+  }
+
+  // Writing.
+
+  async #sync(request) {
+    const { secret } = this.#live()
+    // The secret before all else: nothing of a body is read on for somebody who may not write.
+    const isWriter = async (claimed) => {
+      if (!(await matches(secret, claimed))) throw new Refusal('wrong_secret', 'wrong secret for this share')
+    }
+    const body = await textOf(request, this.#limits.maxBody, isWriter)
+    checkNesting(body)
+    const { data } = await this.#admitted(body, isWriter)
+    if (data === undefined) throw new Refusal('malformed', '`data` is missing: expected an array of {type, data}')
+    const items = elements(data)
+    if (!items) throw new Refusal('malformed', '`data` must be an array of {type, data}')
+    const changes = []
+    for (const item of items) {
+      // A batch that takes all items of a full share away and brings as many others is no larger.
+      if (changes.length >= this.#limits.maxItems * 2) throw this.#tooMany()
+      changes.push(changeOf(item, changes.length, this.#limits.maxItem))
+    }
+    // It may have ended meanwhile.
+    this.#live()
+    this.#apply(changes)
+    return done()
+  }
+
+  /** The fields of a body, once its secret is looked at. */
+  async #admitted(body, isWriter) {
+    const given = fields(body)
+    if (!given) throw new Refusal('malformed', 'the body must be a JSON object')
+    for (const [name, value] of given) if (name !== 'data') parse(value)
+    const { secret, data } = Object.fromEntries(given)
+    const claimed = secret === undefined ? undefined : parse(secret)
+    if (typeof claimed !== 'string') throw new Refusal('malformed', '`secret` must be a string')
+    await isWriter(claimed)
+    return { data }
+  }
+
+  /** Stores a batch, all of it or nothing, and shows viewers what is new. */
+  #apply(changes) {
+    const share = { ...this.#share }
+    const known = new Map()
+    const before = (key) => {
+      if (!known.has(key)) known.set(key, this.#read(key))
+      return known.get(key)
+    }
+    const staged = [...this.#staged(changes)].filter(([key, data]) => (before(key)?.data ?? null) !== data)
+    // Parts last, for a client may send a part before its message.
+    const ordered = [...staged.filter(([key]) => !isPart(key)), ...staged.filter(([key]) => isPart(key))]
+    if (!ordered.length) return
+    for (const [key, data] of ordered) {
+      const older = before(key)
+      share.size += cost(key, data) - (older ? cost(key, older.data) : 0)
+      share.living += (data !== null) - (older ? older.data !== null : 0)
+      share.ever += older ? 0 : 1
+    }
+    this.#checkRoom(share)
+    const after = share.seq
+    this.ctx.storage.transactionSync(() => {
+      let n = this.#share.ever
+      for (const [key, data] of ordered) this.#put(before(key)?.n ?? n++, key, ++share.seq, data)
+      this.#keep({ ...share, updatedAt: Date.now() })
+    })
+    // The first sync may end what an unused share ends by.
+    if (!after) this.#wakeAt(this.#end)
+    const back = new Set(ordered.filter(([key]) => before(key)?.data === null).map(([key]) => key))
+    this.#send(this.#viewers, after, (key) => back.has(key))
+  }
+
+  /** What a batch would change: of each key the last, at the place of its first. `null` takes it away. */
+  #staged(changes) {
+    const staged = new Map()
+    const models = []
+    const lastRemovals = new Map()
+    changes.forEach(({ key, data }, place) => data === undefined && lastRemovals.set(key, place))
+    changes.forEach(({ key, data = null, models: list }, place) => {
+      if (list) return models.push(list)
+      // The parts of a message are gone through at its last removal alone, however often the batch removes it.
+      if (data === null && key.startsWith('message/') && lastRemovals.get(key) === place) {
+        const parts = `part/${key.slice('message/'.length)}/`
+        const stored = this.#sql.exec(
+          'SELECT key FROM items WHERE key >= ? AND key < ? AND data IS NOT NULL',
+          parts,
+          // The sign that follows the slash.
+          parts.replace(/\/$/, '0'),
+        )
+        const all = [...[...stored].map((row) => row.key), ...[...staged.keys()].filter((key) => key.startsWith(parts))]
+        for (const part of all) staged.set(part, null)
+      }
+      staged.set(key, data)
+    })
+    if (models.length) {
+      const older = this.#read('model')?.data
+      staged.set('model', mergedModels(older ? [older, ...models] : models))
+    }
+    return staged
+  }
+
+  /** A share that is over a limit already, because that was lowered, may change and shrink. */
+  #checkRoom({ size, living, ever }) {
+    const { maxShare, maxItems } = this.#limits
+    if (size > maxShare && size > this.#share.size) {
+      throw new Refusal('share_too_large', `the share would grow over ${maxShare} bytes (max_share)`)
+    }
+    const tooManyEver = ever / 2 > maxItems && ever > this.#share.ever
+    if ((living > maxItems && living > this.#share.living) || tooManyEver) throw this.#tooMany()
+  }
+
+  #tooMany() {
+    return new Refusal('too_many_items', `the share would hold more than ${this.#limits.maxItems} items (max_items)`)
+  }
+
+  async #delete(request) {
+    if (!this.#share) this.#live()
+    const { secret } = this.#share
+    await this.#admitted(await textOf(request, MAX_SMALL_BODY), async (claimed) => {
+      if (!(await matches(secret, claimed))) throw new Refusal('wrong_secret', 'wrong secret for this share')
+    })
+    if (!this.#share.deleted) await this.#remove('deleted')
+    return done()
+  }
+
+  /** Ends the share for everybody. What is left tells a repeated delete from a wrong secret, for a year. */
+  async #remove(reason) {
+    const { id, secret } = this.#share
+    this.#share = { id, secret, deleted: true }
+    for (const socket of this.#viewers) {
+      socket.send(JSON.stringify({ type: 'closed', reason }))
+      socket.close(GONE)
+    }
+    await this.ctx.storage.deleteAll()
+    this.#keep(this.#share)
+    this.#wakeAt(Date.now() + REMEMBERED_FOR)
+  }
+
+  // Items.
+
+  /** What is stored under a key; a `data` of `null` says that it was removed. */
+  #read(key) {
+    const [row] = this.#sql.exec('SELECT n, data, more FROM items WHERE key = ?', key)
+    return row && { n: row.n, data: this.#whole(row) }
+  }
+
+  #whole({ n, data, more }) {
+    if (!more) return data
+    return (
+      data + [...this.#sql.exec('SELECT data FROM pieces WHERE n = ? ORDER BY at', n)].map(({ data }) => data).join('')
+    )
+  }
+
+  #put(n, key, seq, data) {
+    const [first = null, ...more] = data === null ? [] : pieces(data)
+    this.#sql.exec(
+      `INSERT INTO items (n, key, seq, data, more) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (n) DO UPDATE SET seq = excluded.seq, data = excluded.data, more = excluded.more`,
+      ...[n, key, seq, first, more.length],
+    )
+    this.#sql.exec('DELETE FROM pieces WHERE n = ?', n)
+    more.forEach((piece, at) => this.#sql.exec('INSERT INTO pieces (n, at, data) VALUES (?, ?, ?)', n, at, piece))
+  }
+
+  /** Everything newer than a position, or as much as `max` bytes allow, but at least one item, as one frame. */
+  #frame(position, max, isPlaced) {
+    const { epoch, seq } = this.#share
+    const frame = { seq, more: false }
+    const [items, parts, removed] = [[], [], []]
+    let [bytes, last] = [0, position]
+    const newer = 'SELECT n, key, seq, data, more FROM items WHERE seq > ? ORDER BY seq'
+    for (const row of this.#sql.exec(newer, position)) {
+      const { n, key } = row
+      const data = this.#whole(row)
+      const size = key.length + (data === null ? 0 : bytesOf(data))
+      if (bytes && bytes + size > max) {
+        Object.assign(frame, { seq: last, more: true })
+        break
+      }
+      bytes += size
+      last = row.seq
+      // Who has nothing yet need not hear what was removed.
+      if (data === null && position) removed.push(key)
+      if (data === null) continue
+      const place = isPlaced(key) ? `"n":${n},` : ''
+      const item = `{"key":${JSON.stringify(key)},${place}"type":"${typeOf(key)}","data":${data}}`
+      ;(isPart(key) ? parts : items).push(item)
+    }
+    const head = `{"type":"items","epoch":"${epoch}","seq":${frame.seq},"items":[${[...items, ...parts].join()}]`
+    return { ...frame, text: `${head},"removed":${JSON.stringify(removed)},"more":${frame.more}}` }
+  }
+
+  /** A position means something in its own epoch, and only when it is not ahead of the share. */
+  #position(query) {
+    const after = query.get('after') ?? '0'
+    if (!/^\d{1,19}$/.test(after)) {
+      throw new Refusal('malformed', '`after` must be a sequence number and `epoch` a text, as a frame gave them')
+    }
+    return query.get('epoch') === this.#share.epoch && Number(after) <= this.#share.seq ? Number(after) : 0
+  }
+
+  // Reading.
+
+  #summary() {
+    const { id, createdAt, updatedAt, seq } = this.#live()
+    const [title, status, viewers] = [this.#title(), this.#activity(), this.#viewers.length]
+    const summary = { id, title, status, createdAt, updatedAt, expiresAt: this.#end, viewers, seq }
+    return Response.json(summary, { headers: READ_HEADERS })
+  }
+
+  #session() {
+    const session = this.#read('session')?.data
+    return session ? JSON.parse(session) : {}
+  }
+
+  #title() {
+    const { title } = this.#session()
+    return typeof title === 'string' ? title.toWellFormed() : null
+  }
+
+  /** What the agent does: as it says itself, or else as the message says that changed last, its own if there is one. */
+  #activity() {
+    const said = JSON.parse(this.#read('status')?.data ?? 'null')
+    if (['busy', 'idle', 'waiting', 'gone'].includes(said?.state)) {
+      const label = typeof said.label === 'string' && said.label.trim() ? said.label : undefined
+      const at = Number.isSafeInteger(said.at) ? said.at : undefined
+      return { state: said.state, label: label && [...label].slice(0, MAX_LABEL).join(''), at }
+    }
+    const { id } = this.#session()
+    const isOwn = ({ sessionID }) =>
+      typeof id !== 'string' || typeof sessionID !== 'string' || [id, ''].includes(sessionID)
+    const last =
+      "SELECT n, data, more FROM items WHERE key GLOB 'message/*' AND data IS NOT NULL ORDER BY seq DESC LIMIT ?"
+    let newest
+    for (const row of this.#sql.exec(last, MAX_LOOKED_AT)) {
+      const message = JSON.parse(this.#whole(row))
+      newest ??= message
+      if (isOwn(message)) return { state: stateOf(message) }
+    }
+    return newest ? { state: stateOf(newest) } : null
+  }
+
+  /** All items in reading order. They are read as they are sent, so that none but these are in memory. */
+  #data(request) {
+    const { epoch, seq } = this.#live()
+    const tag = `W/"${epoch}-${seq}"`
+    if (knows(request, tag)) return notModified(tag)
+    const places = this.#inReadingOrder()
+    const encoder = new TextEncoder()
+    let at = 0
+    let before = '['
+    const piece = () => {
+      let text = ''
+      while (at < places.length && text.length < FRAME_BYTES) {
+        const [row] = this.#sql.exec(
+          'SELECT n, key, data, more FROM items WHERE n = ? AND data IS NOT NULL',
+          places[at++],
+        )
+        if (!row) continue
+        text += `${before}{"type":"${typeOf(row.key)}","data":${this.#whole(row)}}`
+        before = ','
+      }
+      return at < places.length ? text : `${before === '[' ? '[' : text}]`
+    }
+    const body = new ReadableStream({
+      pull(controller) {
+        controller.enqueue(encoder.encode(piece()))
+        if (at >= places.length) controller.close()
+      },
+    })
+    return new Response(body, { headers: { ...READ_HEADERS, 'content-type': 'application/json', etag: tag } })
+  }
+
+  /** The session, the messages, each with its parts, parts without a message, then the rest by key. */
+  #inReadingOrder() {
+    const [session, rest, messages, parts] = [[], [], [], new Map()]
+    for (const { n, key } of this.#sql.exec('SELECT n, key FROM items WHERE data IS NOT NULL ORDER BY n')) {
+      const message = messageOf(key)
+      if (key === 'session') session.push(n)
+      else if (key.startsWith('message/'))
+        messages.push({ id: key.slice(8), n, ...standing(JSON.parse(this.#read(key).data)) })
+      else if (message === undefined) rest.push({ n, key })
+      else if (parts.has(message)) parts.get(message).push(n)
+      else parts.set(message, [n])
+    }
+    const take = (message) => {
+      const of = parts.get(message) ?? []
+      parts.delete(message)
+      return of
+    }
+    const read = readingOrder(messages).flatMap(({ id, n }) => [n, ...take(id)])
+    const orphans = [...parts.values()].flat().sort((one, other) => one - other)
+    rest.sort((one, other) => (one.key < other.key ? -1 : 1))
+    return [...session, ...read, ...orphans, ...rest.map(({ n }) => n)]
+  }
+
+  #items(request, query) {
+    const { epoch } = this.#live()
+    const position = this.#position(query)
+    const isPlaced = query.get('order') === '1'
+    const { text, seq } = this.#frame(position, PAGE_BYTES, () => isPlaced)
+    const tag = `W/"${epoch}-${position}-${seq}-${Number(isPlaced)}"`
+    if (knows(request, tag)) return notModified(tag)
+    return new Response(text, { headers: { ...READ_HEADERS, 'content-type': 'application/json', etag: tag } })
+  }
+
+  // Viewers.
+
+  get #viewers() {
+    return this.ctx.getWebSockets().filter(({ readyState }) => readyState === WebSocket.OPEN)
+  }
+
+  /** Lets a viewer in: it gets all that it does not have at once, and so has from then on what all have. */
+  #poll(request, query) {
+    if (request.headers.get('upgrade')?.toLowerCase() !== 'websocket') {
+      throw new Refusal('not_an_upgrade', 'this address speaks WebSocket: send a GET with `Upgrade: websocket`')
+    }
+    this.#live()
+    const position = this.#position(query)
+    if (this.#viewers.length >= this.#limits.maxViewers) {
+      throw new Refusal('too_many_viewers', 'this share has as many viewers as it may have (max_viewers)')
+    }
+    const isPlaced = query.get('order') === '1'
+    const [client, server] = Object.values(new WebSocketPair())
+    this.ctx.acceptWebSocket(server)
+    this.#send([server], position, () => isPlaced)
+    this.#told = undefined
+    this.#countViewers()
+    return new Response(null, { status: 101, webSocket: client })
+  }
+
+  /** Sends viewers who stand at a position what is newer: one frame at least. */
+  #send(viewers, position, isPlaced) {
+    if (!viewers.length) return
+    for (let frame = { seq: position, more: true }; frame.more;) {
+      frame = this.#frame(frame.seq, FRAME_BYTES, isPlaced)
+      for (const viewer of viewers) viewer.send(frame.text)
+    }
+  }
+
+  /** Tells viewers how many they are, soon: that changes often while many come. */
+  #countViewers() {
+    this.#telling ??= setTimeout(() => {
+      this.#telling = undefined
+      const viewers = this.#viewers
+      if (viewers.length === this.#told) return
+      this.#told = viewers.length
+      for (const viewer of viewers) viewer.send(JSON.stringify({ type: 'viewers', count: viewers.length }))
+    }, VIEWERS_EVERY)
+  }
+}
+
+const done = () => Response.json({}, { headers: READ_HEADERS })
+const notModified = (etag) => new Response(null, { status: 304, headers: { ...READ_HEADERS, etag } })
+const typeOf = (key) => key.split('/', 1)[0]
+const isPart = (key) => key.startsWith('part/')
+const cost = (key, data) => bytesOf(key) + (data === null ? 0 : bytesOf(data)) + ITEM_OVERHEAD
+
+/** Times are `null` where there is none. */
+const after = (time, lifetime) => (lifetime ? time + lifetime : null)
+const earliest = (one, other) => (one === null || other === null ? (one ?? other) : Math.min(one, other))
+
+/** What a message says that changed last: that an answer is awaited, or has come to its end. */
+function stateOf({ role, time, error }) {
+  const isOver = (time ?? null) === null || (time.completed ?? null) !== null || (error ?? null) !== null
+  return role === 'assistant' && isOver ? 'idle' : 'busy'
+}
+
+/** A text in pieces that each have room in a row. A surrogate pair stays whole. */
+function pieces(text) {
+  const all = []
+  for (let at = 0; at < text.length || !at;) {
+    const end = at + PIECE
+    const isCut = (text.charCodeAt(end - 1) & 0xfc00) === 0xd800
+    all.push(text.slice(at, isCut ? end - 1 : end))
+    at += all.at(-1).length
+  }
+  return all
+}
+
+/** Whether a claimed secret is the one whose hash is kept, in constant time. */
+async function matches(hash, claimed) {
+  return crypto.subtle.timingSafeEqual(hash, await hashOf(claimed))
+}
+
+/** A secret has 122 random bits, so a fast hash without salt is enough. */
+export const hashOf = (secret) => crypto.subtle.digest('SHA-256', new TextEncoder().encode(secret))
+
+/** Whether a reader names a tag as one that it has. */
+function knows(request, tag) {
+  const known = request.headers.get('if-none-match')?.split(',') ?? []
+  const bare = (tag) => tag.trim().replace(/^W\//, '').replaceAll('"', '')
+  return known.some((one) => bare(one) === bare(tag))
+}
+
+/**
+ * A request's body as text, of at most `max` bytes. Once its beginning has come, `isWriter` is asked about the secret
+ * when that stands first, and the rest is read only if it agrees.
+ */
+export async function textOf(request, max, isWriter) {
+  const tooLarge = new Refusal('body_too_large', `the body is larger than ${max} bytes (max_body)`)
+  if (Number(request.headers.get('content-length')) > max) throw tooLarge
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+  let [text, bytes] = ['', 0]
+  try {
+    for await (const chunk of request.body ?? []) {
+      const isFirst = !bytes
+      bytes += chunk.byteLength
+      if (bytes > max) throw tooLarge
+      text += decoder.decode(chunk, { stream: true })
+      const leading = isFirst && isWriter && /^\s*\{\s*"secret"\s*:\s*"([^"\\]*)"/.exec(text)
+      if (leading) await isWriter(leading[1])
+    }
+    return text + decoder.decode()
+  } catch (error) {
+    throw error instanceof TypeError ? new Refusal('malformed', 'the body is not valid JSON: it is not UTF-8') : error
+  }
+}

@@ -1,0 +1,161 @@
+// The server that the contract is held against: `brutus-share serve`, or with `TARGET=workerd` the one of
+// packaging/cloudflare, or whatever stands at `BASE_URL`, of which nothing is known but that.
+
+import { once } from 'node:events'
+import { test as nodeTest } from 'node:test'
+
+import { WebSocket } from 'ws'
+
+import { Changing } from '../lib/changing.mjs'
+import { Server, Share } from '../lib/server.mjs'
+import { Workerd } from '../lib/workerd.mjs'
+
+const { BASE_URL, TARGET = 'serve' } = process.env
+
+/** Whether the target is `brutus-share serve`. */
+export const IS_SERVE = !BASE_URL && TARGET === 'serve'
+
+class Remote extends Server {
+  static async start() {
+    return Object.assign(new Remote(), { url: BASE_URL.replace(/\/+$/, '') })
+  }
+
+  async close() {}
+}
+
+/** Starts the target with options by their names: sizes in bytes, times in seconds. */
+export function start(options = {}) {
+  if (BASE_URL) return Remote.start()
+  const given = Object.entries(options)
+  if (TARGET === 'workerd') return Workerd.start(...given.map(([name, value]) => `${name.toUpperCase()}=${value}`))
+  const flag = ([name, value]) => `--${name.replaceAll('_', '-')}=${value}${name.endsWith('lifetime') ? 's' : ''}`
+  return Server.start('--sweep-interval', '100ms', ...given.map(flag))
+}
+
+/** A test with a target of its own, which has these options. What stands at `BASE_URL` cannot have any. */
+export function testWith(options, name, ...rest) {
+  const run = rest.pop()
+  const skip = BASE_URL && Object.keys(options).length ? 'needs options' : false
+  nodeTest(name, { skip, ...rest[0] }, async (t) => {
+    const server = await start(options)
+    t.after(() => server.close())
+    await run(server, t)
+  })
+}
+
+/** Asks; gives status, headers, text and what that means. */
+export async function ask(server, method, path, { body, headers = {} } = {}) {
+  const text =
+    body === undefined || typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body)
+  const answer = await fetch(server.url + path, { method, headers, body: text, redirect: 'manual' })
+  const got = { status: answer.status, headers: answer.headers, text: await answer.text() }
+  try {
+    got.json = JSON.parse(got.text)
+  } catch {}
+  return got
+}
+
+/** Status and code of a refusal, and that it has the shape of all. */
+export function refusal({ status, headers, json, text }) {
+  const { code, message } = json?.error ?? {}
+  const isOurs = typeof code === 'string' && message?.length > 0 && headers.get('content-type')?.includes('json')
+  return isOurs ? `${status} ${code}` : `${status}, which is no refusal of ours: ${text.slice(0, 200)}`
+}
+
+/** A new share, whose `id`, `secret` and `path` stand beside what can be done with it. */
+export async function share(server, asked = {}) {
+  const { json } = await ask(server, 'POST', '/api/share', { body: { sessionID: 'ses_1', ...asked } })
+  return new Asked(server, json)
+}
+
+class Asked extends Share {
+  get path() {
+    return `/api/share/${this.id}`
+  }
+
+  ask(method, path, options) {
+    return ask(this.server, method, `${this.path}${path}`, options)
+  }
+
+  /** A sync of these items. */
+  put(...data) {
+    return this.ask('POST', '/sync', { body: { secret: this.secret, data } })
+  }
+
+  /** A sync of items that stand there as text. */
+  putText(items) {
+    return this.ask('POST', '/sync', { body: `{"secret":"${this.secret}","data":[${items}]}` })
+  }
+
+  remove() {
+    return this.ask('DELETE', '', { body: { secret: this.secret } })
+  }
+
+  async items(query = '') {
+    return (await this.ask('GET', `/items${query}`)).json
+  }
+
+  watch(query) {
+    return Watcher.connect(this.server, this.id, query)
+  }
+}
+
+/** A viewer that keeps what it was shown. */
+export class Watcher extends Changing {
+  frames = []
+
+  static async connect(server, id, query = '') {
+    const watcher = new Watcher()
+    watcher.socket = new WebSocket(`${server.url.replace(/^http/, 'ws')}/api/share/${id}/poll${query}`)
+    watcher.socket.on('message', (text, isBinary) => {
+      if (isBinary) throw new Error('a binary frame')
+      watcher.frames.push(JSON.parse(text))
+      watcher.changed()
+    })
+    watcher.socket.on('close', (code) => {
+      watcher.code = code
+      watcher.changed()
+    })
+    await once(watcher.socket, 'open')
+    return watcher
+  }
+
+  get situation() {
+    return JSON.stringify(this.frames).slice(-2000)
+  }
+
+  /** Frames of items. */
+  get shown() {
+    return this.frames.filter(({ type }) => type === 'items')
+  }
+
+  /** What it holds, by key. */
+  get holds() {
+    const held = new Map()
+    for (const { items, removed } of this.shown) {
+      for (const { key, data } of items) held.set(key, data)
+      for (const key of removed) held.delete(key)
+    }
+    return held
+  }
+
+  /** Waits until it has all up to a position. */
+  reached(seq) {
+    return this.until(`position ${seq}`, () => this.shown.at(-1)?.seq >= seq && !this.shown.at(-1).more)
+  }
+
+  ended() {
+    return this.until('the close', () => this.code !== undefined)
+  }
+
+  close() {
+    this.socket.terminate()
+  }
+}
+
+export const session = (data = {}) => ({ type: 'session', data: { id: 'ses_1', title: 'A session', ...data } })
+export const message = (id, data = {}) => ({
+  type: 'message',
+  data: { id, role: 'assistant', time: { created: 1 }, ...data },
+})
+export const part = (messageID, id, text = 'text') => ({ type: 'part', data: { id, messageID, type: 'text', text } })
