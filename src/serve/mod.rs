@@ -27,6 +27,7 @@ pub use self::tls::{Certificate, CertificateError};
 pub use self::workers::Workers;
 use crate::config::{self, LiveLimits};
 use crate::daemon::{SocketFile, Sockets};
+use crate::discovery::{AnnounceError, Announcement, Identity, IdentityError, Record};
 use crate::http::{self, Budget, CreateLimit, InUse, Offload, Redaction, RequestSpan, Service};
 use crate::memory::Memory;
 use crate::redact::RuleError;
@@ -62,6 +63,12 @@ pub enum StartError {
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] CertificateError),
+    /// The server's own key cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The server cannot be announced.
+    #[error(transparent)]
+    Announce(#[from] AnnounceError),
     /// The rules of redaction cannot be used.
     #[error(transparent)]
     Redaction(#[from] RuleError),
@@ -85,6 +92,7 @@ pub struct Running {
     store: Store,
     controls: Controls,
     http_workers: Workers,
+    announcement: Option<Arc<Announcement>>,
     /// Taken away at the end.
     files: Vec<SocketFile>,
 }
@@ -95,6 +103,7 @@ pub struct Controls {
     limits: LiveLimits,
     memory: Memory,
     certificate: Option<Certificate>,
+    announcement: Option<Arc<Announcement>>,
 }
 
 impl Controls {
@@ -105,6 +114,9 @@ impl Controls {
     pub fn apply(&self, config: &config::Serve) -> Result<(), CertificateError> {
         self.certificate.as_ref().map_or(Ok(()), Certificate::reload)?;
         self.memory.set_max(config.limits.max_memory);
+        if let Some(announcement) = &self.announcement {
+            announcement.ask_for_token(config.limits.create_tokens);
+        }
         self.limits.set(config.limits.clone());
         Ok(())
     }
@@ -141,7 +153,9 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
     let data_dir = config.data_dir()?;
     let poll_interval = config.timings.poll_interval;
     let store = if poll_interval.is_some() { Store::open_shared(&data_dir) } else { Store::open(&data_dir) }?;
-    tracing::info!(data_dir = %data_dir.display(), %public_url, %address, "serving");
+    let identity = Identity::open(&data_dir)?;
+    let fingerprint = identity.fingerprint().clone();
+    tracing::info!(data_dir = %data_dir.display(), %public_url, %address, %fingerprint, "serving");
     if config.public_url.is_none() && !listeners.can_be_linked() {
         tracing::warn!("links start with {public_url}, which others cannot reach: set public_url");
     }
@@ -169,7 +183,10 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
         offload: Offload::new(threads),
         redaction,
         readiness: http::Readiness::default(),
+        origin: config::exact_origin(&public_url).unwrap_or_default(),
         public_url,
+        identity,
+        announced: config.announce,
         page_policy: http::PagePolicy::new(&config.frame_ancestors),
         over_tls: certificate.is_some(),
         ping_interval: config.timings.ping_interval,
@@ -213,6 +230,14 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .disable_signals();
     let tls = certificate.as_ref().map(Certificate::config).transpose()?;
+    let announcement = config.announce.then(|| {
+        // An address that is none to others is no place to ask at either.
+        let url = config.public_url.clone().or_else(|| listeners.can_be_linked().then_some(address));
+        let url = url.filter(|url| !config::leads_here(url));
+        let record = Record { id: fingerprint, url, asks_for_token: config.limits.create_tokens };
+        Announcement::start(&listeners.http.tcp, record)
+    });
+    let announcement = announcement.transpose()?.map(Arc::new);
     let Sockets { tcp, unix, mut files } = listeners.http;
     let mut server = http.listen_on(server, tcp, unix, tls.as_ref())?;
     if let Some(sockets) = listeners.metrics {
@@ -221,8 +246,8 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
         server = listen_for_metrics(server, tcp, unix, &about)?;
         files.extend(more);
     }
-    let controls = Controls { limits, memory, certificate };
-    Ok(Running { server: server.run(), shares, store, controls, http_workers, files })
+    let controls = Controls { limits, memory, certificate, announcement: announcement.clone() };
+    Ok(Running { server: server.run(), shares, store, controls, http_workers, announcement, files })
 }
 
 /// Adds the operator's sockets to a server.
@@ -273,8 +298,8 @@ impl Running {
     /// # Errors
     /// When the listener fails.
     pub async fn run(self, stop: impl Future<Output = ()> + 'static) -> std::io::Result<()> {
-        let Self { server, shares, store, files, .. } = self;
-        actix_web::rt::spawn(stop_when(stop, shares, server.handle()));
+        let Self { server, shares, store, files, announcement, .. } = self;
+        actix_web::rt::spawn(stop_when(stop, announcement, shares, server.handle()));
         server.await?;
         drop(files);
         tokio::task::spawn_blocking(move || store.close()).await?;
@@ -283,9 +308,17 @@ impl Running {
     }
 }
 
-async fn stop_when(stop: impl Future<Output = ()>, shares: Directory, server: ServerHandle) {
+async fn stop_when(
+    stop: impl Future<Output = ()>,
+    announcement: Option<Arc<Announcement>>,
+    shares: Directory,
+    server: ServerHandle,
+) {
     stop.await;
     tracing::info!("stopping");
+    if let Some(announcement) = announcement {
+        announcement.end().await;
+    }
     // Viewers first: a graceful stop would wait for their connections.
     shares.shut_down().await;
     server.stop(true).await;

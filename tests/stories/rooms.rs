@@ -18,6 +18,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("render", &["model", "clock"], LIBRARIES),
     ("redact", &["model", "clock"], LIBRARIES),
     ("sqlite", &[], &["actix"]),
+    ("discovery", &["config", "sqlite", "text"], &["actix", "actix_web", "awc", "diesel"]),
     ("store", &["clock", "config", "metrics", "model", "redact", "sqlite"], &["actix", "actix_web"]),
     (
         "share",
@@ -27,17 +28,20 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     (
         "http",
         &[
-            "clock", "config", "error", "memory", "metrics", "model", "protocol", "redact", "render",
-            "share", "store",
+            "clock", "config", "discovery", "error", "memory", "metrics", "model", "protocol", "redact",
+            "render", "share", "store",
         ],
         &["awc", "diesel"],
     ),
     (
         "serve",
-        &["config", "daemon", "error", "http", "memory", "metrics", "redact", "share", "sqlite", "store"],
+        &[
+            "config", "daemon", "discovery", "error", "http", "memory", "metrics", "redact", "share", "sqlite",
+            "store",
+        ],
         &[],
     ),
-    ("client", &["clock", "config", "import", "model", "protocol", "redact", "sqlite"], &[]),
+    ("client", &["clock", "config", "discovery", "import", "model", "protocol", "redact", "sqlite", "text"], &[]),
     ("sources", &["client", "clock", "import", "model"], &[]),
     (
         "relay",
