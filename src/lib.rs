@@ -28,6 +28,7 @@
 //! | [`sources`] | where agents keep their sessions, read and followed |
 //! | [`relay`] | the client's local HTTP door |
 //! | `acp` | between an agent and its client, so that the relay hears what is said |
+//! | [`discovery`] | servers near by, announced and browsed for, and the key by which each is known |
 //! | [`daemon`] | what both daemons have in common: where they listen, how they end |
 //! | [`config`], [`error`], [`metrics`] | options, refusals, counters |
 //! | [`memory`], [`text`], [`cli`] | the budget of memory, text of strangers, commands |
@@ -40,6 +41,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod daemon;
+pub mod discovery;
 pub mod error;
 pub mod http;
 pub mod import;

@@ -72,8 +72,10 @@ pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
                 }
                 Daemon::Relay => {
                     let cli = super::read(&of.args(["--config".into(), file.into()]));
-                    if let super::Command::Relay(config) = cli.map_err(|error| error.to_string())?.command {
-                        super::check_http("api_url", &config.api_url, config.in_clear)?;
+                    if let super::Command::Relay(config) = cli.map_err(|error| error.to_string())?.command
+                        && let Some(api_url) = &config.api_url
+                    {
+                        super::check_http("api_url", api_url, config.in_clear)?;
                     }
                 }
             }

@@ -26,6 +26,7 @@ mod person;
 mod redact;
 mod relay;
 mod serve;
+mod servers;
 mod setup;
 mod token;
 mod which;
@@ -88,6 +89,12 @@ enum Command {
     Demo(demo::Options),
     /// Find and remove shares, as the server's operator: beside a server that runs, too
     Admin(admin::Admin),
+    /// List the share servers that announce themselves on this network
+    Servers(servers::Servers),
+    /// Make a server of this network the one to which this user's sessions go, once its fingerprint is agreed to
+    Pair(servers::Pair),
+    /// Make no more shares on the server that is paired
+    Unpair(servers::Unpair),
     /// Say who may create shares, where not everybody may
     Token(token::Token),
     /// Copy the server's data to a file, while it runs
@@ -161,6 +168,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         },
         Command::Demo(options) => demo::run(options),
         Command::Admin(command) => admin::run(command),
+        Command::Servers(command) => servers::servers(command),
+        Command::Pair(command) => servers::pair(command),
+        Command::Unpair(command) => servers::unpair(command),
         Command::Token(command) => token::run(command),
         Command::Backup(command) => backup::back_up(command),
         Command::Restore(command) => backup::restore(command),

@@ -9,7 +9,9 @@ use crate::{config, relay};
 pub(super) fn run(config: &config::Relay) -> Result<(), Box<dyn Error>> {
     super::logging::Logging::start(&config.log)?;
     super::layers::warn_of_old_names();
-    super::check_http("api_url", &config.api_url, config.in_clear)?;
+    if let Some(api_url) = &config.api_url {
+        super::check_http("api_url", api_url, config.in_clear)?;
+    }
     let given = given_sockets().map_err(|error| format!("cannot use systemd's socket: {error}"))?;
     let sockets = match given.map_or_else(|| config.listen.bind(Visible::ToOwner), Ok) {
         Err(error) if config.any_port && error.is_taken() => {

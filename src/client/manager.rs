@@ -18,10 +18,10 @@ use super::schedule::{Backoff, jitter};
 use super::secrets::{Name, Secrets, SecretsError, Share, State};
 use super::spool::Spool;
 use super::streams::Streams;
-use super::transport::Transport;
+use super::transport::{Place, Transport};
 use super::{ClientError, Config, StartError};
 use crate::clock::now_ms;
-use crate::config::origin;
+use crate::config::{OWN_SERVER, origin};
 use crate::import::bus::Spoken;
 use crate::protocol::Created;
 
@@ -87,7 +87,7 @@ impl Manager {
     /// When the local directory cannot be used, or others can read it.
     pub async fn open(config: Config) -> Result<Addr<Self>, StartError> {
         crate::sqlite::private_dir(&config.local_dir).map_err(crate::sqlite::StartupError::from)?;
-        let secrets = Secrets::open(&config.local_dir, &config.api_url)?;
+        let secrets = Secrets::open(&config.local_dir, config.api_url.as_deref().unwrap_or(OWN_SERVER))?;
         let spool = Spool::open(&config.local_dir)?;
         let amounts = spool.amounts().await.unwrap_or_default();
         let noted = spool.noted().await.unwrap_or_default();
@@ -131,7 +131,12 @@ impl Manager {
         bus.do_send(Subscribe(manager.clone().recipient()));
     }
 
-    fn created(&mut self, session: &str, result: Result<Created, ClientError>, ctx: &mut Context<Self>) {
+    fn created(
+        &mut self,
+        session: &str,
+        result: Result<(Created, Place), ClientError>,
+        ctx: &mut Context<Self>,
+    ) {
         let creating = self.creating.remove(session).unwrap_or_default();
         let result = result.and_then(|created| self.keep(session, created, &creating));
         if result.is_err() || creating.unwanted.is_some() {
@@ -147,7 +152,7 @@ impl Manager {
     fn keep(
         &mut self,
         session: &str,
-        created: Created,
+        (created, Place { url: server, key: fingerprint }): (Created, Place),
         &Creating { unwanted, is_read, .. }: &Creating,
     ) -> Result<Shared, ClientError> {
         let usable = is_link(&created.url);
@@ -155,7 +160,8 @@ impl Manager {
             session: session.to_owned(),
             id: created.id,
             url: if usable { created.url } else { String::new() },
-            server: self.config.api_url.clone(),
+            server,
+            fingerprint,
             secret: created.secret,
             created_at: now_ms(),
             expires_at: created.expires_at,

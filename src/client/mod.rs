@@ -17,6 +17,8 @@ mod event;
 mod hidden;
 mod manager;
 mod messages;
+mod pairing;
+mod proof;
 mod proxy;
 mod queue;
 pub mod redaction;
@@ -43,6 +45,8 @@ pub use messages::{
     Continue, Conversation, Converse, Create, Flush, Known, List, Read, Remove, Removed, Report, Shared,
     Stop, Taken,
 };
+pub use pairing::Pairing;
+pub use proof::{Prover, Unproved};
 pub use proxy::{Proxies, UnusableProxy};
 pub use queue::Progress;
 pub use redaction::{Inspect, Inspection, Redact, Redactions, TellSecrets};
@@ -57,9 +61,9 @@ use crate::sqlite::{StartupError, WriteError};
 pub struct Config {
     /// Whether sessions may be shared at all.
     pub enabled: bool,
-    /// The share server on which shares are made: what `/api/share` is appended to. A share stays with the server that
-    /// made it.
-    pub api_url: String,
+    /// The share server on which shares are made: what `/api/share` is appended to; `None` stands for the one that is
+    /// paired, or else for this machine's own. A share stays with the server that made it.
+    pub api_url: Option<String>,
     /// Whether secrets and sessions may go over the network in clear, to an `http` URL of another machine.
     pub insecure_http: bool,
     /// What lets this client create shares on a server that asks for it.
@@ -105,7 +109,7 @@ impl Config {
     pub fn new(api_url: impl Into<String>, local_dir: impl Into<PathBuf>) -> Self {
         Self {
             enabled: true,
-            api_url: api_url.into(),
+            api_url: Some(api_url.into()),
             insecure_http: false,
             create_token: None,
             proxies: Proxies::from_env(),

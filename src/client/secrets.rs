@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::transport::Target;
+use super::transport::{Place, Target};
+use crate::discovery::Fingerprint;
 
 const FILE: &str = "shares.json";
 
@@ -34,6 +35,10 @@ pub(super) struct Share {
     /// The server that made it and alone can change it: what `/api/share` is appended to.
     #[serde(default)]
     pub(super) server: String,
+    /// The key that its server has to prove before anything is sent to it, wherever it is; none of a server that was
+    /// named by its URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) fingerprint: Option<Fingerprint>,
     pub(super) secret: String,
     /// Milliseconds since 1970.
     pub(super) created_at: i64,
@@ -96,6 +101,12 @@ pub enum SecretsError {
         path = .path.display()
     )]
     Empty {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file with the server near by is not what this program wrote.
+    #[error("{path}: not a pairing with a share server: remove it, and pair again", path = .path.display())]
+    NoPairing {
         /// The path.
         path: PathBuf,
     },
@@ -245,7 +256,8 @@ impl Share {
 
     /// Where it is changed, and with what.
     pub(super) fn target(&self) -> Target {
-        Target { server: self.server.clone(), id: self.id.clone(), secret: self.secret.clone() }
+        let server = Place { url: self.server.clone(), key: self.fingerprint.clone() };
+        Target { server, id: self.id.clone(), secret: self.secret.clone() }
     }
 }
 
@@ -276,6 +288,7 @@ pub fn write_private(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Secrets
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(at(dir))
 }
 
-fn at(path: &Path) -> impl FnOnce(std::io::Error) -> SecretsError + use<'_> {
+/// Says of which path an error is.
+pub(super) fn at(path: &Path) -> impl FnOnce(std::io::Error) -> SecretsError + use<'_> {
     |source| SecretsError::Io { path: path.to_owned(), source }
 }

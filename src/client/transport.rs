@@ -1,11 +1,13 @@
 //! The share server, as this client speaks to it: OpenCode's wire. No error here repeats a URL or a body: they hold ids
 //! and secrets.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::io;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::error::ParseError;
 use actix_web::web::Bytes;
@@ -20,12 +22,13 @@ use super::awake::Suspends;
 use super::proxy::Proxies;
 use super::spool::Waiting;
 use super::upload;
-use super::{ClientError, Config, CreateToken, StartError};
-use crate::config::is_in_clear;
+use super::{ClientError, Config, CreateToken, Pairing, StartError};
+use crate::config::{OWN_SERVER, is_in_clear};
+use crate::discovery::Fingerprint;
 use crate::protocol::{CreateRequest, Created, SyncBody, WireItem};
 
 /// An answer larger than this is none of a share server's, in bytes.
-const MAX_ANSWER: usize = 64 << 10;
+pub(super) const MAX_ANSWER: usize = 64 << 10;
 
 /// Most bytes of a whole share.
 const MAX_SHARE: usize = 1 << 30;
@@ -44,16 +47,30 @@ pub(super) struct Transport {
     /// The client, with its pool of connections; the others are taken away from it when they have to be thought dead.
     client: Rc<RefCell<Client>>,
     suspends: Rc<Suspends>,
-    api_url: String,
+    api_url: Option<String>,
     insecure_http: bool,
     create_token: Option<CreateToken>,
+    /// Where the pairing is.
+    pub(super) local_dir: PathBuf,
+    /// Where servers were found, by their keys, that are not where they were.
+    pub(super) moved: Rc<RefCell<HashMap<Fingerprint, String>>>,
+    /// When one was sought last.
+    pub(super) sought: Rc<Cell<Option<Instant>>>,
+}
+
+/// A share server.
+#[derive(Clone)]
+pub(super) struct Place {
+    /// What `/api/share` is appended to.
+    pub(super) url: String,
+    /// The key that it has to prove before anything is sent to it; then the URL says only where it was.
+    pub(super) key: Option<Fingerprint>,
 }
 
 /// A share on the server that made it, and what lets its client change it there.
 #[derive(Clone)]
 pub(super) struct Target {
-    /// What `/api/share` is appended to.
-    pub(super) server: String,
+    pub(super) server: Place,
     pub(super) id: String,
     pub(super) secret: String,
 }
@@ -67,8 +84,8 @@ struct Network {
 }
 
 /// There was no answer.
-struct Failed {
-    reason: String,
+pub(super) struct Failed {
+    pub(super) reason: String,
     /// Whether there was a connection and nothing of an answer came on it: it may have been dead for long.
     silent: bool,
 }
@@ -96,13 +113,13 @@ impl Transport {
     /// # Errors
     /// When certificates cannot be checked as the configuration says, or the proxy on the way cannot be used.
     pub(super) fn new(config: &Config) -> Result<Self, StartError> {
-        if let Ok(url) = config.api_url.parse()
+        if let Some(Ok(url)) = config.api_url.as_ref().map(|url| url.parse())
             && let Some(proxy) = config.proxies.of(&url)?
         {
             tracing::info!(%proxy, "the share server is reached through a proxy");
         }
-        let tls =
-            crate::trust::client_config(config.ca_file.as_deref(), config.api_url.starts_with("https:"))?;
+        let is_https = config.api_url.as_ref().is_some_and(|url| url.starts_with("https:"));
+        let tls = crate::trust::client_config(config.ca_file.as_deref(), is_https)?;
         let network = Network { proxies: config.proxies.clone(), tls, timeout: config.timeout };
         Ok(Self {
             client: Rc::new(RefCell::new(network.client())),
@@ -111,18 +128,47 @@ impl Transport {
             api_url: config.api_url.clone(),
             insecure_http: config.insecure_http,
             create_token: config.create_token.clone(),
+            local_dir: config.local_dir.clone(),
+            moved: Rc::default(),
+            sought: Rc::default(),
         })
     }
 
-    /// Creates a share on the configured server, which ends by itself after its lifetime if one is given.
+    /// Creates a share on the configured server, else on the one that is paired, else on this machine's own; it ends by
+    /// itself after its lifetime if one is given. Gives where it is, too.
     pub(super) async fn create(
         &self,
+        session_id: &str,
+        lifetime: Option<Duration>,
+    ) -> Result<(Created, Place), ClientError> {
+        let pairing = match &self.api_url {
+            Some(_) => None,
+            None => {
+                Pairing::read(&self.local_dir).map_err(|error| ClientError::Unreachable(error.to_string()))?
+            }
+        };
+        let place = match (&self.api_url, pairing) {
+            (Some(url), _) => Place { url: url.clone(), key: None },
+            (None, Some(Pairing { url, fingerprint, .. })) => Place { url, key: Some(fingerprint) },
+            (None, None) => Place { url: OWN_SERVER.to_owned(), key: None },
+        };
+        match self.create_at(&place, session_id, lifetime).await {
+            Err(ClientError::Unreachable(reason)) if self.api_url.is_none() && place.key.is_none() => Err(
+                ClientError::Unreachable(format!("{OWN_SERVER}: {reason}. {}", self.whom_to_pair().await)),
+            ),
+            created => Ok((created?, place)),
+        }
+    }
+
+    async fn create_at(
+        &self,
+        place: &Place,
         session_id: &str,
         lifetime: Option<Duration>,
     ) -> Result<Created, ClientError> {
         let expires_in = lifetime.map(|lifetime| lifetime.as_secs().max(1));
         let body = CreateRequest { session_id: session_id.to_owned(), expires_in };
-        let answer = self.send(Method::POST, &self.api_url, "/api/share", &body).await;
+        let answer = self.send(Method::POST, place, "/api/share", &body).await;
         let answer = answer.map_err(ClientError::Unreachable)?;
         if answer.asks_for_token() {
             return Err(ClientError::Unreachable(
@@ -165,7 +211,7 @@ impl Transport {
     async fn send(
         &self,
         method: Method,
-        server: &str,
+        server: &Place,
         path: &str,
         body: &impl Serialize,
     ) -> Result<Answer, String> {
@@ -177,21 +223,29 @@ impl Transport {
     async fn ask(
         &self,
         method: Method,
-        server: &str,
+        server: &Place,
         path: &str,
         body: &impl Serialize,
         max: usize,
     ) -> Result<Answer, String> {
+        let key = server.key.as_ref();
+        let body = serde_json::to_vec(body).map_err(|_| "the request cannot be written as JSON")?;
+        let (server, body) = (server.url.trim_end_matches('/'), Bytes::from(body));
+        let creates = path == "/api/share";
+        let token = self.create_token.as_ref().filter(|_| creates);
+        if let Some(key) = key {
+            // On the connection on which the key was proved, and nowhere else: no other try, no redirect.
+            let (client, server) = self.proved(key, server).await?;
+            let answer = self.send_once(&client, method, &format!("{server}{path}"), token, body, max).await;
+            return answer.map_err(|failed| failed.reason);
+        }
         // A share may be of a time when this was accepted.
         if !self.insecure_http && is_in_clear(server) {
             const IN_CLEAR: &str = "it is http:// to another machine, and the secret would go over the network in \
                                     clear: the relay's --insecure-http accepts that";
             return Err(IN_CLEAR.into());
         }
-        let body = serde_json::to_vec(body).map_err(|_| "the request cannot be written as JSON")?;
-        let (url, body) = (format!("{}{path}", server.trim_end_matches('/')), Bytes::from(body));
-        let creates = path == "/api/share";
-        let token = self.create_token.as_ref().filter(|_| creates);
+        let url = format!("{server}{path}");
         let attempt = async |method, url: &str| {
             if creates {
                 // Not repeated, for each may make a share: so on a connection that nobody can have forgotten.
@@ -224,13 +278,18 @@ impl Transport {
         }
     }
 
+    /// A client with no connections yet.
+    pub(super) fn new_client(&self) -> Client {
+        self.network.client()
+    }
+
     /// What died took the others with it, or will soon.
     fn forget_connections(&self) {
         *self.client.borrow_mut() = self.network.client();
     }
 
     /// An answer is read to its end, so that its connection is used again.
-    async fn send_once(
+    pub(super) async fn send_once(
         &self,
         client: &Client,
         method: Method,

@@ -32,15 +32,9 @@ pub struct Relay {
     )]
     pub any_port: bool,
 
-    /// The share server
-    #[arg(
-        long,
-        env = "BRUTUS_SHARE_API_URL",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8090",
-        value_parser = base_url,
-    )]
-    pub api_url: String,
+    /// The share server [default: the one that is paired (`brutus-share pair`), or else `http://127.0.0.1:8090`]
+    #[arg(long, env = "BRUTUS_SHARE_API_URL", value_name = "URL", value_parser = base_url)]
+    pub api_url: Option<String>,
 
     /// What may go in clear.
     #[command(flatten)]

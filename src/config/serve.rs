@@ -53,6 +53,19 @@ pub struct Serve {
     #[command(flatten)]
     pub in_clear: InClear,
 
+    /// Tell the local network that this server is here, so that `brutus-share servers` and `pair` find it
+    #[arg(
+        long,
+        env = "BRUTUS_SHARE_ANNOUNCE",
+        value_name = "BOOL",
+        default_value_t = false,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set
+    )]
+    pub announce: bool,
+
     /// Whose web pages may show a session in a frame: `none`, `self`, or origins like `https://wiki.example`, with
     /// commas
     #[arg(long, env = "BRUTUS_SHARE_FRAME_ANCESTORS", value_name = "ORIGINS", default_value = "none")]

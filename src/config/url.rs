@@ -1,6 +1,9 @@
 //! URLs of servers: what of them can be shown, and whether secrets may go there.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+
+/// Where a server of this machine listens that nobody told to listen elsewhere.
+pub const OWN_SERVER: &str = "http://127.0.0.1:8090";
 
 /// An `http` or `https` URL without a slash at its end.
 ///
@@ -36,13 +39,18 @@ pub fn check_http(option: &'static str, url: &str, accepted: bool) -> Result<boo
 
 /// Whether a URL is `http` to a host that is not this machine.
 pub fn is_in_clear(url: &str) -> bool {
+    url.starts_with("http://") && !leads_here(url)
+}
+
+/// Whether the host of a URL is this machine.
+pub fn leads_here(url: &str) -> bool {
     let origin = origin(url);
-    let Some(host) = origin.strip_prefix("http://") else { return false };
+    let host = origin.split_once("://").map_or("", |(_, host)| host);
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    !is_this_machine(name)
+    is_this_machine(name)
 }
 
 /// Whether a host is this machine: `localhost` and what ends with it, and loopback addresses.
@@ -68,6 +76,28 @@ pub fn origin(url: &str) -> String {
     format!("{scheme}://{host}")
 }
 
+/// The origin of a URL, always with its port, in the one form in which all write it that mean the same: `None` where
+/// the URL has none.
+pub fn exact_origin(url: &str) -> Option<String> {
+    let origin = origin(url).to_ascii_lowercase();
+    let (scheme, authority) = origin.split_once("://")?;
+    let default = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return None,
+    };
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
+        _ => (authority, default),
+    };
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    match (address, host.trim_end_matches('.')) {
+        (Ok(address), _) => Some(format!("{scheme}://{}", SocketAddr::new(address.to_canonical(), port))),
+        (Err(_), "") => None,
+        (Err(_), name) => Some(format!("{scheme}://{name}:{port}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +109,23 @@ mod tests {
         assert_eq!(origin("https://user:pw@share.example:1/t/token?x"), "https://share.example:1");
         let paths = ["https://a.example", "https://a.example/", "https://a.example/b/c/"];
         assert_eq!(paths.map(path_of), ["", "", "/b/c"]);
+    }
+
+    #[test]
+    fn an_origin_has_one_exact_form() {
+        for (url, origin) in [
+            ("HTTPS://Share.Example./path", Some("https://share.example:443")),
+            ("http://192.0.2.7", Some("http://192.0.2.7:80")),
+            ("http://[2001:DB8:0::1]:8090/", Some("http://[2001:db8::1]:8090")),
+            ("http://[2001:db8::1]", Some("http://[2001:db8::1]:80")),
+            ("http://[::ffff:192.0.2.7]:1", Some("http://192.0.2.7:1")),
+            ("http://user@share.example:1", Some("http://share.example:1")),
+            ("http://share.example:x", None),
+            ("ftp://share.example", None),
+            ("http://", None),
+        ] {
+            assert_eq!(exact_origin(url).as_deref(), origin, "{url}");
+        }
     }
 
     #[test]

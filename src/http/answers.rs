@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -31,14 +32,32 @@ const PIECES: u64 = 2 * PIECE as u64;
 /// What the compression of one answer may take, in bytes: Brotli's window, as the HTTP library chooses it.
 const COMPRESSION: u64 = 8 << 20;
 
-/// Until when a connection has to take bytes; a connection that does not is ended. Clones are of the same.
+/// This end of a connection: what handlers know of it. Clones are of the same.
 #[derive(Debug, Clone, Default)]
-pub struct Deadline(Rc<Cell<Option<Instant>>>);
+pub struct Endpoint(Rc<State>);
 
-impl Deadline {
-    /// Whether it is over.
+#[derive(Debug, Default)]
+struct State {
+    /// Where the connection came in; a Unix socket's has no such place.
+    address: Option<SocketAddr>,
+    /// Until when it has to take bytes; a connection that does not is ended.
+    deadline: Cell<Option<Instant>>,
+}
+
+impl Endpoint {
+    /// That of a connection which came in at an address of this machine.
+    pub fn at(address: Option<SocketAddr>) -> Self {
+        Self(Rc::new(State { address, deadline: Cell::default() }))
+    }
+
+    /// The address of this machine at which the connection came in.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.0.address
+    }
+
+    /// Whether the time is over in which it had to take bytes.
     pub fn is_over(&self) -> bool {
-        self.0.get().is_some_and(|deadline| Instant::now() >= deadline)
+        self.0.deadline.get().is_some_and(|deadline| Instant::now() >= deadline)
     }
 }
 
@@ -48,7 +67,7 @@ pub(super) struct Pieces<I> {
     size: u64,
     made: u64,
     pace: Pace,
-    deadline: Option<Deadline>,
+    endpoint: Option<Endpoint>,
     /// Wakes the connection when the deadline is over: it then finds that out when it tries to write.
     alarm: Pin<Box<Sleep>>,
     /// What it takes, and its place among its client's reads: until all of it is sent.
@@ -71,7 +90,7 @@ impl<I: Iterator<Item = Bytes>> Pieces<I> {
             size,
             made: 0,
             pace,
-            deadline: request.conn_data::<Deadline>().cloned(),
+            endpoint: request.conn_data::<Endpoint>().cloned(),
             alarm: Box::pin(sleep(pace.next(0))),
             _account: account,
             _read: read,
@@ -98,10 +117,10 @@ impl<I: Iterator<Item = Bytes> + Unpin> MessageBody for Pieces<I> {
     ) -> Poll<Option<Result<Bytes, Infallible>>> {
         let piece = self.left.next();
         self.made += piece.as_ref().map_or(0, Bytes::len) as u64;
-        if let Some(deadline) = &self.deadline {
+        if let Some(endpoint) = &self.endpoint {
             let until = Instant::now() + self.pace.next(self.made);
             // The last pieces stand in buffers of the connection, and nothing else is held for them.
-            deadline.0.set(piece.is_some().then_some(until));
+            endpoint.0.deadline.set(piece.is_some().then_some(until));
             self.alarm.as_mut().reset(until.into());
             // So that it knows whom to wake; that it is over is no business of this piece.
             let _ = self.alarm.as_mut().poll(poller);
@@ -112,8 +131,8 @@ impl<I: Iterator<Item = Bytes> + Unpin> MessageBody for Pieces<I> {
 
 impl<I> Drop for Pieces<I> {
     fn drop(&mut self) {
-        if let Some(deadline) = &self.deadline {
-            deadline.0.set(None);
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.0.deadline.set(None);
         }
     }
 }

@@ -17,6 +17,7 @@ mod pages;
 mod picture;
 mod preview;
 mod redaction;
+mod server;
 mod shares;
 mod viewer;
 mod who;
@@ -31,12 +32,13 @@ use actix_web::middleware::{Compress, Next};
 use actix_web::{HttpResponse, Resource, ResponseError, guard, web};
 
 use crate::config::LiveLimits;
+use crate::discovery::Identity;
 use crate::error::{Error, resource};
 use crate::share::Directory;
 use crate::store::Store;
 
 pub use about::{About, about_routes};
-pub use answers::Deadline;
+pub use answers::Endpoint;
 pub use budget::Budget;
 pub use health::Readiness;
 pub use limits::{Client, CreateLimit, InUse, Portion};
@@ -69,6 +71,12 @@ pub struct Service {
     pub readiness: Readiness,
     /// What links start with, without a slash at the end.
     pub public_url: String,
+    /// Its origin, in exact form.
+    pub origin: String,
+    /// The server's own key.
+    pub identity: Identity,
+    /// Whether the local network is told of this server.
+    pub announced: bool,
     /// What the page may do.
     pub page_policy: PagePolicy,
     /// Whether TLS is the server's own.
@@ -118,6 +126,7 @@ pub fn routes(app: &mut web::ServiceConfig) {
     app.service(resource("/", "GET, HEAD").route(read().to(pages::start)))
         .service(compressed(resource("/assets/{path:.*}", "GET, HEAD").route(read().to(assets::asset))))
         .service(resource("/oembed", "GET, HEAD").route(read().to(oembed::oembed)))
+        .service(resource("/api/server", "GET, HEAD").route(read().to(server::server)))
         .service(resource("/api/openapi.json", "GET, HEAD").route(read().to(openapi::openapi)))
         .service(resource("/healthz", "GET, HEAD").route(read().to(health::healthz)))
         .service(resource("/readyz", "GET, HEAD").route(read().to(health::readyz)))

@@ -11,7 +11,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{IntoResponses, OpenApi, ToSchema};
 
-use super::{assets, health, oembed, pages, shares, viewer};
+use super::{assets, health, oembed, pages, server, shares, viewer};
 use crate::error::{Error, ErrorBody};
 
 #[derive(OpenApi)]
@@ -32,6 +32,7 @@ use crate::error::{Error, ErrorBody};
         viewer::poll,
         pages::page,
         oembed::oembed,
+        server::server,
         assets::asset,
         health::healthz,
         health::readyz,
@@ -52,6 +53,7 @@ use crate::error::{Error, ErrorBody};
         Deleting,
         Done,
         oembed::Embed,
+        ServerProof,
         ErrorBody
     ))
 )]
@@ -218,6 +220,19 @@ pub(super) struct ItemsPage {
     more: bool,
 }
 
+/// The server's own key, and that it has it.
+#[derive(ToSchema)]
+#[allow(dead_code)] // As above.
+pub(super) struct ServerProof {
+    /// The key's fingerprint: the first 160 bits of its SHA-256 in base32, in groups of four
+    #[schema(pattern = "^[a-z2-7]{4}(-[a-z2-7]{4}){7}$")]
+    id: String,
+    /// The public key (Ed25519), in base64
+    key: String,
+    /// By that key, in base64: of the nonce and the server's origin, as PROTOCOL.md says
+    signature: String,
+}
+
 /// `ok` or `ready`
 #[derive(ToSchema)]
 #[allow(dead_code)] // As above.
@@ -276,6 +291,8 @@ refusals! {
     EmbedRefused:
         Error::malformed(""), Error::NoSuchShare, Error::UnknownFormat, TOO_MANY_REQUESTS, Error::Busy,
         Error::TooMuchAtOnce, Error::Unavailable;
+    /// Of asking who the server is.
+    ServerRefused: Error::malformed("");
     /// Of a readiness check.
     ReadyRefused: Error::Busy, Error::Unavailable;
 }

@@ -19,6 +19,7 @@ use super::preview::{Preview, preview};
 use super::shares::{Id, fresh, snapshot_json};
 use super::{Service, ServiceData, oembed, offload};
 use crate::config::FrameAncestors;
+use crate::discovery::Fingerprint;
 use crate::error::{Error, ErrorBody};
 use crate::model::{Content, Key, ShareId};
 use crate::protocol::Malformed;
@@ -53,6 +54,7 @@ impl PagePolicy {
 /// The page's places that the server fills.
 const HEAD: &str = "<!--head-->";
 const TURNS: &str = "<!--turns-->";
+const PAIR: &str = "<!--pair-->";
 
 /// What a reader of `/s/{id}` gets.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -272,11 +274,21 @@ pub(super) async fn start(request: HttpRequest, service: ServiceData) -> Result<
         return Err(Error::NoSuchPath);
     }
     let page = assets()?.page("start.html", "").ok_or(Error::NoSuchPath)?;
+    let pair = if service.announced { pair(service.identity.fingerprint()) } else { String::new() };
+    let page = page.replacen(PAIR, &pair, 1);
     Ok(secured(&service, StatusCode::OK)
         .insert_header((header::CACHE_CONTROL, "no-cache"))
         .insert_header(VARY)
         .content_type("text/html; charset=utf-8")
         .body(page))
+}
+
+/// How people of the local network share to this server.
+fn pair(fingerprint: &Fingerprint) -> String {
+    format!(
+        "<p>On this network, <code>brutus-share pair {fingerprint}</code> makes this the server to which your sessions \
+         go. The letters are the fingerprint of its key: who runs the server can tell you whether they are right.</p>"
+    )
 }
 
 fn html(

@@ -19,11 +19,12 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 
 use crate::client::redaction::Mode;
-use crate::client::{self as sharing, Manager, SecretsError, StartError, TellSecrets};
+use crate::client::{self as sharing, Manager, Pairing, SecretsError, StartError, TellSecrets};
 use crate::config;
 use crate::daemon::{SocketFile, Sockets};
 use crate::error::{Error, resource};
 use crate::sources::{Places, Sources};
+use crate::text::plain;
 
 pub use door::{TOKEN_FILE, Token};
 
@@ -90,16 +91,22 @@ pub async fn start(sockets: Sockets, config: &config::Relay) -> Result<Running, 
         max_spool: config.max_spool,
         max_backoff: config.max_backoff,
         timeout: config.timeout,
+        api_url: config.api_url.clone(),
         create_token: create_token.clone().map(Into::into),
         ca_file: config.ca_file.clone(),
-        ..sharing::Config::new(&config.api_url, &local_dir)
+        ..sharing::Config::new(config::OWN_SERVER, &local_dir)
     })
     .await?;
     let token = Token::open(&local_dir)?;
     let own = [("relay-token", Some(token.expose().to_owned())), ("create-token", create_token)];
     manager.do_send(TellSecrets(own.map(|(name, value)| (name.to_owned(), value)).into()));
     let whereabouts = whereabouts::write(&local_dir, sockets.url("http")?)?;
-    let server = config::origin(&config.api_url);
+    let pairing = if config.api_url.is_none() { Pairing::read(&local_dir)? } else { None };
+    if let Some(pairing) = pairing.as_ref().filter(|pairing| config::is_in_clear(&pairing.url)) {
+        tracing::warn!(name = %plain(&pairing.name), "sessions go over the network in clear to the paired server");
+    }
+    let server = config.api_url.as_deref().or(pairing.as_ref().map(|pairing| &*pairing.url));
+    let server = config::origin(server.unwrap_or(config::OWN_SERVER));
     tracing::info!(local_dir = %local_dir.display(), %server, enabled = config.enabled, "relaying");
     let opencode = config.opencode_url.clone();
     let places = if config.sources { Places::of_user(opencode) } else { Places::none() };

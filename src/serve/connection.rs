@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::config::LiveLimits;
 use crate::error::{Error, ErrorBody};
-use crate::http::{Client, Deadline, InUse, Portion};
+use crate::http::{Client, Endpoint, InUse, Portion};
 use crate::metrics::METRICS;
 
 /// When a client comes back that has too many connections.
@@ -51,7 +51,7 @@ pub(super) struct Gate {
 pub(super) struct Connection<S = TcpStream> {
     stream: S,
     pub(super) peer: Option<SocketAddr>,
-    pub(super) deadline: Deadline,
+    pub(super) endpoint: Endpoint,
     /// Its place among those of its address, unless that is a proxy's.
     _place: Option<Portion>,
 }
@@ -73,12 +73,13 @@ impl Gate {
             _ => None,
         };
         self.set_options(&stream);
-        Ok(Connection { stream, peer, deadline: Deadline::default(), _place: place })
+        let endpoint = Endpoint::at(stream.local_addr().ok());
+        Ok(Connection { stream, peer, endpoint, _place: place })
     }
 
     /// Lets a connection over a Unix socket in. It is a proxy's, on this machine, and counts for no address.
     pub(super) fn admit_local(stream: UnixStream) -> Connection<UnixStream> {
-        Connection { stream, peer: None, deadline: Deadline::default(), _place: None }
+        Connection { stream, peer: None, endpoint: Endpoint::default(), _place: None }
     }
 
     /// How many one address may have.
@@ -134,7 +135,7 @@ impl<S: ActixStream> AsyncWrite for Connection<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.stream).poll_write(poller, bytes) {
-            Poll::Pending if self.deadline.is_over() => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending if self.endpoint.is_over() => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             written => written,
         }
     }
@@ -145,7 +146,7 @@ impl<S: ActixStream> AsyncWrite for Connection<S> {
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.stream).poll_write_vectored(poller, bytes) {
-            Poll::Pending if self.deadline.is_over() => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending if self.endpoint.is_over() => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             written => written,
         }
     }

@@ -24,7 +24,7 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connection::{Connection, Gate};
-use crate::http::Deadline;
+use crate::http::Endpoint;
 
 /// How long a connection stays open between two requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -100,7 +100,7 @@ where
                     let peer = connection.peer;
                     (connection, peer)
                 })
-                .and_then(http.over(|connection: &Connection| connection.deadline.clone()))
+                .and_then(http.over(|connection: &Connection| connection.endpoint.clone()))
         })
     }
 
@@ -109,7 +109,7 @@ where
         let http = self.clone();
         server.listen_uds("http", listener, move || {
             fn_service(|stream| ready(Ok::<_, DispatchError>((Gate::admit_local(stream), None))))
-                .and_then(http.over(|connection: &Connection<UnixStream>| connection.deadline.clone()))
+                .and_then(http.over(|connection: &Connection<UnixStream>| connection.endpoint.clone()))
         })
     }
 
@@ -123,7 +123,7 @@ where
         let http = self.clone();
         server.listen("https", listener, move || {
             let gate = http.gate.clone();
-            let over_tls = http.over(|stream: &TlsStream<Connection>| stream.get_ref().0.deadline.clone());
+            let over_tls = http.over(|stream: &TlsStream<Connection>| stream.get_ref().0.endpoint.clone());
             fn_service(move |stream| ready(gate.admit(stream, false).map_err(TlsError::Tls)))
                 .and_then(Acceptor::new(tls.clone()).map_err(TlsError::into_service_error))
                 .map(|stream: TlsStream<Connection>| {
@@ -135,9 +135,9 @@ where
     }
 
     /// The application, over connections that say how long they may take to be written to.
-    fn over<T: AsyncRead + AsyncWrite + Unpin + 'static, D: Fn(&T) -> Deadline + 'static>(
+    fn over<T: AsyncRead + AsyncWrite + Unpin + 'static, D: Fn(&T) -> Endpoint + 'static>(
         &self,
-        deadline: D,
+        endpoint: D,
     ) -> impl ServiceFactory<
         (T, Option<SocketAddr>),
         Config = (),
@@ -151,7 +151,7 @@ where
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(self.head_timeout)
             .client_disconnect_timeout(LINGER)
-            .on_connect_ext(move |connection: &T, data| _ = data.insert(deadline(connection)))
+            .on_connect_ext(move |connection: &T, data| _ = data.insert(endpoint(connection)))
             .h1(map_config((self.app)(), |()| AppConfig::default()))
     }
 }

@@ -28,6 +28,7 @@ pub use self::workers::Workers;
 use crate::bus::{Bus, BusError};
 use crate::config::{self, LiveLimits, StoreKind};
 use crate::daemon::{SocketFile, Sockets};
+use crate::discovery::{AnnounceError, Announcement, Identity, IdentityError, Record};
 use crate::http::{self, Budget, CreateLimit, InUse, Offload, Redaction, RequestSpan, Service};
 use crate::memory::Memory;
 use crate::redact::RuleError;
@@ -80,6 +81,12 @@ pub enum StartError {
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] CertificateError),
+    /// The server's own key cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The server cannot be announced.
+    #[error(transparent)]
+    Announce(#[from] AnnounceError),
     /// The rules of redaction cannot be used.
     #[error(transparent)]
     Redaction(#[from] RuleError),
@@ -103,6 +110,7 @@ pub struct Running {
     store: Store,
     controls: Controls,
     http_workers: Workers,
+    announcement: Option<Arc<Announcement>>,
     /// Taken away at the end.
     files: Vec<SocketFile>,
 }
@@ -113,6 +121,7 @@ pub struct Controls {
     limits: LiveLimits,
     memory: Memory,
     certificate: Option<Certificate>,
+    announcement: Option<Arc<Announcement>>,
 }
 
 impl Controls {
@@ -123,6 +132,9 @@ impl Controls {
     pub fn apply(&self, config: &config::Serve) -> Result<(), CertificateError> {
         self.certificate.as_ref().map_or(Ok(()), Certificate::reload)?;
         self.memory.set_max(config.limits.max_memory);
+        if let Some(announcement) = &self.announcement {
+            announcement.ask_for_token(config.limits.create_tokens);
+        }
         self.limits.set(config.limits.clone());
         Ok(())
     }
@@ -158,7 +170,9 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
     let redaction = Redaction::new(config.redact)?;
     let bus = Bus::open(config.bus(config.store.kind()?)?)?;
     let store = open_store(config)?;
-    tracing::info!(%public_url, %address, "serving");
+    let identity = Identity::open(&config.data_dir()?)?;
+    let fingerprint = identity.fingerprint().clone();
+    tracing::info!(%public_url, %address, %fingerprint, "serving");
     if config.public_url.is_none() && !listeners.can_be_linked() {
         tracing::warn!("links start with {public_url}, which others cannot reach: set public_url");
     }
@@ -188,7 +202,10 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
         offload: Offload::new(threads),
         redaction,
         readiness: http::Readiness::default(),
+        origin: config::exact_origin(&public_url).unwrap_or_default(),
         public_url,
+        identity,
+        announced: config.announce,
         page_policy: http::PagePolicy::new(&config.frame_ancestors),
         over_tls: certificate.is_some(),
         ping_interval: config.timings.ping_interval,
@@ -232,6 +249,14 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .disable_signals();
     let tls = certificate.as_ref().map(Certificate::config).transpose()?;
+    let announcement = config.announce.then(|| {
+        // An address that is none to others is no place to ask at either.
+        let url = config.public_url.clone().or_else(|| listeners.can_be_linked().then_some(address));
+        let url = url.filter(|url| !config::leads_here(url));
+        let record = Record { id: fingerprint, url, asks_for_token: config.limits.create_tokens };
+        Announcement::start(&listeners.http.tcp, record)
+    });
+    let announcement = announcement.transpose()?.map(Arc::new);
     let Sockets { tcp, unix, mut files } = listeners.http;
     let mut server = http.listen_on(server, tcp, unix, tls.as_ref())?;
     if let Some(sockets) = listeners.metrics {
@@ -240,8 +265,8 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
         server = listen_for_metrics(server, tcp, unix, &about)?;
         files.extend(more);
     }
-    let controls = Controls { limits, memory, certificate };
-    Ok(Running { server: server.run(), shares, store, controls, http_workers, files })
+    let controls = Controls { limits, memory, certificate, announcement: announcement.clone() };
+    Ok(Running { server: server.run(), shares, store, controls, http_workers, announcement, files })
 }
 
 fn open_store(config: &config::Serve) -> Result<Store, StartError> {
@@ -302,8 +327,8 @@ impl Running {
     /// # Errors
     /// When the listener fails.
     pub async fn run(self, stop: impl Future<Output = ()> + 'static) -> std::io::Result<()> {
-        let Self { server, shares, store, files, .. } = self;
-        actix_web::rt::spawn(stop_when(stop, shares, server.handle()));
+        let Self { server, shares, store, files, announcement, .. } = self;
+        actix_web::rt::spawn(stop_when(stop, announcement, shares, server.handle()));
         server.await?;
         drop(files);
         tokio::task::spawn_blocking(move || store.close()).await?;
@@ -312,9 +337,17 @@ impl Running {
     }
 }
 
-async fn stop_when(stop: impl Future<Output = ()>, shares: Directory, server: ServerHandle) {
+async fn stop_when(
+    stop: impl Future<Output = ()>,
+    announcement: Option<Arc<Announcement>>,
+    shares: Directory,
+    server: ServerHandle,
+) {
     stop.await;
     tracing::info!("stopping");
+    if let Some(announcement) = announcement {
+        announcement.end().await;
+    }
     // Viewers first: a graceful stop would wait for their connections.
     shares.shut_down().await;
     server.stop(true).await;

@@ -21,15 +21,12 @@ use std::error::Error;
 
 use clap::Args;
 
-use crate::config::{InClear, NoHome, base_url, default_dir, relay_env, relay_env_path};
+use crate::config::{InClear, NoHome, OWN_SERVER, base_url, default_dir, relay_env, relay_env_path};
 
 use agents::{Agent, Homes, Plan, Program, Target};
 use content::Content;
 use journal::Journal;
 use work::Work;
-
-/// The server of a relay that was told of none.
-const DEFAULT_SERVER: &str = "http://127.0.0.1:8090";
 
 const API_URL: &str = "BRUTUS_SHARE_API_URL";
 const INSECURE_HTTP: &str = "BRUTUS_SHARE_INSECURE_HTTP";
@@ -128,5 +125,5 @@ fn configured_server() -> String {
     let of_file =
         || relay_env().into_iter().rev().find(|(name, _)| name == API_URL).map(|(_, server)| server);
     let server = std::env::var(API_URL).ok().or_else(of_file);
-    server.and_then(|server| base_url(&server).ok()).unwrap_or_else(|| DEFAULT_SERVER.to_owned())
+    server.and_then(|server| base_url(&server).ok()).unwrap_or_else(|| OWN_SERVER.to_owned())
 }
