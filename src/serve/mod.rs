@@ -28,7 +28,7 @@ pub use self::workers::Workers;
 use crate::bus::{Bus, BusError};
 use crate::config::{self, LiveLimits, StoreKind};
 use crate::daemon::{SocketFile, Sockets};
-use crate::discovery::{AnnounceError, Announcement, Identity, IdentityError, Record};
+use crate::discovery::{AnnounceError, Announcement, Fingerprint, Identity, IdentityError, Record};
 use crate::http::{self, Budget, CreateLimit, InUse, Offload, Redaction, RequestSpan, Service};
 use crate::memory::Memory;
 use crate::redact::RuleError;
@@ -249,14 +249,7 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .disable_signals();
     let tls = certificate.as_ref().map(Certificate::config).transpose()?;
-    let announcement = config.announce.then(|| {
-        // An address that is none to others is no place to ask at either.
-        let url = config.public_url.clone().or_else(|| listeners.can_be_linked().then_some(address));
-        let url = url.filter(|url| !config::leads_here(url));
-        let record = Record { id: fingerprint, url, asks_for_token: config.limits.create_tokens };
-        Announcement::start(&listeners.http.tcp, record)
-    });
-    let announcement = announcement.transpose()?.map(Arc::new);
+    let announcement = announce(&listeners, config, address, fingerprint)?;
     let Sockets { tcp, unix, mut files } = listeners.http;
     let mut server = http.listen_on(server, tcp, unix, tls.as_ref())?;
     if let Some(sockets) = listeners.metrics {
@@ -267,6 +260,23 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
     }
     let controls = Controls { limits, memory, certificate, announcement: announcement.clone() };
     Ok(Running { server: server.run(), shares, store, controls, http_workers, announcement, files })
+}
+
+/// Tells the network that the server is there, when that is wanted.
+fn announce(
+    listeners: &Listeners,
+    config: &config::Serve,
+    address: String,
+    fingerprint: Fingerprint,
+) -> Result<Option<Arc<Announcement>>, AnnounceError> {
+    if !config.announce {
+        return Ok(None);
+    }
+    // An address that is none to others is no place to ask at either.
+    let url = config.public_url.clone().or_else(|| listeners.can_be_linked().then_some(address));
+    let url = url.filter(|url| !config::leads_here(url));
+    let record = Record { id: fingerprint, url, asks_for_token: config.limits.create_tokens };
+    Ok(Some(Arc::new(Announcement::start(&listeners.http.tcp, record)?)))
 }
 
 fn open_store(config: &config::Serve) -> Result<Store, StartError> {
