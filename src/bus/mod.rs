@@ -100,15 +100,17 @@ pub struct Bus(Arc<Shared>);
 struct Shared {
     node: Node,
     /// `None` when there is nobody to talk to.
-    carrier: Option<Carrier>,
+    carrier: Option<Box<dyn Carrier>>,
     outbox: Outbox,
 }
 
 /// What carries the hints.
-enum Carrier {
-    Postgres(Postgres),
-    Redis(Redis),
-    Nats(Nats),
+trait Carrier: Send + Sync {
+    /// Where it is, without what is secret.
+    fn place(&self) -> &str;
+
+    /// Connects to a channel.
+    fn connect<'a>(&'a self, channel: &'a str) -> BoxFuture<'a, Result<Link, Broken>>;
 }
 
 /// A connection to it, for both ways.
@@ -130,11 +132,11 @@ impl Bus {
     /// # Errors
     /// When what its URL says cannot be used. Whether it can be reached is not looked at.
     pub fn open(kind: BusKind<'_>) -> Result<Self, BusError> {
-        let carrier = match kind {
+        let carrier: Option<Box<dyn Carrier>> = match kind {
             BusKind::Local => None,
-            BusKind::Postgres(url) => Some(Carrier::Postgres(Postgres::new(url)?)),
-            BusKind::Redis(url) => Some(Carrier::Redis(Redis::new(url)?)),
-            BusKind::Nats(url) => Some(Carrier::Nats(Nats::new(url)?)),
+            BusKind::Postgres(url) => Some(Box::new(Postgres::new(url)?)),
+            BusKind::Redis(url) => Some(Box::new(Redis::new(url)?)),
+            BusKind::Nats(url) => Some(Box::new(Nats::new(url)?)),
         };
         if let BusKind::Redis(url) | BusKind::Nats(url) = kind
             && url.split(',').any(is_in_clear)
@@ -186,25 +188,6 @@ impl Bus {
     }
 }
 
-impl Carrier {
-    /// Where it is, without what is secret.
-    fn place(&self) -> &str {
-        match self {
-            Self::Postgres(postgres) => postgres.place(),
-            Self::Redis(redis) => redis.place(),
-            Self::Nats(nats) => nats.place(),
-        }
-    }
-
-    async fn connect(&self, channel: &str) -> Result<Link, Broken> {
-        match self {
-            Self::Postgres(postgres) => postgres.connect(channel).await,
-            Self::Redis(redis) => redis.connect(channel).await,
-            Self::Nats(nats) => nats.connect(channel).await,
-        }
-    }
-}
-
 /// Whether what is sent to a URL goes over the network in clear.
 fn is_in_clear(url: &str) -> bool {
     let (scheme, rest) = url.split_once("://").unwrap_or(("nats", url));
@@ -213,7 +196,7 @@ fn is_in_clear(url: &str) -> bool {
 
 /// Connects again and again.
 async fn run(bus: &Shared, channel: &str, hear: &impl Fn(Node, Hint)) {
-    let Some(carrier) = &bus.carrier else { return };
+    let Some(carrier) = bus.carrier.as_deref() else { return };
     let (mut pause, mut is_told, mut was_there) = (FIRST_PAUSE, false, false);
     loop {
         let broken = match connect(bus, carrier, channel, hear).await {
@@ -247,7 +230,7 @@ async fn run(bus: &Shared, channel: &str, hear: &impl Fn(Node, Hint)) {
 /// Connects, and waits until this server hears itself.
 async fn connect(
     bus: &Shared,
-    carrier: &Carrier,
+    carrier: &dyn Carrier,
     channel: &str,
     hear: &impl Fn(Node, Hint),
 ) -> Result<Link, Broken> {

@@ -2,16 +2,18 @@
 //!
 //! Its client connects again by itself, which is not made use of: what was missed meanwhile has to be known.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{ConnectOptions, Event, ServerAddr};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use percent_encoding::percent_decode_str;
 use tokio::sync::Notify;
 
-use super::{Broken, BusError, Link, WITHIN};
+use super::{Broken, BusError, Carrier, Link, Say, WITHIN};
 use crate::config::origin;
 use crate::trust;
 
@@ -32,7 +34,7 @@ impl Nats {
         let (mut servers, mut user, mut password) = (Vec::new(), None, None);
         for url in urls.split(',') {
             let mut url = url.parse::<ServerAddr>().map_err(|_| refused())?.into_inner();
-            let decoded = |text: &str| percent_decode_str(text).decode_utf8().map(|text| text.into_owned());
+            let decoded = |text: &str| percent_decode_str(text).decode_utf8().map(Cow::into_owned);
             if !url.username().is_empty() {
                 user = Some(decoded(url.username()).map_err(|_| refused())?);
                 password = url.password().map(decoded).transpose().map_err(|_| refused())?;
@@ -53,34 +55,39 @@ impl Nats {
         let place = urls.split(',').map(origin).collect::<Vec<_>>().join(",");
         Ok(Self { servers, options, place })
     }
+}
 
-    pub(super) fn place(&self) -> &str {
+impl Carrier for Nats {
+    fn place(&self) -> &str {
         &self.place
     }
 
-    pub(super) async fn connect(&self, channel: &str) -> Result<Link, Broken> {
-        let lost = Arc::new(Notify::new());
-        let loses = lost.clone();
-        let options = self.options.clone().reconnect_delay_callback(pause).event_callback(move |event| {
-            if matches!(event, Event::Disconnected | Event::Closed | Event::SlowConsumer(_)) {
-                loses.notify_one();
-            }
-            std::future::ready(())
-        });
-        let client = options.connect(&self.servers[..]).await?;
-        let subscription = client.subscribe(channel.to_owned()).await?;
-        let heard = subscription.map(|message| message.payload);
-        let heard = heard.take_until(async move { lost.notified().await });
-        let channel = channel.to_owned();
-        let say = move |text: String| {
-            let (client, channel) = (client.clone(), channel.clone());
-            let said = async move {
-                client.publish(channel, Bytes::from(text)).await?;
-                Ok(client.flush().await?)
+    fn connect<'a>(&'a self, channel: &'a str) -> BoxFuture<'a, Result<Link, Broken>> {
+        let connected = async move {
+            let lost = Arc::new(Notify::new());
+            let loses = lost.clone();
+            let options = self.options.clone().reconnect_delay_callback(pause).event_callback(move |event| {
+                if matches!(event, Event::Disconnected | Event::Closed | Event::SlowConsumer(_)) {
+                    loses.notify_one();
+                }
+                std::future::ready(())
+            });
+            let client = options.connect(&self.servers[..]).await?;
+            let subscription = client.subscribe(channel.to_owned()).await?;
+            let heard = subscription.map(|message| message.payload);
+            let heard = heard.take_until(async move { lost.notified().await });
+            let channel = channel.to_owned();
+            let say = move |text: String| {
+                let (client, channel) = (client.clone(), channel.clone());
+                let said = async move {
+                    client.publish(channel, Bytes::from(text)).await?;
+                    Ok(client.flush().await?)
+                };
+                said.boxed()
             };
-            said.boxed()
+            Ok(Link { heard: heard.boxed(), say: Box::new(say) as Say })
         };
-        Ok(Link { heard: heard.boxed(), say: Box::new(say) })
+        connected.boxed()
     }
 }
 

@@ -7,12 +7,13 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::stream::unfold;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio_postgres::AsyncMessage;
 
-use super::{Broken, BusError, Link};
+use super::{Broken, BusError, Carrier, Link, Say};
 use crate::store::PostgresDatabase;
 
 /// Notifications that wait to be read. Further ones wait at the database.
@@ -29,43 +30,48 @@ impl Postgres {
         let place = format!("postgres://{}", database.place());
         Ok(Self { database, place })
     }
+}
 
-    pub(super) fn place(&self) -> &str {
+impl Carrier for Postgres {
+    fn place(&self) -> &str {
         &self.place
     }
 
-    pub(super) async fn connect(&self, channel: &str) -> Result<Link, Broken> {
-        let (listener, mut connection) = self.database.client().await?;
-        let (notified, notifications) = mpsc::channel(QUEUE);
-        tokio::spawn(async move {
-            while let Some(Ok(message)) = poll_fn(|poller| connection.poll_message(poller)).await {
-                if let AsyncMessage::Notification(notification) = message
-                    && notified.send(Bytes::from(notification.payload().to_owned())).await.is_err()
-                {
-                    return;
+    fn connect<'a>(&'a self, channel: &'a str) -> BoxFuture<'a, Result<Link, Broken>> {
+        let connected = async move {
+            let (listener, mut connection) = self.database.client().await?;
+            let (notified, notifications) = mpsc::channel(QUEUE);
+            tokio::spawn(async move {
+                while let Some(Ok(message)) = poll_fn(|poller| connection.poll_message(poller)).await {
+                    if let AsyncMessage::Notification(notification) = message
+                        && notified.send(Bytes::from(notification.payload().to_owned())).await.is_err()
+                    {
+                        return;
+                    }
                 }
-            }
-        });
-        listener.batch_execute(&format!("LISTEN {channel}")).await?;
-        let (speaker, connection) = self.database.client().await?;
-        tokio::spawn(connection);
-        speaker.batch_execute("SET synchronous_commit = off").await?;
-        let notify = speaker.prepare("SELECT pg_notify($1, $2)").await?;
-        let (speaker, channel) = (Arc::new((speaker, notify)), channel.to_owned());
-        // The listener lives as long as what it hears is read: its connection ends with it.
-        let heard = unfold((listener, notifications), |(listener, mut notifications)| async move {
-            let notification = notifications.recv().await?;
-            Some((notification, (listener, notifications)))
-        });
-        let say = move |text: String| {
-            let (speaker, channel) = (speaker.clone(), channel.clone());
-            let said = async move {
-                let (client, notify) = &*speaker;
-                client.execute(notify, &[&channel, &text]).await?;
-                Ok(())
+            });
+            listener.batch_execute(&format!("LISTEN {channel}")).await?;
+            let (speaker, connection) = self.database.client().await?;
+            tokio::spawn(connection);
+            speaker.batch_execute("SET synchronous_commit = off").await?;
+            let notify = speaker.prepare("SELECT pg_notify($1, $2)").await?;
+            let (speaker, channel) = (Arc::new((speaker, notify)), channel.to_owned());
+            // The listener lives as long as what it hears is read: its connection ends with it.
+            let heard = unfold((listener, notifications), |(listener, mut notifications)| async move {
+                let notification = notifications.recv().await?;
+                Some((notification, (listener, notifications)))
+            });
+            let say = move |text: String| {
+                let (speaker, channel) = (speaker.clone(), channel.clone());
+                let said = async move {
+                    let (client, notify) = &*speaker;
+                    client.execute(notify, &[&channel, &text]).await?;
+                    Ok(())
+                };
+                said.boxed()
             };
-            said.boxed()
+            Ok(Link { heard: heard.boxed(), say: Box::new(say) as Say })
         };
-        Ok(Link { heard: heard.boxed(), say: Box::new(say) })
+        connected.boxed()
     }
 }

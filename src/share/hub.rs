@@ -376,9 +376,9 @@ impl Handler<Open> for Hub {
         let (id, num, secret) = (head.id.clone(), head.num, head.secret_hash);
         let usage = Arc::new(Usage::new(head.deleted));
         let hints = Arc::new(Hints::default());
-        let (of_actor, heard) = (usage.clone(), hints.clone());
+        let (own_usage, own_hints) = (usage.clone(), hints.clone());
         let actor = Share::start_in_arbiter(&arbiter.handle(), move |_| {
-            Share::new(head, store, hub, config, of_actor, heard)
+            Share::new(head, store, hub, config, own_usage, own_hints)
         });
         if self.closing {
             actor.do_send(Shutdown);

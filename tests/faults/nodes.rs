@@ -453,19 +453,22 @@ async fn under_load(seed: u64, mut postgres: Option<Postgres>, fails_over: bool)
             assert_eq!(versions_of(viewer), stored, "seed {seed}: who watches has the same");
         }
 
-        // What one deletes is gone at the other, at once for who asks and soon for who watches.
-        let deleted = share.delete(&share.secret).await;
-        assert!([200, 202].contains(&deleted), "seed {seed}: {deleted}");
-        assert_eq!(servers[1].get(&path).await.0, 404, "seed {seed}");
-        for mut viewer in viewers {
-            viewer.until("it is closed", |viewer| viewer.close_code.is_some()).await;
-            let closed = (viewer.closed.as_deref(), viewer.close_code);
-            assert_eq!(closed, (Some("deleted"), Some(4410)), "seed {seed}");
-        }
-        until("its content is gone", async || share.delete(&share.secret).await == 200).await;
+        is_gone_once_deleted(&share, &servers[1], viewers).await;
         conflicted += servers.each_ref().map(conflicts).iter().sum::<usize>();
     }
     conflicted
+}
+
+/// What one deletes is gone at the other, at once for who asks and soon for who watches.
+async fn is_gone_once_deleted(share: &TestShare<'_>, other: &TestServer, viewers: Vec<TestViewer>) {
+    let deleted = share.delete(&share.secret).await;
+    assert!([200, 202].contains(&deleted), "{deleted}");
+    assert_eq!(other.get(&share.path("")).await.0, 404);
+    for mut viewer in viewers {
+        viewer.until("it is closed", |viewer| viewer.close_code.is_some()).await;
+        assert_eq!((viewer.closed.as_deref(), viewer.close_code), (Some("deleted"), Some(4410)));
+    }
+    until("its content is gone", async || share.delete(&share.secret).await == 200).await;
 }
 
 /// What those who were started come to.

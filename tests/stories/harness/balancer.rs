@@ -1,4 +1,4 @@
-//! HAProxy, from Debian, before some servers: one after the other, without regard to who asks for what.
+//! A balancer before some servers, Debian's: one after the other, without regard to who asks for what.
 
 use std::fmt::Write;
 use std::net::{TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! Servers that carry hints between share servers: PostgreSQL, Redis from Debian, NATS from PyPI.
+//! Servers that carry hints between share servers: PostgreSQL, Redis from Debian, NATS from `PyPI`.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};

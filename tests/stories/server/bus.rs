@@ -34,7 +34,7 @@ impl Two {
         let metrics = [metrics_url(&servers[0]).await, metrics_url(&servers[1]).await];
         let two = Self { servers, wires, metrics, database, _bus: bus, _postgres: postgres };
         for n in 0..2 {
-            two.until(n, "it hears the other", "brutus_share_bus_connected", |connected| connected == 1.0)
+            two.until(n, "it hears the other", "brutus_share_bus_connected", |connected| connected > 0.5)
                 .await;
         }
         two
@@ -126,7 +126,7 @@ async fn catches_up_with(carrier: Carrier) {
         let (title, again) = (format!("while {cut} is away"), format!("{cut} is back"));
         let part_id = format!("p{cut}");
         two.wires[cut].cut();
-        two.until(cut, "it is away", "brutus_share_bus_connected", |connected| connected == 0.0).await;
+        two.until(cut, "it is away", "brutus_share_bus_connected", |connected| connected < 0.5).await;
         share.sync(&[session(&title)]).await;
         assert_eq!(two.servers[cut].get("/readyz").await.0, 200);
         // Who asks is not behind.
@@ -223,7 +223,7 @@ async fn whatever_is_said_on_the_bus_ends_nothing() {
     {
         psql(&two.database, &format!("SELECT pg_notify('{channel}', '{message}')"));
     }
-    two.until(0, "junk is counted", "brutus_share_bus_junk_total", |count| count == 7.0).await;
+    two.until(0, "junk is counted", "brutus_share_bus_junk_total", |count| count >= 7.0).await;
     two.until(0, "the others are heard", "brutus_share_bus_hints_heard_total", |count| count >= 6.0).await;
     share.sync(&[session("two")]).await;
     sees(&mut viewer, "two").await;
@@ -251,7 +251,7 @@ async fn how_late_is_a_frame_elsewhere() {
             };
             let items = [session(&title)];
             let sync = share.sync(&items);
-            let (_, a, b) = futures_util::future::join3(sync, at(&mut here), at(&mut there)).await;
+            let ((), a, b) = futures_util::future::join3(sync, at(&mut here), at(&mut there)).await;
             late[0].push(a);
             late[1].push(b);
         }
