@@ -33,11 +33,12 @@ const UNSUPPORTED = 1003
 const TOO_BIG = 1009
 const MAX_INCOMING = 4 << 10
 
-// `n` is an item's place by when it first came; `data` is null when it was removed, which viewers have to learn; what
-// of it is more than one piece stands in `pieces`.
+// `n` is an item's place by when it first came; `size`, in bytes, is null when it was removed, which viewers have to
+// learn; what of its data is more than one piece stands in `pieces`.
 const SCHEMA = `
   CREATE TABLE items (
-    n INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, seq INTEGER NOT NULL UNIQUE, data TEXT, more INTEGER NOT NULL);
+    n INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, seq INTEGER NOT NULL UNIQUE, size INTEGER, data TEXT,
+    more INTEGER NOT NULL);
   CREATE TABLE pieces (n INTEGER, at INTEGER, data TEXT NOT NULL, PRIMARY KEY (n, at)) WITHOUT ROWID;`
 
 const READ_HEADERS = { 'cache-control': 'no-store', 'x-robots-tag': 'noindex' }
@@ -129,7 +130,8 @@ export class Share extends DurableObject {
   }
 
   #wakeAt(time) {
-    if (time !== null) this.ctx.storage.setAlarm(time)
+    // A time that is too far off is looked at again then.
+    if (time !== null) this.ctx.storage.setAlarm(Math.min(time, Date.now() + REMEMBERED_FOR))
   }
 
   #keep(share) {
@@ -178,58 +180,57 @@ export class Share extends DurableObject {
   /** Stores a batch, all of it or nothing, and shows viewers what is new. */
   #apply(changes) {
     const share = { ...this.#share }
-    const known = new Map()
-    const before = (key) => {
-      if (!known.has(key)) known.set(key, this.#read(key))
-      return known.get(key)
-    }
-    const staged = [...this.#staged(changes)].filter(([key, data]) => (before(key)?.data ?? null) !== data)
-    // Parts last, for a client may send a part before its message.
-    const ordered = [...staged.filter(([key]) => !isPart(key)), ...staged.filter(([key]) => isPart(key))]
-    if (!ordered.length) return
-    for (const [key, data] of ordered) {
-      const older = before(key)
-      share.size += cost(key, data) - (older ? cost(key, older.data) : 0)
-      share.living += (data !== null) - (older ? older.data !== null : 0)
+    const changed = []
+    for (const [key, data] of this.#staged(changes)) {
+      const older = this.#look(key)
+      const size = data === null ? null : bytesOf(data)
+      const isSame = older ? older.size === size && (size === null || this.#read(key) === data) : size === null
+      if (isSame) continue
+      changed.push({ key, data, size, older })
+      share.size += cost(key, size) - (older ? cost(key, older.size) : 0)
+      share.living += (size !== null) - (older ? older.size !== null : 0)
       share.ever += older ? 0 : 1
     }
+    if (!changed.length) return
     this.#checkRoom(share)
-    const after = share.seq
+    // Parts last, for a client may send a part before its message.
+    changed.sort((one, other) => isPart(one.key) - isPart(other.key))
+    const before = share.seq
     this.ctx.storage.transactionSync(() => {
       let n = this.#share.ever
-      for (const [key, data] of ordered) this.#put(before(key)?.n ?? n++, key, ++share.seq, data)
+      for (const { older, ...item } of changed) this.#put({ ...item, n: older?.n ?? n++, seq: ++share.seq })
       this.#keep({ ...share, updatedAt: Date.now() })
     })
     // The first sync may end what an unused share ends by.
-    if (!after) this.#wakeAt(this.#end)
-    const back = new Set(ordered.filter(([key]) => before(key)?.data === null).map(([key]) => key))
-    this.#send(this.#viewers, after, (key) => back.has(key))
+    if (!before) this.#wakeAt(this.#end)
+    const back = new Set(changed.filter(({ older }) => older?.size === null).map(({ key }) => key))
+    this.#send(this.#viewers, before, (key) => back.has(key))
   }
 
   /** What a batch would change: of each key the last, at the place of its first. `null` takes it away. */
   #staged(changes) {
-    const staged = new Map()
-    const models = []
+    const [staged, parts, models] = [new Map(), new Map(), []]
+    const stage = (key, data) => {
+      staged.set(key, data)
+      if (isPart(key)) parts.set(messageOf(key), (parts.get(messageOf(key)) ?? new Set()).add(key))
+    }
+    // The parts of a message are gone through at its last removal alone, however often the batch removes it.
     const lastRemovals = new Map()
     changes.forEach(({ key, data }, place) => data === undefined && lastRemovals.set(key, place))
     changes.forEach(({ key, data = null, models: list }, place) => {
       if (list) return models.push(list)
-      // The parts of a message are gone through at its last removal alone, however often the batch removes it.
       if (data === null && key.startsWith('message/') && lastRemovals.get(key) === place) {
-        const parts = `part/${key.slice('message/'.length)}/`
-        const stored = this.#sql.exec(
-          'SELECT key FROM items WHERE key >= ? AND key < ? AND data IS NOT NULL',
-          parts,
-          // The sign that follows the slash.
-          parts.replace(/\/$/, '0'),
-        )
-        const all = [...[...stored].map((row) => row.key), ...[...staged.keys()].filter((key) => key.startsWith(parts))]
-        for (const part of all) staged.set(part, null)
+        const id = key.slice('message/'.length)
+        // Behind the slash comes the zero. A part's message has no slash in its id.
+        const range = id.includes('/') ? ['', ''] : [`part/${id}/`, `part/${id}0`]
+        const of = 'SELECT key FROM items WHERE key >= ? AND key < ? AND size IS NOT NULL'
+        const stored = [...this.#sql.exec(of, ...range)].map((row) => row.key)
+        for (const part of [...stored, ...(parts.get(id) ?? [])]) stage(part, null)
       }
-      staged.set(key, data)
+      stage(key, data)
     })
     if (models.length) {
-      const older = this.#read('model')?.data
+      const older = this.#read('model')
       staged.set('model', mergedModels(older ? [older, ...models] : models))
     }
     return staged
@@ -263,36 +264,40 @@ export class Share extends DurableObject {
   async #remove(reason) {
     const { id, secret } = this.#share
     this.#share = { id, secret, deleted: true }
+    await this.ctx.storage.deleteAll()
+    this.#keep(this.#share)
+    this.#wakeAt(Date.now() + REMEMBERED_FOR)
     for (const socket of this.#viewers) {
       socket.send(JSON.stringify({ type: 'closed', reason }))
       socket.close(GONE)
     }
-    await this.ctx.storage.deleteAll()
-    this.#keep(this.#share)
-    this.#wakeAt(Date.now() + REMEMBERED_FOR)
   }
 
   // Items.
 
-  /** What is stored under a key; a `data` of `null` says that it was removed. */
+  /** Place and size of what is stored under a key; a size of `null` says that it was removed. */
+  #look(key) {
+    return [...this.#sql.exec('SELECT n, size FROM items WHERE key = ?', key)][0]
+  }
+
+  /** What is stored under a key, if anything is. */
   #read(key) {
-    const [row] = this.#sql.exec('SELECT n, data, more FROM items WHERE key = ?', key)
-    return row && { n: row.n, data: this.#whole(row) }
+    const [row] = this.#sql.exec('SELECT n, data, more FROM items WHERE key = ? AND size IS NOT NULL', key)
+    return row && this.#whole(row)
   }
 
   #whole({ n, data, more }) {
     if (!more) return data
-    return (
-      data + [...this.#sql.exec('SELECT data FROM pieces WHERE n = ? ORDER BY at', n)].map(({ data }) => data).join('')
-    )
+    const rest = this.#sql.exec('SELECT data FROM pieces WHERE n = ? ORDER BY at', n)
+    return data + [...rest].map(({ data }) => data).join('')
   }
 
-  #put(n, key, seq, data) {
-    const [first = null, ...more] = data === null ? [] : pieces(data)
+  #put({ n, key, seq, size, data }) {
+    const [first = null, ...more] = size === null ? [] : pieces(data)
     this.#sql.exec(
-      `INSERT INTO items (n, key, seq, data, more) VALUES (?, ?, ?, ?, ?)
-       ON CONFLICT (n) DO UPDATE SET seq = excluded.seq, data = excluded.data, more = excluded.more`,
-      ...[n, key, seq, first, more.length],
+      `INSERT INTO items (n, key, seq, size, data, more) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (n)
+       DO UPDATE SET seq = excluded.seq, size = excluded.size, data = excluded.data, more = excluded.more`,
+      ...[n, key, seq, size, first, more.length],
     )
     this.#sql.exec('DELETE FROM pieces WHERE n = ?', n)
     more.forEach((piece, at) => this.#sql.exec('INSERT INTO pieces (n, at, data) VALUES (?, ?, ?)', n, at, piece))
@@ -304,22 +309,20 @@ export class Share extends DurableObject {
     const frame = { seq, more: false }
     const [items, parts, removed] = [[], [], []]
     let [bytes, last] = [0, position]
-    const newer = 'SELECT n, key, seq, data, more FROM items WHERE seq > ? ORDER BY seq'
+    const newer = 'SELECT n, key, seq, size, data, more FROM items WHERE seq > ? ORDER BY seq'
     for (const row of this.#sql.exec(newer, position)) {
-      const { n, key } = row
-      const data = this.#whole(row)
-      const size = key.length + (data === null ? 0 : bytesOf(data))
-      if (bytes && bytes + size > max) {
+      const { n, key, size } = row
+      if (bytes && bytes + key.length + size > max) {
         Object.assign(frame, { seq: last, more: true })
         break
       }
-      bytes += size
+      bytes += key.length + size
       last = row.seq
       // Who has nothing yet need not hear what was removed.
-      if (data === null && position) removed.push(key)
-      if (data === null) continue
+      if (size === null && position) removed.push(key)
+      if (size === null) continue
       const place = isPlaced(key) ? `"n":${n},` : ''
-      const item = `{"key":${JSON.stringify(key)},${place}"type":"${typeOf(key)}","data":${data}}`
+      const item = `{"key":${JSON.stringify(key)},${place}"type":"${typeOf(key)}","data":${this.#whole(row)}}`
       ;(isPart(key) ? parts : items).push(item)
     }
     const head = `{"type":"items","epoch":"${epoch}","seq":${frame.seq},"items":[${[...items, ...parts].join()}]`
@@ -345,7 +348,7 @@ export class Share extends DurableObject {
   }
 
   #session() {
-    const session = this.#read('session')?.data
+    const session = this.#read('session')
     return session ? JSON.parse(session) : {}
   }
 
@@ -356,7 +359,7 @@ export class Share extends DurableObject {
 
   /** What the agent does: as it says itself, or else as the message says that changed last, its own if there is one. */
   #activity() {
-    const said = JSON.parse(this.#read('status')?.data ?? 'null')
+    const said = JSON.parse(this.#read('status') ?? 'null')
     if (['busy', 'idle', 'waiting', 'gone'].includes(said?.state)) {
       const label = typeof said.label === 'string' && said.label.trim() ? said.label : undefined
       const at = Number.isSafeInteger(said.at) ? said.at : undefined
@@ -366,7 +369,7 @@ export class Share extends DurableObject {
     const isOwn = ({ sessionID }) =>
       typeof id !== 'string' || typeof sessionID !== 'string' || [id, ''].includes(sessionID)
     const last =
-      "SELECT n, data, more FROM items WHERE key GLOB 'message/*' AND data IS NOT NULL ORDER BY seq DESC LIMIT ?"
+      "SELECT n, data, more FROM items WHERE key GLOB 'message/*' AND size IS NOT NULL ORDER BY seq DESC LIMIT ?"
     let newest
     for (const row of this.#sql.exec(last, MAX_LOOKED_AT)) {
       const message = JSON.parse(this.#whole(row))
@@ -389,7 +392,7 @@ export class Share extends DurableObject {
       let text = ''
       while (at < places.length && text.length < FRAME_BYTES) {
         const [row] = this.#sql.exec(
-          'SELECT n, key, data, more FROM items WHERE n = ? AND data IS NOT NULL',
+          'SELECT n, key, data, more FROM items WHERE n = ? AND size IS NOT NULL',
           places[at++],
         )
         if (!row) continue
@@ -410,11 +413,11 @@ export class Share extends DurableObject {
   /** The session, the messages, each with its parts, parts without a message, then the rest by key. */
   #inReadingOrder() {
     const [session, rest, messages, parts] = [[], [], [], new Map()]
-    for (const { n, key } of this.#sql.exec('SELECT n, key FROM items WHERE data IS NOT NULL ORDER BY n')) {
+    for (const { n, key } of this.#sql.exec('SELECT n, key FROM items WHERE size IS NOT NULL ORDER BY n')) {
       const message = messageOf(key)
       if (key === 'session') session.push(n)
       else if (key.startsWith('message/'))
-        messages.push({ id: key.slice(8), n, ...standing(JSON.parse(this.#read(key).data)) })
+        messages.push({ id: key.slice(8), n, ...standing(JSON.parse(this.#read(key))) })
       else if (message === undefined) rest.push({ n, key })
       else if (parts.has(message)) parts.get(message).push(n)
       else parts.set(message, [n])
@@ -490,7 +493,7 @@ const done = () => Response.json({}, { headers: READ_HEADERS })
 const notModified = (etag) => new Response(null, { status: 304, headers: { ...READ_HEADERS, etag } })
 const typeOf = (key) => key.split('/', 1)[0]
 const isPart = (key) => key.startsWith('part/')
-const cost = (key, data) => bytesOf(key) + (data === null ? 0 : bytesOf(data)) + ITEM_OVERHEAD
+const cost = (key, size) => bytesOf(key) + (size ?? 0) + ITEM_OVERHEAD
 
 /** Times are `null` where there is none. */
 const after = (time, lifetime) => (lifetime ? time + lifetime : null)

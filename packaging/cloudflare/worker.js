@@ -88,7 +88,7 @@ async function create({ request, env, url, token }) {
   if (typeof session !== 'string' || !session || [...session].length > MAX_SESSION_ID) {
     throw new Refusal('malformed', `\`sessionID\` must be a string of 1 to ${MAX_SESSION_ID} characters`)
   }
-  if (expiresIn !== 'null' && !/^0*[1-9]\d{0,11}$/.test(expiresIn)) {
+  if (expiresIn !== 'null' && !/^[1-9]\d{0,11}$/.test(expiresIn)) {
     throw new Refusal('malformed', '`expiresIn` must be a whole number of seconds above zero')
   }
   await admit(request, env, token)
@@ -169,17 +169,18 @@ function decoded(name) {
   }
 }
 
-/** Whether a reader likes JSON better than a page (RFC 9110, 12.5.1). */
+/** Whether a reader likes JSON better than a page (RFC 9110, 12.5.1); of what it likes as much, what it names first. */
 function prefersJson(accept) {
-  const quality = (pattern) => {
-    const kinds = accept.split(',').map((kind) => kind.split(';').map((part) => part.trim().toLowerCase()))
-    const [kind, ...options] = kinds.find(([kind]) => pattern.test(kind)) ?? []
-    return kind ? Number(options.find((option) => option.startsWith('q='))?.slice(2) ?? 1) : 0
-  }
-  const [json, page] = [/^application\/json$/, /^(text\/(html|\*)|application\/xhtml\+xml|\*\/\*)$/]
-  const isFirst =
-    accept.search(/application\/json/i) < accept.search(/text\/|\*\/\*|xhtml/i) || !/text\/|\*\/\*|xhtml/i.test(accept)
-  return quality(json) > quality(page) || (quality(json) > 0 && quality(json) === quality(page) && isFirst)
+  const known = /^(application\/json)$|^(?:text\/html|text\/\*|application\/xhtml\+xml|\*\/\*)$/
+  const kinds = accept.split(',').map((kind) => {
+    const [name, ...options] = kind.split(';').map((part) => part.trim().toLowerCase())
+    const quality = Number(options.find((option) => option.startsWith('q='))?.slice(2) ?? 1)
+    return { quality, found: known.exec(name) }
+  })
+  const [best] = kinds
+    .filter(({ quality, found }) => found && quality > 0)
+    .sort((one, other) => other.quality - one.quality)
+  return best?.found[1] !== undefined
 }
 
 /** What this server is, for people who come without a link. Programs learn that there is nothing here. */

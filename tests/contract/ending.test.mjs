@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 
 import { WebSocket } from 'ws'
 
@@ -32,69 +32,73 @@ async function removed(one) {
   }
 }
 
-testWith({}, 'a deleted share is gone for everyone, and its viewers are told', async (server) => {
-  const one = await share(server)
-  await one.put(session(), message('a'), part('a', '1', 'a few words'))
-  const viewers = [await one.watch(), await one.watch()]
-  for (const viewer of viewers) await viewer.reached(3)
-  const { status, json } = await removed(one)
-  assert.deepEqual([status, json], [200, {}])
-  for (const viewer of viewers) {
+// At once, for they wait.
+describe('a share ends', { concurrency: true }, () => {
+  testWith({}, 'a deleted share is gone for everyone, and its viewers are told', async (server) => {
+    const one = await share(server)
+    await one.put(session(), message('a'), part('a', '1', 'a few words'))
+    const viewers = [await one.watch(), await one.watch()]
+    for (const viewer of viewers) await viewer.reached(3)
+    const { status, json } = await removed(one)
+    assert.deepEqual([status, json], [200, {}])
+    for (const viewer of viewers) {
+      await viewer.ended()
+      assert.equal(viewer.code, 4410)
+      assert.deepEqual(viewer.frames.at(-1), { type: 'closed', reason: 'deleted' })
+    }
+    await isGone(one)
+    // Again it is answered like the first time; to who has another secret, it is not.
+    assert.equal((await removed(one)).status, 200)
+    assert.equal(refusal(await one.ask('DELETE', '', { body: { secret: 'another' } })), '401 wrong_secret')
+  })
+
+  testWith({}, 'a share that never got a sync can be deleted', async (server) => {
+    const one = await share(server)
+    assert.equal((await removed(one)).status, 200)
+    await isGone(one)
+  })
+
+  testWith({}, 'a share ends when its time is over, and its viewers are told', async (server) => {
+    const one = await share(server, { expiresIn: 5 })
+    await one.put(session())
+    const { expiresAt } = (await one.ask('GET', '')).json
+    assert.ok(expiresAt > Date.now() && expiresAt <= Date.now() + 5000)
+    const viewer = await one.watch()
     await viewer.ended()
+    assert.ok(Date.now() >= expiresAt)
     assert.equal(viewer.code, 4410)
-    assert.deepEqual(viewer.frames.at(-1), { type: 'closed', reason: 'deleted' })
-  }
-  await isGone(one)
-  // Again it is answered like the first time; to who has another secret, it is not.
-  assert.equal((await removed(one)).status, 200)
-  assert.equal(refusal(await one.ask('DELETE', '', { body: { secret: 'another' } })), '401 wrong_secret')
-})
+    assert.deepEqual(viewer.frames.at(-1), { type: 'closed', reason: 'expired' })
+    await isGone(one)
+    assert.equal((await removed(one)).status, 200)
+  })
 
-testWith({}, 'a share that never got a sync can be deleted', async (server) => {
-  const one = await share(server)
-  assert.equal((await removed(one)).status, 200)
-  await isGone(one)
-})
+  testWith({ unsynced_lifetime: 5 }, 'a share that never gets a sync ends soon', async (server) => {
+    const used = await share(server)
+    assert.equal((await used.put(session())).status, 200)
+    const unused = await share(server)
+    assert.ok((await unused.ask('GET', '')).json.expiresAt !== null)
+    const viewer = await unused.watch()
+    await viewer.ended()
+    assert.equal(viewer.frames.at(-1).reason, 'expired')
+    await isGone(unused)
+    const { title, expiresAt } = (await used.ask('GET', '')).json
+    assert.deepEqual([title, expiresAt], ['A session', null])
+  })
 
-testWith({}, 'a share ends when its time is over, and its viewers are told', async (server) => {
-  const one = await share(server, { expiresIn: 2 })
-  await one.put(session())
-  const { expiresAt } = (await one.ask('GET', '')).json
-  assert.ok(expiresAt > Date.now() && expiresAt <= Date.now() + 2000)
-  const viewer = await one.watch()
-  await viewer.ended()
-  assert.ok(Date.now() >= expiresAt)
-  assert.equal(viewer.code, 4410)
-  assert.deepEqual(viewer.frames.at(-1), { type: 'closed', reason: 'expired' })
-  await isGone(one)
-  assert.equal((await removed(one)).status, 200)
-})
-
-testWith({ unsynced_lifetime: 1 }, 'a share that never gets a sync ends soon', async (server) => {
-  const [used, unused] = [await share(server), await share(server)]
-  assert.ok((await unused.ask('GET', '')).json.expiresAt !== null)
-  await used.put(session())
-  const viewer = await unused.watch()
-  await viewer.ended()
-  assert.equal(viewer.frames.at(-1).reason, 'expired')
-  await isGone(unused)
-  const { title, expiresAt } = (await used.ask('GET', '')).json
-  assert.deepEqual([title, expiresAt], ['A session', null])
-})
-
-testWith({ idle_lifetime: 2 }, 'a sync puts the end of a share off that ends when nobody syncs', async (server) => {
-  const one = await share(server)
-  await one.put(session())
-  const first = (await one.ask('GET', '')).json.expiresAt
-  const viewer = await one.watch()
-  await viewer.reached(1)
-  // As long as the clock says another millisecond.
-  while ((await one.ask('GET', '')).json.expiresAt === first) await one.put(session({ title: `${Math.random()}` }))
-  const { expiresAt } = (await one.ask('GET', '')).json
-  assert.ok(expiresAt > first)
-  await viewer.ended()
-  assert.ok(Date.now() >= expiresAt)
-  assert.equal(viewer.code, 4410)
+  testWith({ idle_lifetime: 5 }, 'a sync puts the end of a share off that ends when nobody syncs', async (server) => {
+    const one = await share(server)
+    await one.put(session())
+    const first = (await one.ask('GET', '')).json.expiresAt
+    const viewer = await one.watch()
+    await viewer.reached(1)
+    // As long as the clock says another millisecond.
+    while ((await one.ask('GET', '')).json.expiresAt === first) await one.put(session({ title: `${Math.random()}` }))
+    const { expiresAt } = (await one.ask('GET', '')).json
+    assert.ok(expiresAt > first)
+    await viewer.ended()
+    assert.ok(Date.now() >= expiresAt)
+    assert.equal(viewer.code, 4410)
+  })
 })
 
 testWith(

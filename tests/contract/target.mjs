@@ -2,12 +2,14 @@
 // packaging/cloudflare, or whatever stands at `BASE_URL`, of which nothing is known but that.
 
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { test as nodeTest } from 'node:test'
 
 import { WebSocket } from 'ws'
 
 import { Changing } from '../lib/changing.mjs'
-import { Server, Share } from '../lib/server.mjs'
+import { run } from '../lib/process.mjs'
+import { BINARY, Server, Share } from '../lib/server.mjs'
 import { Workerd } from '../lib/workerd.mjs'
 
 const { BASE_URL, TARGET = 'serve' } = process.env
@@ -32,14 +34,25 @@ export function start(options = {}) {
   return Server.start('--sweep-interval', '100ms', ...given.map(flag))
 }
 
+/** Starts the target so that creating needs a token; gives both. */
+export async function startWithToken() {
+  if (TARGET === 'workerd') {
+    const token = 'a-token-of-the-operator'
+    return { server: await Workerd.start(`CREATE_TOKEN=${token}`), token }
+  }
+  const server = await start({ create_tokens: true })
+  const { stdout } = await run(BINARY, ['token', 'add', 'one', '--data-dir', join(server.dir, 'data')])
+  return { server, token: stdout.trim() }
+}
+
 /** A test with a target of its own, which has these options. What stands at `BASE_URL` cannot have any. */
 export function testWith(options, name, ...rest) {
-  const run = rest.pop()
+  const story = rest.pop()
   const skip = BASE_URL && Object.keys(options).length ? 'needs options' : false
   nodeTest(name, { skip, ...rest[0] }, async (t) => {
     const server = await start(options)
     t.after(() => server.close())
-    await run(server, t)
+    await story(server, t)
   })
 }
 
