@@ -22,16 +22,28 @@ const PIECE = 600_000
 /** What an item costs beside its key and content, in bytes. It also keeps tombstones from growing without bound. */
 const ITEM_OVERHEAD = 128
 
+/** Bytes of a body that carries a secret alone. */
 const MAX_SMALL_BODY = 64 << 10
+
+/** Characters of an agent's own words that are told. */
 const MAX_LABEL = 200
+
+/** Messages that are looked at for one of the session itself, among those that its subagents change. */
 const MAX_LOOKED_AT = 256
+
+/** How often viewers are told how many they are, at most, in milliseconds. */
 const VIEWERS_EVERY = 250
+
+/** How long it is known that a share was deleted, in milliseconds. */
 const REMEMBERED_FOR = 365 * 24 * 3600 * 1000
 
-const GONE = 4410
+/** The largest frame of a viewer that is refused for being one (1003) and not for its size (1009), in bytes. */
+const MAX_INCOMING = 4 << 10
+
+/** Close codes (PROTOCOL.md). */
 const UNSUPPORTED = 1003
 const TOO_BIG = 1009
-const MAX_INCOMING = 4 << 10
+const GONE = 4410
 
 // `n` is an item's place by when it first came; `size`, in bytes, is null when it was removed, which viewers have to
 // learn; what of its data is more than one piece stands in `pieces`.

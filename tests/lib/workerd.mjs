@@ -5,10 +5,11 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+import workerd from 'workerd'
+
 import { start } from './process.mjs'
 import { Server } from './server.mjs'
 
-const BINARY = fileURLToPath(new URL('../node_modules/.bin/workerd', import.meta.url))
 const FOLDER = fileURLToPath(new URL('../../packaging/cloudflare', import.meta.url))
 
 export class Workerd extends Server {
@@ -27,7 +28,7 @@ export class Workerd extends Server {
       `http=${listen}`,
     ]
     const env = { ...process.env, ...Object.fromEntries(this.args.map((given) => given.split(/=(.*)/s))) }
-    this.process = await start(BINARY, args, {
+    this.process = await start(workerd.default, args, {
       ready: /"socket":"http","port":(\d+)/,
       name: 'workerd',
       cwd: FOLDER,
