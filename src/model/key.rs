@@ -93,9 +93,10 @@ impl Key {
         Self::from(format!("part/{message_id}/{id}"))
     }
 
-    /// What stands before the keys of all parts of a message.
-    pub(super) fn parts_of(message_id: &str) -> String {
-        format!("part/{message_id}/")
+    /// What stands before the keys of all parts of a message. None names one with a slash in its id: what stands there
+    /// is of another.
+    pub(super) fn parts_of(message_id: &str) -> Option<String> {
+        (!message_id.contains('/')).then(|| format!("part/{message_id}/"))
     }
 
     /// The type of what an item of this type removes: `message` for `message.removed`.

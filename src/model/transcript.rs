@@ -217,8 +217,8 @@ impl Transcript {
                 Change::Remove(key) => {
                     if let Some(message) = key.message_id()
                         && last_removals.get(&key) == Some(&place)
+                        && let Some(prefix) = Key::parts_of(message)
                     {
-                        let prefix = Key::parts_of(message);
                         let stored = with_prefix(&self.items, &prefix);
                         let stored = stored.filter(|(_, item)| item.content.is_some()).map(|(key, _)| key);
                         for part in stored.chain(staged.with_prefix(&prefix)).cloned().collect::<Vec<_>>() {

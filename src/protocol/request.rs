@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer as _, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::Malformed;
@@ -134,7 +134,7 @@ impl<'a> SyncRequest<'a> {
         struct Item<'a> {
             #[serde(borrow, rename = "type")]
             kind: Option<&'a RawValue>,
-            #[serde(borrow)]
+            #[serde(borrow, default, deserialize_with = "present")]
             data: Option<&'a RawValue>,
         }
         let mut index = 0;
@@ -271,6 +271,11 @@ fn object<'a, T: Deserialize<'a>>(body: &'a [u8], shape: &str) -> Result<T, Malf
             Malformed::new(format!("the body is not valid JSON: line {line}, column {column}"))
         }
     })
+}
+
+/// A value that is there, also when it is `null`.
+fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<&'de RawValue>, D::Error> {
+    Deserialize::deserialize(value).map(Some)
 }
 
 fn string<'a>(field: Option<&'a RawValue>, name: &str) -> Result<Cow<'a, str>, Malformed> {

@@ -15,7 +15,6 @@ import { Workerd } from '../lib/workerd.mjs'
 const { BASE_URL, TARGET = 'serve' } = process.env
 
 /** Whether the target is `brutus-share serve`. */
-export const IS_SERVE = !BASE_URL && TARGET === 'serve'
 
 class Remote extends Server {
   static async start() {
@@ -46,10 +45,9 @@ export async function startWithToken() {
 }
 
 /** A test with a target of its own, which has these options. What stands at `BASE_URL` cannot have any. */
-export function testWith(options, name, ...rest) {
-  const story = rest.pop()
+export function testWith(options, name, story) {
   const skip = BASE_URL && Object.keys(options).length ? 'needs options' : false
-  nodeTest(name, { skip, ...rest[0] }, async (t) => {
+  nodeTest(name, { skip }, async (t) => {
     const server = await start(options)
     t.after(() => server.close())
     await story(server, t)
