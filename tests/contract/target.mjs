@@ -14,8 +14,6 @@ import { Workerd } from '../lib/workerd.mjs'
 
 const { BASE_URL, TARGET = 'serve' } = process.env
 
-/** Whether the target is `brutus-share serve`. */
-
 class Remote extends Server {
   static async start() {
     return Object.assign(new Remote(), { url: BASE_URL.replace(/\/+$/, '') })
