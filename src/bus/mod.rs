@@ -5,8 +5,8 @@
 //! others may read the bus. Knows nothing of actors, viewers or HTTP.
 //!
 //! A server knows that it is connected when it hears itself, which tells a connection that is dead at either end, or
-//! that a pooler shares among others, from one that works. When it was away it says so: then what it said and what it
-//! would have heard may be lost, and all servers look for themselves.
+//! that a pooler shares among others, from one that works. When it comes it says so: what it said before and what it
+//! would have heard is lost, and all servers look for themselves.
 
 mod message;
 mod nats;
@@ -197,17 +197,16 @@ fn is_in_clear(url: &str) -> bool {
 /// Connects again and again.
 async fn run(bus: &Shared, channel: &str, hear: &impl Fn(Node, Hint)) {
     let Some(carrier) = bus.carrier.as_deref() else { return };
-    let (mut pause, mut is_told, mut was_there) = (FIRST_PAUSE, false, false);
+    let (mut pause, mut is_told) = (FIRST_PAUSE, false);
     loop {
         let broken = match connect(bus, carrier, channel, hear).await {
             Ok(link) => {
                 tracing::info!(bus = carrier.place(), "other servers are heard");
                 (pause, is_told) = (FIRST_PAUSE, false);
                 METRICS.bus_connected.set(1);
+                // What was stored since the server began, or was here last, was said to nobody, and the other way round.
                 bus.outbox.open();
-                if std::mem::replace(&mut was_there, true) {
-                    bus.outbox.add(Hint::Missed);
-                }
+                bus.outbox.add(Hint::Missed);
                 METRICS.bus_missed.inc();
                 hear(bus.node, Hint::Missed);
                 let broken = talk(bus, link, hear).await;

@@ -28,37 +28,57 @@ pub struct BusServer {
     pub address: SocketAddr,
     /// `None` for PostgreSQL, which is the store's.
     process: Option<Child>,
-    _dir: TempDir,
+    _dir: Option<TempDir>,
 }
 
 impl BusServer {
     /// Starts one; PostgreSQL is the one that is there.
     pub fn start(carrier: Carrier, postgres: &Postgres) -> Self {
+        if carrier == Carrier::Postgres {
+            let address = SocketAddr::from(([127, 0, 0, 1], postgres.port()));
+            return Self { carrier, address, process: None, _dir: None };
+        }
+        Self::start_with(carrier, None)
+    }
+
+    /// Starts one, Redis or NATS, that speaks TLS alone, with this certificate and key.
+    pub fn start_encrypted(carrier: Carrier, certificate: (&Path, &Path)) -> Self {
+        Self::start_with(carrier, Some(certificate))
+    }
+
+    fn start_with(carrier: Carrier, certificate: Option<(&Path, &Path)>) -> Self {
         let dir = TempDir::new().expect("a directory");
         let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let mut address = free.local_addr().expect("a port");
+        let address = free.local_addr().expect("a port");
         drop(free);
         let port = address.port().to_string();
         let mut command = match carrier {
-            Carrier::Postgres => {
-                address.set_port(postgres.port());
-                return Self { carrier, address, process: None, _dir: dir };
-            }
+            Carrier::Postgres => panic!("that is the store's"),
             Carrier::Redis => {
                 let mut command = Command::new("redis-server");
-                command.args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no"]);
+                command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+                if let Some((cert, key)) = certificate {
+                    command.args(["--port", "0", "--tls-auth-clients", "no", "--tls-port", &port]);
+                    command.arg("--tls-cert-file").arg(cert).arg("--tls-ca-cert-file").arg(cert);
+                    command.arg("--tls-key-file").arg(key);
+                } else {
+                    command.args(["--port", &port]);
+                }
                 command.args(["--requirepass", PASSWORD, "--dir"]).arg(dir.path());
                 command
             }
             Carrier::Nats => {
                 let mut command = Command::new(nats_server());
                 command.args(["-a", "127.0.0.1", "-p", &port, "--user", "bus", "--pass", PASSWORD]);
+                if let Some((cert, key)) = certificate {
+                    command.arg("--tls").arg("--tlscert").arg(cert).arg("--tlskey").arg(key);
+                }
                 command
             }
         };
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let process = Some(process.unwrap_or_else(|error| panic!("{carrier:?} is installed: {error}")));
-        let server = Self { carrier, address, process, _dir: dir };
+        let server = Self { carrier, address, process, _dir: Some(dir) };
         let began = Instant::now();
         while TcpStream::connect(address).is_err() {
             assert!(began.elapsed() < PATIENCE, "{carrier:?} does not start");

@@ -13,7 +13,7 @@ mod openapi;
 mod proxies;
 mod store;
 mod systemd;
-mod tls;
+pub mod tls;
 mod tokens;
 
 use std::ffi::OsStr;

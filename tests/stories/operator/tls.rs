@@ -13,7 +13,7 @@ use crate::harness::postgres::Postgres;
 use crate::harness::{PATIENCE, TestServer, session};
 
 /// A certificate for this machine, and its key.
-fn certificate(dir: &Path, name: &str) -> (PathBuf, PathBuf) {
+pub fn certificate(dir: &Path, name: &str) -> (PathBuf, PathBuf) {
     let (cert, key) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
     let output = Command::new("openssl")
         .args([
@@ -28,6 +28,7 @@ fn certificate(dir: &Path, name: &str) -> (PathBuf, PathBuf) {
             "1",
         ])
         .args(["-subj", &format!("/CN={name}"), "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
         .arg("-keyout")
         .arg(&key)
         .arg("-out")

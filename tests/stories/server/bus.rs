@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
 use crate::harness::bus::{BusServer, Carrier, PASSWORD};
 use crate::harness::postgres::{Postgres, psql};
 use crate::harness::wire::Wire;
 use crate::harness::{TestServer, TestShare, TestViewer, part, session, until};
 use crate::operator::metrics::{metrics, metrics_url, value};
+use crate::operator::tls::certificate;
 
 /// Two servers over one database, which look for what the other wrote once in an hour: so it is the bus that tells them.
 struct Two {
@@ -163,6 +166,26 @@ async fn what_was_missed_without_redis_is_looked_for() {
 #[actix_web::test]
 async fn what_was_missed_without_nats_is_looked_for() {
     catches_up_with(Carrier::Nats).await;
+}
+
+#[actix_web::test]
+async fn a_bus_that_speaks_tls_is_trusted_by_its_certificate_alone() {
+    let dir = TempDir::new().expect("a directory");
+    let (cert, key) = certificate(dir.path(), "bus");
+    let (strangers, _) = certificate(dir.path(), "stranger");
+    for carrier in [Carrier::Redis, Carrier::Nats] {
+        let bus = BusServer::start_encrypted(carrier, (&cert, &key));
+        let scheme = if carrier == Carrier::Redis { "rediss" } else { "tls" };
+        let url = bus.url(bus.address, "");
+        let url = format!("{scheme}://{}", url.split_once("://").expect("a URL").1);
+        for (trusted, said) in [(&cert, "other servers are heard"), (&strangers, "invalid peer certificate")]
+        {
+            let args = ["--store", "sqlite", "--bus", &url];
+            let server = TestServer::start_with_env(&args, &[("SSL_CERT_FILE", trusted)]);
+            until(said, async || server.log().contains(said)).await;
+            assert!(!server.log().contains(PASSWORD), "{}", server.log());
+        }
+    }
 }
 
 #[actix_web::test]
