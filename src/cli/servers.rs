@@ -124,7 +124,10 @@ pub(super) fn servers(Servers { search, json }: &Servers) -> Result<(), Box<dyn 
             listed.push((nearby, standing(nearby, pairing.as_ref(), &prover).await));
         }
         if *json {
-            say!("{:#}", listed.iter().map(|(nearby, standing)| as_json(nearby, standing)).collect::<Value>());
+            say!(
+                "{:#}",
+                listed.iter().map(|(nearby, standing)| as_json(nearby, standing)).collect::<Value>()
+            );
             return Ok(());
         }
         if listed.is_empty() {
@@ -139,7 +142,9 @@ pub(super) fn servers(Servers { search, json }: &Servers) -> Result<(), Box<dyn 
             };
             say!("{}{}", line(nearby), plain(&standing));
         }
-        if let Some(pairing) = pairing.filter(|_| !listed.iter().any(|(_, found)| matches!(found, Standing::Paired))) {
+        if let Some(pairing) =
+            pairing.filter(|_| !listed.iter().any(|(_, found)| matches!(found, Standing::Paired)))
+        {
             say!("Paired, and not found: {}  {}  {}", plain(&pairing.name), pairing.url, pairing.fingerprint);
         }
         Ok(())
@@ -212,10 +217,13 @@ pub(super) fn pair(command: &Pair) -> Result<(), Box<dyn Error>> {
         }
         crate::sqlite::private_dir(&dir)?;
         let fingerprint = nearby.id.clone();
-        Pairing { name: nearby.name.clone(), url: url.to_owned(), fingerprint, paired_at: now_ms() }.write(&dir)?;
+        Pairing { name: nearby.name.clone(), url: url.to_owned(), fingerprint, paired_at: now_ms() }
+            .write(&dir)?;
         say!("{name} is paired: new shares are made there.");
         if nearby.asks_for_token {
-            say!("It asks for a token, which who runs it gives out: start the relay with --create-token-file.");
+            say!(
+                "It asks for a token, which who runs it gives out: start the relay with --create-token-file."
+            );
         }
         if let Some(other) = other_server() {
             say!("But the relay's configuration names {} ({API_URL}), and that comes first.", plain(&other));
@@ -226,7 +234,12 @@ pub(super) fn pair(command: &Pair) -> Result<(), Box<dyn Error>> {
 
 impl Pair {
     /// Shows what would be paired, and asks whether it shall be, unless that was answered before.
-    fn is_agreed(&self, nearby: &Nearby, url: &str, before: Option<&Pairing>) -> Result<bool, Box<dyn Error>> {
+    fn is_agreed(
+        &self,
+        nearby: &Nearby,
+        url: &str,
+        before: Option<&Pairing>,
+    ) -> Result<bool, Box<dyn Error>> {
         let in_clear = is_in_clear(url);
         if self.yes && in_clear && !self.in_clear.insecure_http {
             return Err(NotPaired::InClear { url: url.to_owned() }.into());
@@ -266,9 +279,10 @@ fn named<'a>(near: &'a [Nearby], name: &str) -> Result<&'a Nearby, NotPaired> {
     let meant: Vec<_> = near.iter().filter(is_meant).collect();
     match meant[..] {
         [nearby] => Ok(nearby),
-        [] if near.is_empty() => {
-            Err(NotPaired::NotNear { name: plain(name), near: "none announces itself on this network".into() })
-        }
+        [] if near.is_empty() => Err(NotPaired::NotNear {
+            name: plain(name),
+            near: "none announces itself on this network".into(),
+        }),
         [] => {
             let near = format!("name one of these:\n{}", lines(&near.iter().collect::<Vec<_>>()));
             Err(NotPaired::NotNear { name: plain(name), near })
@@ -296,7 +310,9 @@ pub(super) fn unpair(Unpair { local }: &Unpair) -> Result<(), Box<dyn Error>> {
 
 fn forget(dir: &Path) -> Result<(), Box<dyn Error>> {
     Pairing::forget(dir)?;
-    say!("No server is paired any more. What was shared stays where it is, and is sent on, until it is unshared.");
+    say!(
+        "No server is paired any more. What was shared stays where it is, and is sent on, until it is unshared."
+    );
     Ok(())
 }
 
@@ -306,7 +322,12 @@ mod tests {
 
     fn nearby(name: &str, id: char) -> Nearby {
         let id = id.to_string().repeat(32).parse().unwrap();
-        Nearby { name: name.into(), id, urls: vec![format!("http://{name}.example:8090")], asks_for_token: false }
+        Nearby {
+            name: name.into(),
+            id,
+            urls: vec![format!("http://{name}.example:8090")],
+            asks_for_token: false,
+        }
     }
 
     #[test]

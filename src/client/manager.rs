@@ -131,7 +131,12 @@ impl Manager {
         bus.do_send(Subscribe(manager.clone().recipient()));
     }
 
-    fn created(&mut self, session: &str, result: Result<(Created, Place), ClientError>, ctx: &mut Context<Self>) {
+    fn created(
+        &mut self,
+        session: &str,
+        result: Result<(Created, Place), ClientError>,
+        ctx: &mut Context<Self>,
+    ) {
         let creating = self.creating.remove(session).unwrap_or_default();
         let result = result.and_then(|created| self.keep(session, created, &creating));
         if result.is_err() || creating.unwanted.is_some() {

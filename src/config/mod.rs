@@ -18,8 +18,8 @@ pub use relay::{LocalDir, RedactMode, Relay};
 pub use relay_env::{relay_env, relay_env_path};
 pub use serve::{Lifetimes, Limits, LiveLimits, Serve, ServeRedact, Timings, Tls};
 pub use url::{
-    InsecureHttp, OWN_SERVER, base_url, check_http, exact_origin, is_in_clear, is_this_machine, leads_here, origin,
-    path_of,
+    InsecureHttp, OWN_SERVER, base_url, check_http, exact_origin, is_in_clear, is_this_machine, leads_here,
+    origin, path_of,
 };
 pub use values::{FrameAncestors, Lifetime, Proxies, Rate, duration, size};
 

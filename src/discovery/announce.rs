@@ -133,7 +133,8 @@ enum Addresses {
 impl Place {
     /// Where others reach what listens on these sockets. One port is announced: that of the first.
     fn of(listeners: &[Listener]) -> Option<Self> {
-        let is_outside = |listener: &&Listener| listener.address.is_unspecified() || is_announced(&listener.address);
+        let is_outside =
+            |listener: &&Listener| listener.address.is_unspecified() || is_announced(&listener.address);
         let outside: Vec<_> = listeners.iter().filter(is_outside).collect();
         let port = outside.first()?.port;
         let outside: Vec<_> = outside.into_iter().filter(|listener| listener.port == port).collect();
@@ -189,8 +190,10 @@ mod tests {
     use super::*;
 
     fn place(listeners: &[(&str, u16, bool)]) -> Option<(u16, Addresses)> {
-        let listener = |&(address, port, both): &(&str, u16, bool)| {
-            Listener { address: address.parse().unwrap(), port, both }
+        let listener = |&(address, port, both): &(&str, u16, bool)| Listener {
+            address: address.parse().unwrap(),
+            port,
+            both,
         };
         let listeners: Vec<_> = listeners.iter().map(listener).collect();
         Place::of(&listeners).map(|place| (place.port, place.addresses))
@@ -204,7 +207,10 @@ mod tests {
         for here in [&[][..], &[("127.0.0.1", 1, false), ("::1", 1, false)], &[("fe80::1", 1, false)]] {
             assert_eq!(place(here), None, "{here:?}");
         }
-        assert_eq!(place(&[("127.0.0.1", 1, false), ("192.0.2.7", 2, false)]), Some((2, these(&["192.0.2.7"]))));
+        assert_eq!(
+            place(&[("127.0.0.1", 1, false), ("192.0.2.7", 2, false)]),
+            Some((2, these(&["192.0.2.7"])))
+        );
         let two = [("192.0.2.7", 1, false), ("2001:db8::7", 1, false), ("192.0.2.7", 2, false)];
         assert_eq!(place(&two), Some((1, these(&["192.0.2.7", "2001:db8::7"]))));
         for (listener, four, six) in [

@@ -287,7 +287,8 @@ mod tests {
     #[test]
     fn nobody_proves_a_key_of_somebody_else() {
         let (dir, other) = (tempfile::TempDir::new().unwrap(), tempfile::TempDir::new().unwrap());
-        let (true_one, impostor) = (Identity::open(dir.path()).unwrap(), Identity::open(other.path()).unwrap());
+        let (true_one, impostor) =
+            (Identity::open(dir.path()).unwrap(), Identity::open(other.path()).unwrap());
         let asked = nonce();
         let mut proof = impostor.prove(&asked, ORIGIN);
         assert_eq!(proof.check(&asked, ORIGIN), Ok(impostor.fingerprint()));
@@ -319,7 +320,9 @@ mod tests {
             assert_eq!(bad.parse::<Fingerprint>(), Err(NoFingerprint), "{bad}");
         }
         assert!("abcdefghijklmno".parse::<Nonce>().is_err() && "a".repeat(65).parse::<Nonce>().is_err());
-        assert!("a b c d e f g h i".parse::<Nonce>().is_err() && "abcdefghijklmnop\n".parse::<Nonce>().is_err());
+        assert!(
+            "a b c d e f g h i".parse::<Nonce>().is_err() && "abcdefghijklmnop\n".parse::<Nonce>().is_err()
+        );
         assert!(nonce().as_str().parse::<Nonce>().is_ok() && nonce() != nonce());
     }
 }

@@ -106,10 +106,9 @@ fn name_of(fullname: &str) -> String {
 /// the interface alone (link-local, RFC 3927 and RFC 4291).
 pub(super) fn is_announced(address: &IpAddr) -> bool {
     match address.to_canonical() {
-        IpAddr::V4(four) => !(four.is_loopback() || four.is_link_local() || four.is_unspecified() || four.is_multicast()),
-        IpAddr::V6(six) => {
-            !(six.is_loopback() || six.is_unicast_link_local() || six.is_unspecified() || six.is_multicast())
-        }
+        address if address.is_loopback() || address.is_unspecified() || address.is_multicast() => false,
+        IpAddr::V4(four) => !four.is_link_local(),
+        IpAddr::V6(six) => !six.is_unicast_link_local(),
     }
 }
 
@@ -147,7 +146,8 @@ mod tests {
     fn what_is_said_is_what_is_heard() {
         let said = record(Some("http://nas.example:8090/share")).properties();
         let said: Vec<_> = said.iter().map(|(key, value)| (*key, value.as_str())).collect();
-        let nearby = heard(&said, &["2001:db8::7", "192.0.2.7", "fe80::1", "127.0.0.1", "169.254.1.1", "::1"]);
+        let nearby =
+            heard(&said, &["2001:db8::7", "192.0.2.7", "fe80::1", "127.0.0.1", "169.254.1.1", "::1"]);
         let urls = ["http://nas.example:8090/share", "http://192.0.2.7:8090", "http://[2001:db8::7]:8090"];
         assert_eq!(
             nearby,
