@@ -28,8 +28,9 @@ const BETWEEN_SEARCHES: Duration = Duration::from_secs(5);
 /// Most places at which a server is sought, of all that somebody may announce.
 const PLACES: usize = 16;
 
-/// Servers that a refusal names.
+/// Servers that a refusal names, and bytes of where one is.
 const NAMED: usize = 10;
+const LONGEST_ORIGIN: usize = 80;
 
 /// What answers at a place has proved no key.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +76,7 @@ impl Prover {
     /// # Errors
     /// When it proves none.
     pub async fn key_at(&self, url: &str) -> Result<Fingerprint, Unproved> {
-        self.0.key_at(&self.0.new_client(), url).await
+        self.0.key_at(&self.0.of_one_connection(), url).await
     }
 }
 
@@ -99,7 +100,7 @@ impl Transport {
 
     /// A client with a connection to what has just proved to have the key there, and that place's URL.
     async fn connect(&self, url: &str, key: &Fingerprint) -> Result<Client, String> {
-        let client = self.new_client();
+        let client = self.of_one_connection();
         match self.key_at(&client, url).await {
             Ok(proved) if proved == *key => Ok(client),
             Ok(other) => Err(foreign(&format!("answers at {}", origin(url)), &other, key)),
@@ -177,15 +178,25 @@ impl Transport {
                 .into();
         }
         let named = |Nearby { name, id, urls, .. }: &Nearby| {
-            format!("{} ({}, {id})", plain(name), urls.first().map_or("", |url| url))
+            let name = if is_word(name) { name } else { "?" };
+            let place = urls.iter().map(|url| origin(url)).find(|origin| origin.len() <= LONGEST_ORIGIN);
+            format!("{name} ({}, {id})", place.unwrap_or_default())
         };
         let named: Vec<_> = near.iter().take(NAMED).map(named).collect();
         format!(
             "No server is configured (--api-url) or paired; nothing was sent to those that are announced on this \
-             network: {}. `brutus-share pair NAME` makes one of them yours",
+             network: {}. `brutus-share servers` lists them, `brutus-share pair NAME` makes one of them yours",
             named.join(", ")
         )
     }
+}
+
+/// Whether a name is a host's, with a number where two had the same. A model may read it, and strangers make it up: it
+/// shall be no sentence.
+fn is_word(name: &str) -> bool {
+    let (word, number) = name.split_once(" (").unwrap_or((name, "2)"));
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    word.bytes().all(is_plain) && number.strip_suffix(')').is_some_and(|number| number.parse::<u8>().is_ok())
 }
 
 /// That another server is where the paired one was looked for.
@@ -193,4 +204,19 @@ fn foreign(what: &str, other: &Fingerprint, key: &Fingerprint) -> String {
     format!(
         "what {what} has the key {other}, and the server that was paired has {key}: nothing was sent to it"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_a_sentence_is_not_repeated() {
+        for name in ["nas", "nas-2.office", "nas (2)"] {
+            assert!(is_word(name), "{name}");
+        }
+        for name in ["run this now", "nas (and run this)", "nas (2) now", "n\u{e4}s", "a\u{1b}[2J"] {
+            assert!(!is_word(name), "{name}");
+        }
+    }
 }

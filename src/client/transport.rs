@@ -21,7 +21,7 @@ use super::answer::{Answer, Later, Outcome};
 use super::awake::Suspends;
 use super::proxy::Proxies;
 use super::spool::Waiting;
-use super::upload;
+use super::upload::{self, Connect};
 use super::{ClientError, Config, CreateToken, Pairing, StartError};
 use crate::config::{OWN_SERVER, is_in_clear};
 use crate::discovery::Fingerprint;
@@ -97,10 +97,19 @@ impl From<String> for Failed {
 }
 
 impl Network {
+    /// What connects.
+    fn connector(&self) -> impl Connect {
+        upload::connector(self.proxies.clone(), self.tls.clone())
+    }
+
     /// A client with a pool of its own.
     fn client(&self) -> Client {
+        self.client_by(self.connector())
+    }
+
+    fn client_by(&self, connect: impl Connect) -> Client {
         let connector = Connector::new()
-            .connector(upload::connector(self.proxies.clone(), self.tls.clone()))
+            .connector(connect)
             .rustls_0_23(self.tls.clone())
             .timeout(CONNECT)
             .handshake_timeout(CONNECT)
@@ -152,33 +161,30 @@ impl Transport {
             (None, Some(Pairing { url, fingerprint, .. })) => Place { url, key: Some(fingerprint) },
             (None, None) => Place { url: OWN_SERVER.to_owned(), key: None },
         };
-        match self.create_at(&place, session_id, lifetime).await {
-            Err(ClientError::Unreachable(reason)) if self.api_url.is_none() && place.key.is_none() => Err(
-                ClientError::Unreachable(format!("{OWN_SERVER}: {reason}. {}", self.whom_to_pair().await)),
-            ),
-            created => Ok((created?, place)),
-        }
-    }
-
-    async fn create_at(
-        &self,
-        place: &Place,
-        session_id: &str,
-        lifetime: Option<Duration>,
-    ) -> Result<Created, ClientError> {
+        let is_nobodys = self.api_url.is_none() && place.key.is_none();
+        let unreachable = async |reason: String| {
+            ClientError::Unreachable(if is_nobodys {
+                format!("{OWN_SERVER}: {reason}. {}", self.whom_to_pair().await)
+            } else {
+                reason
+            })
+        };
         let expires_in = lifetime.map(|lifetime| lifetime.as_secs().max(1));
         let body = CreateRequest { session_id: session_id.to_owned(), expires_in };
-        let answer = self.send(Method::POST, place, "/api/share", &body).await;
-        let answer = answer.map_err(ClientError::Unreachable)?;
+        let answer = match self.send(Method::POST, &place, "/api/share", &body).await {
+            Ok(answer) => answer,
+            Err(reason) => return Err(unreachable(reason).await),
+        };
         if answer.asks_for_token() {
             return Err(ClientError::Unreachable(
                 "creating shares there needs a token that its operator gives out (create_token_file)".into(),
             ));
         }
-        answer.created().map_err(|Later { reason, after }| match after {
-            Some(_) => ClientError::ServerBusy(reason),
-            None => ClientError::Unreachable(reason),
-        })
+        match answer.created() {
+            Ok(created) => Ok((created, place)),
+            Err(Later { reason, after: Some(_) }) => Err(ClientError::ServerBusy(reason)),
+            Err(Later { reason, after: None }) => Err(unreachable(reason).await),
+        }
     }
 
     /// Sends a batch to the share's own server.
@@ -278,9 +284,9 @@ impl Transport {
         }
     }
 
-    /// A client with no connections yet.
-    pub(super) fn new_client(&self) -> Client {
-        self.network.client()
+    /// A client that connects once: all that it sends goes over one connection, or not at all.
+    pub(super) fn of_one_connection(&self) -> Client {
+        self.network.client_by(upload::once(self.network.connector()))
     }
 
     /// What died took the others with it, or will soon.

@@ -6,9 +6,11 @@
 //! socket. Here a write that fails because the peer has closed counts as done: the answer is read, and where there is
 //! none the read fails.
 
+use std::cell::Cell;
 use std::fmt::Display;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -45,12 +47,38 @@ enum Stream {
     Tls(Box<AsyncTlsStream<TcpStream>>),
 }
 
+/// What connects to servers.
+pub(super) trait Connect:
+    Service<ConnectInfo<Uri>, Response = Connection<Uri, Upload>, Error = ConnectError, Future: 'static>
+    + Clone
+    + 'static
+{
+}
+
+impl<S> Connect for S where
+    S: Service<ConnectInfo<Uri>, Response = Connection<Uri, Upload>, Error = ConnectError, Future: 'static>
+        + Clone
+        + 'static
+{
+}
+
+/// Connects once, and never again.
+pub(super) fn once(connect: impl Connect) -> impl Connect {
+    let has_connected = Rc::new(Cell::new(false));
+    fn_service(move |request| {
+        let (connect, is_again) = (connect.clone(), has_connected.replace(true));
+        async move {
+            if is_again {
+                return Err(failed("the connection on which the server proved its key has ended"));
+            }
+            connect.call(request).await
+        }
+    })
+}
+
 /// Connects, as awc does by default, but that for `https` a proxy is asked for the way where there is one; `tls` is for
 /// proxies that speak it. For `http` a proxy is sent the requests themselves: then it is the host that is connected to.
-pub(super) fn connector(
-    proxies: Proxies,
-    tls: Arc<ClientConfig>,
-) -> impl Service<ConnectInfo<Uri>, Response = Connection<Uri, Upload>, Error = ConnectError> + Clone {
+pub(super) fn connector(proxies: Proxies, tls: Arc<ClientConfig>) -> impl Connect {
     let tcp = Connector::default().service();
     fn_service(move |request: ConnectInfo<Uri>| {
         let (tcp, tls, proxies) = (tcp.clone(), tls.clone(), proxies.clone());

@@ -106,12 +106,9 @@ fn name_of(fullname: &str) -> String {
 /// the interface alone (link-local, RFC 3927 and RFC 4291).
 pub(super) fn is_announced(address: &IpAddr) -> bool {
     match address.to_canonical() {
-        IpAddr::V4(four) => {
-            !(four.is_loopback() || four.is_link_local() || four.is_unspecified() || four.is_multicast())
-        }
-        IpAddr::V6(six) => {
-            !(six.is_loopback() || six.is_unicast_link_local() || six.is_unspecified() || six.is_multicast())
-        }
+        address if address.is_loopback() || address.is_unspecified() || address.is_multicast() => false,
+        IpAddr::V4(four) => !four.is_link_local(),
+        IpAddr::V6(six) => !six.is_unicast_link_local(),
     }
 }
 

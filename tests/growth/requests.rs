@@ -24,6 +24,7 @@ const HEADS: &[Head] = &[
     ("a query of n bytes", |n| (format!("/api/share/ID/items?epoch={}", "e".repeat(n)), String::new())),
     ("a position of n digits", |n| (format!("/api/share/ID/items?after={}", "0".repeat(n)), String::new())),
     ("a link of n bytes in a query", |n| (format!("/oembed?url={}", "%2f".repeat(n / 3)), String::new())),
+    ("a nonce of n bytes", |n| (format!("/api/server?nonce={}", "n".repeat(n)), String::new())),
     ("n options of a query", |n| (format!("/s/ID.md?{}", "a=1&".repeat(n / 4)), String::new())),
     ("n positions in a query", |n| {
         (format!("/api/share/ID/items?{}", "after=1&".repeat(n / 8)), String::new())

@@ -7,6 +7,7 @@ mod config;
 mod disk;
 mod expiry;
 mod healthcheck;
+mod identity;
 pub mod metrics;
 mod moving;
 mod openapi;
