@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::data::Data;
+use super::data::ServerData;
 use super::person::{age, until};
 use crate::clock::now_ms;
 use crate::config::{duration, size};
@@ -19,7 +19,7 @@ use crate::text::plain;
 #[derive(Debug, Args)]
 pub(super) struct Admin {
     #[command(flatten)]
-    data: Data,
+    data: ServerData,
 
     #[command(subcommand)]
     command: Command,

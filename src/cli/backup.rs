@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::data::Data;
+use super::data::ServerData;
 use super::person::age;
 use crate::store::{self, Backup};
 
@@ -16,7 +16,7 @@ pub(super) struct ToFile {
     file: PathBuf,
 
     #[command(flatten)]
-    data: Data,
+    data: ServerData,
 }
 
 /// `restore FILE`
@@ -30,7 +30,7 @@ pub(super) struct FromFile {
     check: bool,
 
     #[command(flatten)]
-    data: Data,
+    data: ServerData,
 }
 
 /// `backup FILE`

@@ -19,7 +19,7 @@ pub(super) struct OtherStore;
 
 /// Where the data is.
 #[derive(Debug, Args)]
-pub(super) struct Data {
+pub(super) struct ServerData {
     /// Directory of the database [default: the configuration file's, or brutus-share in the user's state directory]
     #[arg(long, env = "BRUTUS_SHARE_DATA_DIR", value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
@@ -41,7 +41,7 @@ pub(super) struct Data {
     config: Option<PathBuf>,
 }
 
-impl Data {
+impl ServerData {
     /// The data, beside servers that run or without one.
     pub(super) fn open(&self) -> Result<Operator, Box<dyn Error>> {
         let store = self.store()?;

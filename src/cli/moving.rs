@@ -11,18 +11,19 @@ use crate::config::{StoreChoice, StoreKind};
 use crate::store::{self, Place};
 
 /// `move`
-///
-/// It may run beside a server that writes to the old store: then it copies what is there and exits with 6. Stop the
-/// server and run it again: it copies what changed, compares all, and the new store is ready. The old one stays as it
-/// is. Killed at any time, it goes on when it is run again.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Beside a server that writes to the old store it copies what is there, and exits with 6. Stop the \
+                  server and run it again: it copies what changed, compares all, and the new store is ready. The old \
+                  one stays as it is. Killed at any time, it goes on when it is run again."
+)]
 pub(super) struct Move {
     // Passwords may stand in them: help does not show what is set.
-    /// The old store: a data directory, or postgres://USER@HOST/DATABASE
+    /// The old store: a data directory, or the URL of a PostgreSQL database
     #[arg(long, env = "BRUTUS_SHARE_MOVE_FROM", value_name = "STORE", hide_env_values = true)]
     from: Whereabouts,
 
-    /// The new store, which has no shares yet
+    /// The new store, the same way; it has no shares yet
     #[arg(long, env = "BRUTUS_SHARE_MOVE_TO", value_name = "STORE", hide_env_values = true)]
     to: Whereabouts,
 }

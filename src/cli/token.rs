@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::admin::print_json;
-use super::data::Data;
+use super::data::ServerData;
 use super::person::age;
 use crate::clock::now_ms;
 use crate::config::{Rate, duration};
@@ -18,7 +18,7 @@ use crate::store::NewToken;
 #[derive(Debug, Args)]
 pub(super) struct Token {
     #[command(flatten)]
-    data: Data,
+    data: ServerData,
 
     #[command(subcommand)]
     command: Command,

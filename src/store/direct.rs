@@ -9,7 +9,7 @@ pub(super) enum Direct {
     /// In a data directory.
     Sqlite(sqlite::Direct),
     /// In a PostgreSQL database.
-    Postgres(postgres::Direct),
+    Postgres(Box<postgres::Direct>),
 }
 
 /// Does the same with the connection of whichever store it is: the query is Diesel's, and the tables have the same
@@ -39,6 +39,6 @@ impl Direct {
 
     /// Opens the PostgreSQL database of a URL.
     pub(super) fn open_postgres(url: &str) -> Result<Self, OperatorError> {
-        Ok(Self::Postgres(postgres::Direct::open(url)?))
+        Ok(Self::Postgres(Box::new(postgres::Direct::open(url)?)))
     }
 }

@@ -157,6 +157,8 @@ pub(super) struct Item {
 pub(super) struct ShareCopy {
     record: Record,
     names: Vec<NameRow>,
+    /// Whether there is something of it.
+    is_known: bool,
     /// The position after which its items are; `None` when they take the place of all that are there.
     after: Option<i64>,
     /// In the order in which they first came.
@@ -179,8 +181,8 @@ pub(super) trait Side {
     /// A share's items that are newer than a position, in the order in which they first came.
     fn items(&mut self, num: i64, after: i64) -> QueryResult<Vec<Item>>;
 
-    /// Puts the items of a share, in place of their older versions.
-    fn put_items(&mut self, share: &ShareCopy) -> QueryResult<()>;
+    /// Puts the items of some shares, in place of their older versions.
+    fn put_items(&mut self, shares: &[ShareCopy]) -> QueryResult<()>;
 
     /// Whether shares are being moved into it.
     fn is_unfinished(&mut self) -> QueryResult<bool>;
@@ -224,7 +226,7 @@ impl Move {
             }
             Place::Postgres(url) => {
                 let database = postgres::Direct::create(url).map_err(OperatorError::from)?;
-                (Direct::Postgres(database), None)
+                (Direct::Postgres(Box::new(database)), None)
             }
         };
         let mut this = Self { from, to, unused, _written: written };
@@ -351,18 +353,20 @@ impl Move {
                             shares::writer.eq(excluded(shares::writer)),
                         ))
                         .execute(to)?;
-                    if share.after.is_none() {
+                    if share.is_known && share.after.is_none() {
                         diesel::delete(share_data::table.filter(share_data::share_num.eq(num))).execute(to)?;
                     }
-                    diesel::delete(redactions::table.filter(redactions::share_num.eq(num))).execute(to)?;
+                    if share.is_known {
+                        diesel::delete(redactions::table.filter(redactions::share_num.eq(num))).execute(to)?;
+                    }
                     for name in &share.names {
                         diesel::insert_into(redactions::table).values(name).execute(to)?;
                     }
-                    to.put_items(share)
+                    Ok(())
                 };
                 put().map_err(|error| share.record.failed(error))?;
             }
-            Ok::<_, MoveError>(())
+            Ok::<_, MoveError>(to.put_items(batch)?)
         }))?;
         copied.shares += batch.len() as u64;
         copied.items += batch.iter().map(|share| share.items.len() as u64).sum::<u64>();
@@ -532,7 +536,7 @@ fn copy_of(direct: &mut Direct, num: i64, known: Option<&Record>) -> QueryResult
             names = of_share.select(NameRow::as_select()).load(database)?;
             items = database.items(num, after.unwrap_or(-1))?;
         }
-        Ok(Some(ShareCopy { record, names, after, items }))
+        Ok(Some(ShareCopy { record, names, is_known: known.is_some(), after, items }))
     }))
 }
 

@@ -29,9 +29,10 @@ impl Direct {
     }
 }
 
-/// Items of a share that are put in one statement.
+/// Items that are put in one statement.
 #[derive(Default)]
 struct Rows<'a> {
+    nums: Vec<i64>,
     keys: Vec<&'a str>,
     contents: Vec<Option<&'a str>>,
     seqs: Vec<i64>,
@@ -41,7 +42,8 @@ struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn add(&mut self, arrived: i64, item: &'a Item) {
+    fn add(&mut self, num: i64, arrived: i64, item: &'a Item) {
+        self.nums.push(num);
         self.keys.push(&item.key);
         self.contents.push(item.content.as_deref());
         self.seqs.push(item.seq);
@@ -50,13 +52,13 @@ impl<'a> Rows<'a> {
         self.bytes += item.content.as_ref().map_or(0, String::len);
     }
 
-    fn put(self, num: i64, connection: &mut impl Connection<Backend = diesel::pg::Pg>) -> QueryResult<()> {
+    fn put(self, connection: &mut impl Connection<Backend = diesel::pg::Pg>) -> QueryResult<()> {
         diesel::sql_query(
             "INSERT INTO share_data (share_num, key, content, seq, arrived, updated_at) \
-             SELECT $1, * FROM unnest($2, $3, $4, $5, $6) ON CONFLICT (share_num, key) DO UPDATE \
+             SELECT * FROM unnest($1, $2, $3, $4, $5, $6) ON CONFLICT (share_num, key) DO UPDATE \
              SET content = excluded.content, seq = excluded.seq, updated_at = excluded.updated_at",
         )
-        .bind::<BigInt, _>(num)
+        .bind::<Array<BigInt>, _>(self.nums)
         .bind::<Array<Text>, _>(self.keys)
         .bind::<Array<Nullable<Text>>, _>(self.contents)
         .bind::<Array<BigInt>, _>(self.seqs)
@@ -81,15 +83,17 @@ impl Side for AsyncConnectionWrapper<AsyncPgConnection> {
             .load(self)
     }
 
-    fn put_items(&mut self, share: &ShareCopy) -> QueryResult<()> {
+    fn put_items(&mut self, shares: &[ShareCopy]) -> QueryResult<()> {
         let mut rows = Rows::default();
-        for (arrived, item) in share.placed() {
-            rows.add(arrived, item);
-            if rows.keys.len() >= STATEMENT_ITEMS || rows.bytes >= STATEMENT_BYTES {
-                std::mem::take(&mut rows).put(share.num(), self)?;
+        for share in shares {
+            for (arrived, item) in share.placed() {
+                rows.add(share.num(), arrived, item);
+                if rows.nums.len() >= STATEMENT_ITEMS || rows.bytes >= STATEMENT_BYTES {
+                    std::mem::take(&mut rows).put(self)?;
+                }
             }
         }
-        if rows.keys.is_empty() { Ok(()) } else { rows.put(share.num(), self) }
+        if rows.nums.is_empty() { Ok(()) } else { rows.put(self) }
     }
 
     fn is_unfinished(&mut self) -> QueryResult<bool> {

@@ -81,10 +81,10 @@ pub(super) async fn create(connection: &mut AsyncPgConnection, share: NewShare) 
             // Locked, so that creates at the same time do not pass the limit together.
             let limit = create_tokens::table.find(token).select(create_tokens::max_shares).for_update();
             let limit: Option<i64> = limit.first(connection).await?;
-            if let Some(limit) = limit {
-                if living_shares(token).count().get_result::<i64>(connection).await? >= limit {
-                    return Ok(Created::TooManyOfToken);
-                }
+            if let Some(limit) = limit
+                && living_shares(token).count().get_result::<i64>(connection).await? >= limit
+            {
+                return Ok(Created::TooManyOfToken);
             }
             insert.execute(connection).await?;
             Ok(Created::Yes)

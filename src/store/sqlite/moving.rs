@@ -58,10 +58,12 @@ impl Side for SqliteConnection {
             .load(self)
     }
 
-    fn put_items(&mut self, share: &ShareCopy) -> QueryResult<()> {
-        for (_, Item { key, content, seq, updated_at }) in share.placed() {
-            let content = content.as_deref();
-            PutItem { share: share.num(), key, content, seq: *seq, at: *updated_at }.execute(self)?;
+    fn put_items(&mut self, shares: &[ShareCopy]) -> QueryResult<()> {
+        for share in shares {
+            for (_, Item { key, content, seq, updated_at }) in share.placed() {
+                let content = content.as_deref();
+                PutItem { share: share.num(), key, content, seq: *seq, at: *updated_at }.execute(self)?;
+            }
         }
         Ok(())
     }

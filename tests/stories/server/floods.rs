@@ -2,7 +2,7 @@
 //!
 //! `BRUTUS_FLOOD_MIB` says how much is sent, for by hand; the memory that it may cost stays the same.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -66,11 +66,14 @@ const NO_SHARE: &str = "/api/share/AAAAAAAAAAAAAAAAAAAAAA";
 /// The head of an answer.
 fn head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n")
-        // Unlike `read`, which a pause of this process interrupts where there is a timeout.
-        && let Some(byte) = Read::by_ref(stream).bytes().next()
-    {
-        head.push(byte.expect("an answer"));
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        // Not `read`: as the socket has a timeout, a pause of this process interrupts that.
+        match stream.read_exact(&mut byte) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => break,
+            read => read.expect("an answer"),
+        }
+        head.push(byte[0]);
     }
     String::from_utf8(head).expect("text")
 }
