@@ -133,7 +133,7 @@ impl State {
                 let _ = client.stream.write_all(message.as_bytes());
             }
         }
-        if self.random.u16(0..100) == 0 {
+        if self.random.u8(0..12) == 0 {
             count(&done.cut);
             for client in self.clients.drain(..) {
                 let _ = client.stream.shutdown(Shutdown::Both);
