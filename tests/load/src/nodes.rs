@@ -111,11 +111,12 @@ fn measure(programs: &Programs, options: &Options) -> Result<Vec<(&'static str, 
     };
     let (own, other, missed) = {
         let cluster = Cluster::start(programs, 2, Bus::Postgres)?;
-        let share = cluster.nodes[0].channels(1)?.remove(0);
-        let there = cluster.through(1, &share);
-        let own = watched(&share, &share, options)?;
-        let other = watched(&share, &there, options)?;
-        (own, other, reading::behind(&share, &there, options.reads)?)
+        // A share each: what is sent again changes nothing.
+        let shares = cluster.nodes[0].channels(3)?;
+        let there = |nth: usize| cluster.through(1, &shares[nth]);
+        let own = watched(&shares[0], &shares[0], options)?;
+        let other = watched(&shares[1], &there(1), options)?;
+        (own, other, reading::behind(&shares[2], &there(2), options.reads)?)
     };
     let mut buses = Vec::new();
     for bus in [Bus::Postgres, Bus::Redis, Bus::Nats] {
