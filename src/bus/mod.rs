@@ -204,7 +204,8 @@ async fn run(bus: &Shared, channel: &str, hear: &impl Fn(Node, Hint)) {
                 tracing::info!(bus = carrier.place(), "other servers are heard");
                 (pause, is_told) = (FIRST_PAUSE, false);
                 METRICS.bus_connected.set(1);
-                // What was stored since the server began, or was here last, was said to nobody, and the other way round.
+                // What was stored since the server began, or was here last, was said to nobody, and the other way
+                // round.
                 bus.outbox.open();
                 bus.outbox.add(Hint::Missed);
                 METRICS.bus_missed.inc();

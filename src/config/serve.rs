@@ -39,9 +39,9 @@ pub struct Serve {
     )]
     pub store: StoreChoice,
 
-    /// How servers that share a store tell each other what has changed: `local`, not at all, `postgres`, the store's own
-    /// database, or the URL of a server: `redis://`, `rediss://`, `nats://`, `tls://` (NATS), `postgres://` [default:
-    /// postgres when the store is that, else local]
+    /// How servers that share a store tell each other what has changed: `local`, not at all, `postgres`, the store's
+    /// own database, or the URL of a server: `redis://`, `rediss://`, `nats://`, `tls://` (NATS), `postgres://`
+    /// [default: postgres when the store is that, else local]
     #[arg(long, env = "BRUTUS_SHARE_BUS", value_name = "BUS", hide_env_values = true)]
     bus: Option<BusChoice>,
 

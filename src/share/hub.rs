@@ -240,8 +240,8 @@ impl Directory {
         read(&self.open).shares.get(id).map(|open| &open.actor).filter(|share| share.connected()).cloned()
     }
 
-    /// Passes on what another server says, to the share that it is about when that is open: when somebody watches it, for
-    /// who comes later has the store looked at anyway. Never waits.
+    /// Passes on what another server says, to the share that it is about when that is open: when somebody watches it,
+    /// for who comes later has the store looked at anyway. Never waits.
     fn hear(&self, node: Node, hint: Hint) {
         let (num, always) = match hint {
             Hint::Changed { share, .. } | Hint::Gone { share } => (share, false),

@@ -333,9 +333,9 @@ impl ShareState {
         self.take_head(head, around, effects);
     }
 
-    /// Another server says that the store has a position, or that the share is gone. Who wrote it need not be said: of two
-    /// writes to one position the store takes one, so a position that is here is no news, or the write that leads to it
-    /// will be refused. What is said may be wrong, so the store is looked at: nobody ends a share by saying so.
+    /// Another server says that the store has a position, or that the share is gone. Who wrote it need not be said: of
+    /// two writes to one position the store takes one, so a position that is here is no news, or the write that leads
+    /// to it will be refused. What is said may be wrong, so the store is looked at: nobody ends a share by saying so.
     pub(super) fn hinted(&mut self, seq: u64, gone: bool, around: &Surroundings, effects: &mut Vec<Effect>) {
         let Self::Open(share) = self else { return };
         share.hinted = seq.max(share.hinted);

@@ -1,7 +1,7 @@
 //! All shares from one store into another, with their ids, secrets, epochs, positions, lifetimes and tokens: whoever
-//! watches one goes on where it was. A server may write to the old store meanwhile. What is copied of a share is a state
-//! that it had, so a move that was broken off, or that others wrote behind, goes on with what changed since. While it is
-//! not finished no server starts on the new store.
+//! watches one goes on where it was. A server may write to the old store meanwhile. What is copied of a share is a
+//! state that it had, so a move that was broken off, or that others wrote behind, goes on with what changed since.
+//! While it is not finished no server starts on the new store.
 
 use std::collections::HashMap;
 use std::fs::File;

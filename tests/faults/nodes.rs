@@ -1,5 +1,5 @@
-//! Two processes on one database, SQLite's or PostgreSQL: clients and viewers go to either, and either is killed. The bus
-//! between them loses, doubles and delays what they say; the database crashes, and its standby takes over.
+//! Two processes on one database, SQLite's or PostgreSQL: clients and viewers go to either, and either is killed. The
+//! bus between them loses, doubles and delays what they say; the database crashes, and its standby takes over.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -361,8 +361,8 @@ async fn behind_a_balancer_either_process_is_killed_and_a_standby_takes_over_and
     }
 }
 
-/// Clients write through both while they are killed, and while their database crashes: it comes back, or a standby takes
-/// over, and all go by a balancer. Tells how often they were in each other's way.
+/// Clients write through both while they are killed, and while their database crashes: it comes back, or a standby
+/// takes over, and all go by a balancer. Tells how often they were in each other's way.
 async fn under_load(seed: u64, mut postgres: Option<Postgres>, fails_over: bool) -> usize {
     let mut conflicted = 0;
     let mut database = postgres.as_ref().map(|postgres| postgres.create("share"));

@@ -1,5 +1,6 @@
-//! A NATS server that is none to rely on: what one share server says the other hears, or not, or twice, or late, and now
-//! and then all lose their connections. A seed says when. What a server says it hears itself, so that it does not give up.
+//! A NATS server that is none to rely on: what one share server says the other hears, or not, or twice, or late, and
+//! now and then all lose their connections. A seed says when. What a server says it hears itself, so that it does not
+//! give up.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -11,7 +11,8 @@ use crate::harness::{TestServer, TestShare, TestViewer, part, session, until};
 use crate::operator::metrics::{metrics, metrics_url, value};
 use crate::operator::tls::certificate;
 
-/// Two servers over one database, which look for what the other wrote once in an hour: so it is the bus that tells them.
+/// Two servers over one database, which look for what the other wrote once in an hour: so it is the bus that tells
+/// them.
 struct Two {
     servers: [TestServer; 2],
     /// To the bus, from each of them.
