@@ -102,7 +102,7 @@ fn measure(programs: &Programs, options: &Options) -> Result<Vec<(&'static str, 
         let one_share = rate(&cluster.nodes[0].channels(1)?, Stream { clients: 16, ..stream })?;
         (alone, one_share, pgbench(programs, &cluster.database, options.seconds)?)
     };
-    let (heard, shared) = {
+    let (heard, through_both) = {
         let cluster = Cluster::start(programs, 2, Bus::Postgres)?;
         let heard = rate(&cluster.nodes[0].channels(64)?, stream)?;
         let share = cluster.nodes[0].channels(1)?.remove(0);
@@ -134,7 +134,7 @@ fn measure(programs: &Programs, options: &Options) -> Result<Vec<(&'static str, 
         ("the same over SQLite", alone / sqlite),
         ("the same over pgbench with a transaction a request", alone / pgbench),
         ("two nodes, lane on, over one node without", heard / alone),
-        ("one share of 16 clients through two nodes over one", shared / one_share),
+        ("one share of 16 clients through two nodes over one", through_both / one_share),
         ("sync to a viewer of the same node, p50, ms", own.0),
         ("the same, p99", own.1),
         ("viewer of the other node over it, p50", other.0 / own.0),
