@@ -159,7 +159,7 @@ async function largeOnce(share, parts) {
     return metrics.find(({ name }) => name === 'TaskDuration').value * 1000
   }
   const busy = await spent()
-  const frames = await page.evaluate(scrolled, { steps: 300, by: 400 })
+  const frames = await page.evaluate(scrolled, SCROLL)
   await cdp.send('HeapProfiler.collectGarbage')
   const { usedSize } = await cdp.send('Runtime.getHeapUsage')
   const latencies = []
@@ -256,25 +256,33 @@ async function readOnce(share, options) {
   return ratio
 }
 
+/** The frames of one page; by kind of work those of another, for to trace takes a part of every frame. */
 async function scrollOnce(share) {
+  const frames = await onSlowPhone(share, (page) => page.evaluate(scrolled, SCROLL))
+  const { total, kinds } = await onSlowPhone(share, (page) =>
+    traced(browser, page, () => page.evaluate(scrolled, SCROLL)),
+  )
+  const each = Object.fromEntries(Object.entries(kinds).map(([kind, { sum }]) => [kind, sum / SCROLL.steps]))
+  return {
+    p50: at(frames, 0.5),
+    p95: at(frames, 0.95),
+    longest: Math.max(...frames),
+    busy: total / SCROLL.steps,
+    ...each,
+  }
+}
+
+const SCROLL = { steps: 300, by: 400 }
+
+async function onSlowPhone(share, measure) {
   const page = await openShare(browser, share, PHONE)
   await page.waitForFunction(() => document.querySelectorAll('.turn').length === 300)
   const cdp = await page.context().newCDPSession(page)
   await cdp.send('Emulation.setCPUThrottlingRate', SLOWER)
   await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 2000)))
-  let frames
-  const { total, kinds } = await traced(browser, page, async () => {
-    frames = await page.evaluate(scrolled, { steps: 300, by: 400 })
-  })
+  const measured = await measure(page)
   await page.context().close()
-  const each = Object.fromEntries(Object.entries(kinds).map(([kind, { sum }]) => [kind, sum / frames.length]))
-  return {
-    p50: at(frames, 0.5),
-    p95: at(frames, 0.95),
-    longest: Math.max(...frames),
-    busy: total / frames.length,
-    ...each,
-  }
+  return measured
 }
 
 const NETWORKS = {
