@@ -18,7 +18,7 @@ use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use ring::{digest, error};
 use serde::{Deserialize, Serialize};
 
-use crate::sqlite::{PathError, at, check_private, private_dir, sync_dir};
+use crate::sqlite::{PathError, at, check_private, sync_dir};
 
 /// The key's file in the data directory: PKCS#8.
 const FILE: &str = "server.key";
@@ -193,7 +193,6 @@ impl Identity {
 
 /// Makes a key, unless there is one by now.
 fn make(dir: &Path, path: &Path) -> Result<(), IdentityError> {
-    private_dir(dir)?;
     let random = |_: error::Unspecified| IdentityError::Random;
     let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(random)?;
     // `tempfile` makes its files 0600.

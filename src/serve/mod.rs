@@ -33,7 +33,7 @@ use crate::http::{self, Budget, CreateLimit, InUse, Offload, Redaction, RequestS
 use crate::memory::Memory;
 use crate::redact::RuleError;
 use crate::share::{Crowds, Directory, Hub, ShareConfig};
-use crate::sqlite::StartupError;
+use crate::sqlite::{StartupError, private_dir};
 use crate::store::{PostgresError, Store};
 
 /// How long requests under way get to end when the server stops. Everything that they wait for is quick; the rest of
@@ -280,10 +280,12 @@ fn announce(
 }
 
 fn open_store(config: &config::Serve) -> Result<Store, StartError> {
+    let data_dir = config.data_dir()?;
     if let StoreKind::Postgres(url) = config.store.kind()? {
+        // The server's own key is there nevertheless.
+        private_dir(&data_dir).map_err(StartupError::from)?;
         return Ok(Store::open_postgres(url)?);
     }
-    let data_dir = config.data_dir()?;
     tracing::info!(data_dir = %data_dir.display(), "stores in SQLite");
     let shared = config.timings.poll_interval.is_some();
     Ok(if shared { Store::open_shared(&data_dir) } else { Store::open(&data_dir) }?)
