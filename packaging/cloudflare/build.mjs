@@ -55,7 +55,8 @@ const pages = {
   policy: POLICY,
   index: page('index.html', '../'),
   missing: page('missing.html', '../'),
-  start: page('start.html', ''),
+  // Nothing is announced here, so nobody is told how to pair.
+  start: page('start.html', '').replace('<!--pair-->', ''),
 }
 const constants = Object.entries(pages).map(([name, value]) => `export const ${name} = ${JSON.stringify(value)}\n`)
 await writeFile(join(to, 'pages.js'), constants.join(''))
