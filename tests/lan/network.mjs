@@ -10,10 +10,12 @@ import { BINARY } from '../lib/server.mjs'
 /** Why such a network cannot be made here; nothing when it can. */
 export async function missing() {
   if (process.getuid() !== 0) return 'network namespaces need root'
-  const name = `lan-${process.pid}`
-  const made = await run('ip', ['netns', 'add', name]).catch((error) => ({ code: 1, stderr: error.message }))
-  if (made.code !== 0) return `network namespaces cannot be made here: ${made.stderr.trim()}`
-  await run('ip', ['netns', 'del', name])
+  try {
+    const network = await Network.of('probe')
+    await network.close()
+  } catch (error) {
+    return `networks of namespaces cannot be made here: ${error.message.trim()}`
+  }
 }
 
 let networks = 0
