@@ -9,6 +9,7 @@ mod workers;
 use std::future::{Future, ready};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -169,8 +170,9 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
     let limits = LiveLimits::new(config.limits.clone());
     let redaction = Redaction::new(config.redact)?;
     let bus = Bus::open(config.bus(config.store.kind()?)?)?;
-    let store = open_store(config)?;
-    let identity = Identity::open(&config.data_dir()?)?;
+    let data_dir = config.data_dir()?;
+    let store = open_store(config, &data_dir)?;
+    let identity = Identity::open(&data_dir)?;
     let fingerprint = identity.fingerprint().clone();
     tracing::info!(%public_url, %address, %fingerprint, "serving");
     if config.public_url.is_none() && !listeners.can_be_linked() {
@@ -279,16 +281,15 @@ fn announce(
     Ok(Some(Arc::new(Announcement::start(&listeners.http.tcp, record)?)))
 }
 
-fn open_store(config: &config::Serve) -> Result<Store, StartError> {
-    let data_dir = config.data_dir()?;
+fn open_store(config: &config::Serve, data_dir: &Path) -> Result<Store, StartError> {
     if let StoreKind::Postgres(url) = config.store.kind()? {
         // The server's own key is there nevertheless.
-        private_dir(&data_dir).map_err(StartupError::from)?;
+        private_dir(data_dir).map_err(StartupError::from)?;
         return Ok(Store::open_postgres(url)?);
     }
     tracing::info!(data_dir = %data_dir.display(), "stores in SQLite");
     let shared = config.timings.poll_interval.is_some();
-    Ok(if shared { Store::open_shared(&data_dir) } else { Store::open(&data_dir) }?)
+    Ok(if shared { Store::open_shared(data_dir) } else { Store::open(data_dir) }?)
 }
 
 /// Adds the operator's sockets to a server.

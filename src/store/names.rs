@@ -61,6 +61,11 @@ pub(super) fn read(rows: Vec<(Vec<u8>, String, i64)>) -> Names {
     read.collect()
 }
 
+/// Whether nothing is left to name: all have a name, or the share has as many as it may have.
+pub(super) fn is_complete(names: &Names, values: &[(Digest, String)]) -> bool {
+    names.len() >= MAX_NAMES || values.iter().all(|(digest, _)| names.contains_key(digest))
+}
+
 /// Gives those values a name that have none, by their kinds, and says which these are. Once a share has [`MAX_NAMES`]
 /// the others get none.
 pub(super) fn add(names: &mut Names, values: &[(Digest, String)]) -> Vec<(Digest, Name)> {

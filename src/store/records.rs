@@ -1,5 +1,7 @@
 //! What the store is given and gives: shares, what was changed of them, and the rows of their items.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use serde_json::value::RawValue;
 
@@ -23,6 +25,41 @@ pub struct NewShare {
     pub expires_at: Option<i64>,
     /// The token by which it is created.
     pub token: Option<i64>,
+}
+
+impl NewShare {
+    /// What it counts as, in bytes.
+    pub(super) fn bytes(&self) -> i64 {
+        i64::try_from(self.session_id.len()).unwrap_or(i64::MAX).saturating_add(SHARE_OVERHEAD)
+    }
+
+    /// Its row.
+    pub(super) fn row(&self) -> NewRow<'_> {
+        NewRow {
+            id: self.id.as_str(),
+            session_id: &self.session_id,
+            secret_hash: self.secret_hash.as_bytes(),
+            epoch: &self.epoch,
+            created_at: self.at,
+            updated_at: self.at,
+            expires_at: self.expires_at,
+            token_num: self.token,
+        }
+    }
+}
+
+/// The row of a new share.
+#[derive(Insertable)]
+#[diesel(table_name = shares, treat_none_as_default_value = false)]
+pub(super) struct NewRow<'a> {
+    id: &'a str,
+    session_id: &'a str,
+    secret_hash: &'a [u8],
+    epoch: &'a str,
+    created_at: i64,
+    updated_at: i64,
+    expires_at: Option<i64>,
+    token_num: Option<i64>,
 }
 
 /// The last change of a share. No two changes leave the same, whoever makes them, as long as the epoch is the same.
@@ -223,6 +260,11 @@ pub(super) fn of_epoch<'a>(num: i64, epoch: &'a str) -> _ {
         .filter(shares::num.eq(num))
         .filter(shares::epoch.eq(epoch))
         .filter(shares::deleted_at.is_null())
+}
+
+/// Heads by the numbers of their shares, of rows of `(num, seq, writer)`.
+pub(super) fn heads_by_num(rows: Vec<(i64, i64, i64)>) -> HashMap<i64, Head> {
+    rows.into_iter().map(|(num, seq, writer)| (num, Head { seq: unsigned(seq), writer })).collect()
 }
 
 /// What a share takes beside its items and the id of its session, in bytes: its row and its places in the indexes.

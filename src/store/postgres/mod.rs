@@ -28,10 +28,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::names::{MAX_NAMES, Names, Naming, OVERHEAD};
-use super::records::{
-    Added, Created, Deletions, Head, Heads, NewShare, SHARE_OVERHEAD, StoredHead, StoredShare, Write,
-};
+use super::names::{Names, Naming, OVERHEAD, is_complete};
+use super::records::{Added, Created, Deletions, Head, Heads, NewShare, StoredHead, StoredShare, Write};
 use super::{CreateToken, NoRoom, Sizes, StoreError};
 use crate::clock::now_ms;
 use crate::config::Limits;
@@ -230,7 +228,7 @@ impl PostgresStore {
     }
 
     pub(super) async fn create(&self, share: NewShare) -> Result<(), StoreError> {
-        let bytes = SHARE_OVERHEAD + i64::try_from(share.session_id.len()).unwrap_or(i64::MAX);
+        let bytes = share.bytes();
         let pool = self.0.lookups.clone();
         // Not twice: it has its id already then.
         let created = self.run(async move {
@@ -287,7 +285,7 @@ impl PostgresStore {
     ) -> Result<Names, StoreError> {
         let of = id.clone();
         let known = self.lookup(move |connection| Box::pin(queries::names(connection, of.clone()))).await?;
-        if known.len() >= MAX_NAMES || values.iter().all(|(digest, _)| known.contains_key(digest)) {
+        if is_complete(&known, &values) {
             return Ok(known);
         }
         let (of, values) = (id.clone(), Arc::new(values));

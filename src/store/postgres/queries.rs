@@ -19,7 +19,7 @@ use crate::store::moving::UNFINISHED;
 use crate::store::names::{self, Names, Naming, OVERHEAD};
 use crate::store::records::{
     Added, Created, Deletions, Head, Heads, NewShare, SHARE_OVERHEAD, ShareHead, ShareRow, StoredHead,
-    StoredRow, StoredShare, of_epoch, read, signed, unsigned,
+    StoredRow, StoredShare, heads_by_num, of_epoch, read, signed, unsigned,
 };
 use crate::store::schema::{checks, create_tokens, passed_time, redaction_key, redactions, shares};
 use crate::store::tokens::living_shares;
@@ -61,17 +61,7 @@ pub(super) async fn unsafe_settings(connection: &mut AsyncPgConnection) -> Query
 
 /// Stores a share, when its token has not as many as it may have.
 pub(super) async fn create(connection: &mut AsyncPgConnection, share: NewShare) -> QueryResult<Created> {
-    let values = (
-        shares::id.eq(share.id.as_str()),
-        shares::session_id.eq(&share.session_id),
-        shares::secret_hash.eq(share.secret_hash.as_bytes()),
-        shares::epoch.eq(&share.epoch),
-        shares::created_at.eq(share.at),
-        shares::updated_at.eq(share.at),
-        shares::expires_at.eq(share.expires_at),
-        shares::token_num.eq(share.token),
-    );
-    let insert = diesel::insert_into(shares::table).values(values);
+    let insert = diesel::insert_into(shares::table).values(share.row());
     let Some(token) = share.token else {
         insert.execute(connection).await?;
         return Ok(Created::Yes);
@@ -103,9 +93,7 @@ pub(super) async fn confirm(
     nums: &[i64],
 ) -> QueryResult<HashMap<i64, Head>> {
     let living = shares::table.filter(shares::num.eq_any(nums)).filter(shares::deleted_at.is_null());
-    let rows: Vec<(i64, i64, i64)> =
-        living.select((shares::num, shares::seq, shares::writer)).load(connection).await?;
-    Ok(rows.into_iter().map(|(num, seq, writer)| (num, Head { seq: unsigned(seq), writer })).collect())
+    Ok(heads_by_num(living.select((shares::num, shares::seq, shares::writer)).load(connection).await?))
 }
 
 /// A share's record.

@@ -20,9 +20,9 @@ use tokio::sync::Semaphore;
 pub(super) use direct::Direct;
 pub use restore::{Backup, DeletedSince, RestoreError, Restored, check, restore};
 
-use super::names::{MAX_NAMES, Names, Naming, OVERHEAD};
+use super::names::{Names, Naming, OVERHEAD, is_complete};
 use super::records::{
-    Added, Created, Deletions, Head, Heads, NewShare, SHARE_OVERHEAD, StoredHead, StoredShare, Write, Written,
+    Added, Created, Deletions, Head, Heads, NewShare, StoredHead, StoredShare, Write, Written,
 };
 use super::{CreateToken, NoRoom, Sizes, StoreError};
 use crate::clock::now_ms;
@@ -119,7 +119,7 @@ impl SqliteStore {
     }
 
     pub(super) async fn create(&self, share: NewShare) -> Result<(), StoreError> {
-        let bytes = SHARE_OVERHEAD + i64::try_from(share.session_id.len()).unwrap_or(i64::MAX);
+        let bytes = share.bytes();
         match self.writer.submit(0, move |connection| queries::create(connection, &share)).await? {
             Created::Yes => self.room.grown(bytes),
             Created::TooManyOfToken => return Err(StoreError::TooManyShares),
@@ -162,7 +162,7 @@ impl SqliteStore {
     ) -> Result<Names, StoreError> {
         let of = id.clone();
         let known = self.readers.read(move |connection| names::names(connection, &of)).await?;
-        if known.len() >= MAX_NAMES || values.iter().all(|(digest, _)| known.contains_key(digest)) {
+        if is_complete(&known, &values) {
             return Ok(known);
         }
         let of = id.clone();

@@ -14,7 +14,7 @@ use crate::store::CreateToken;
 use crate::store::names::OVERHEAD;
 use crate::store::records::{
     Added, Created, Deletions, Head, Heads, NewShare, SHARE_OVERHEAD, ShareHead, ShareRow, StoredHead,
-    StoredRow, StoredShare, Write, Written, of_epoch, read, signed, unsigned,
+    StoredRow, StoredShare, Write, Written, heads_by_num, of_epoch, read, signed, unsigned,
 };
 use crate::store::schema::{checks, create_tokens, passed_time, redactions, share_data, shares};
 use crate::store::tokens::living_shares;
@@ -45,18 +45,7 @@ pub(super) fn create(connection: &mut SqliteConnection, share: &NewShare) -> Que
             return Ok(Created::TooManyOfToken);
         }
     }
-    diesel::insert_into(shares::table)
-        .values((
-            shares::id.eq(share.id.as_str()),
-            shares::session_id.eq(&share.session_id),
-            shares::secret_hash.eq(share.secret_hash.as_bytes()),
-            shares::epoch.eq(&share.epoch),
-            shares::created_at.eq(share.at),
-            shares::updated_at.eq(share.at),
-            shares::expires_at.eq(share.expires_at),
-            shares::token_num.eq(share.token),
-        ))
-        .execute(connection)?;
+    diesel::insert_into(shares::table).values(share.row()).execute(connection)?;
     Ok(Created::Yes)
 }
 
@@ -98,9 +87,7 @@ pub(super) fn write(connection: &mut SqliteConnection, write: &Write) -> QueryRe
 /// The heads of some shares, but for those that are deleted.
 pub(super) fn confirm(connection: &mut SqliteConnection, nums: &[i64]) -> QueryResult<HashMap<i64, Head>> {
     let living = shares::table.filter(shares::num.eq_any(nums)).filter(shares::deleted_at.is_null());
-    let rows: Vec<(i64, i64, i64)> =
-        living.select((shares::num, shares::seq, shares::writer)).load(connection)?;
-    Ok(rows.into_iter().map(|(num, seq, writer)| (num, Head { seq: unsigned(seq), writer })).collect())
+    Ok(heads_by_num(living.select((shares::num, shares::seq, shares::writer)).load(connection)?))
 }
 
 /// What was added to a share after a position; `None` when it is deleted.

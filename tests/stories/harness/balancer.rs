@@ -1,13 +1,13 @@
 //! A balancer before some servers, Debian's: one after the other, without regard to who asks for what.
 
 use std::fmt::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::PATIENCE;
+use super::{PATIENCE, free_address};
 
 /// A balancer that runs for as long as this lives.
 pub struct Balancer {
@@ -20,9 +20,7 @@ impl Balancer {
     /// Starts one before servers at these addresses.
     pub fn start(servers: &[&str]) -> Self {
         let dir = TempDir::new().expect("a directory");
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = free.local_addr().expect("a port");
-        drop(free);
+        let address = free_address();
         let mut config = format!(
             "global\n nbthread 1\ndefaults\n mode http\n timeout connect 1s\n timeout client 1m\n timeout server 1m\n \
              timeout tunnel 1h\n option redispatch\nfrontend all\n bind {address}\n default_backend nodes\n\

@@ -1,14 +1,14 @@
 //! Servers that carry hints between share servers: PostgreSQL, Redis from Debian, NATS from `PyPI`.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use tempfile::TempDir;
 
-use super::PATIENCE;
 use super::postgres::Postgres;
+use super::{PATIENCE, free_address};
 
 /// What can carry hints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +48,7 @@ impl BusServer {
 
     fn start_with(carrier: Carrier, certificate: Option<(&Path, &Path)>) -> Self {
         let dir = TempDir::new().expect("a directory");
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = free.local_addr().expect("a port");
-        drop(free);
+        let address = free_address();
         let port = address.port().to_string();
         let mut command = match carrier {
             Carrier::Postgres => panic!("that is the store's"),

@@ -16,7 +16,7 @@ pub mod wire;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -36,6 +36,11 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// The options of a server whose files a story looks into, so that its store is the one that has some. Without them
 /// `BRUTUS_TEST_STORE=postgres` has each server keep its shares in PostgreSQL.
 pub const ON_DISK: [&str; 2] = ["--store", "sqlite"];
+
+/// An address on loopback that nobody listens on.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("an address")
+}
 
 const NO_ENV: [(&str, &str); 0] = [];
 

@@ -1,7 +1,6 @@
 //! TLS: in the server itself, and by the proxies that stand in front of it.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -10,7 +9,7 @@ use tempfile::TempDir;
 
 use super::operate;
 use crate::harness::postgres::Postgres;
-use crate::harness::{PATIENCE, TestServer, session};
+use crate::harness::{PATIENCE, TestServer, free_address, session};
 
 /// A certificate for this machine, and its key.
 pub fn certificate(dir: &Path, name: &str) -> (PathBuf, PathBuf) {
@@ -128,10 +127,6 @@ impl Drop for Proxy {
     }
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port()
-}
-
 /// An example that operators get, with the addresses and files of a story in the place of its own.
 fn example(name: &str, places: &[(&str, &str)]) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/examples").join(name);
@@ -175,7 +170,7 @@ async fn nginx_stands_in_front_as_its_example_says() {
     let dir = TempDir::new().expect("a directory");
     let (cert, key) = certificate(dir.path(), "nginx");
     let server = TestServer::start(&BEHIND);
-    let port = free_port();
+    let port = free_address().port();
     let log = dir.path().join("access.log");
     let site = example(
         "nginx.conf",
@@ -226,7 +221,7 @@ async fn caddy_stands_in_front_as_its_example_says() {
     let dir = TempDir::new().expect("a directory");
     let (cert, key) = certificate(dir.path(), "caddy");
     let server = TestServer::start(&BEHIND);
-    let port = free_port();
+    let port = free_address().port();
     // Its own certificates come from an authority, which is not here.
     let tls = format!("https://localhost:{port} {{\n\ttls {} {}", cert.display(), key.display());
     let site = example("Caddyfile", &[("share.example {", &tls), ("127.0.0.1:8090", &server.address)]);
@@ -259,7 +254,7 @@ async fn haproxy_stands_in_front_of_two_nodes_as_its_example_says() {
     let database = postgres.create("share");
     let mut one = TestServer::start(&["--trusted-proxies", "127.0.0.1", "--store", &database]);
     let two = one.beside();
-    let port = free_port();
+    let port = free_address().port();
     let configuration = example(
         "haproxy.cfg",
         &[
