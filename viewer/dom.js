@@ -139,10 +139,10 @@ const turn = () => new Promise((resolve) => setTimeout(resolve))
 export const behindFrame = (action) => requestAnimationFrame(() => setTimeout(action))
 
 /**
- * Has something looked at behind each frame in which a reader has scrolled, or the window has got another size. Gives
- * what has it looked at once more.
+ * Has something looked at behind each frame in which a reader has scrolled, or the window has got another size, until
+ * the signal says that it is over. Gives what has it looked at once more.
  */
-export function onScrolled(look) {
+export function onScrolled(look, signal) {
   let isDue = false
   const soon = () => {
     if (isDue) return
@@ -152,8 +152,8 @@ export function onScrolled(look) {
       look()
     })
   }
-  addEventListener('scroll', soon, { passive: true })
-  addEventListener('resize', soon)
+  addEventListener('scroll', soon, { passive: true, signal })
+  addEventListener('resize', soon, { signal })
   return soon
 }
 
@@ -203,38 +203,54 @@ export function save(name, content, type = 'application/octet-stream') {
 
 const waiting = new WeakMap()
 const near = new Set()
+let isRunning = false
 // Farther than `content-visibility` lays out, which is one and a half screens: what stands in is never laid out then.
 const observer = new IntersectionObserver(
   (entries) => {
-    const wasIdle = near.size === 0
-    for (const { isIntersecting, target } of entries) {
-      if (isIntersecting) near.add(target)
-      else near.delete(target)
-    }
-    if (wasIdle && near.size) runNear()
+    for (const { isIntersecting, target } of entries) comesNear(target, isIntersecting)
   },
   { rootMargin: '200% 0px' },
 )
 
+// So many nodes that work on near ones has made wait are near themselves; more are looked at first.
+const MADE_NEAR = 30
+
+/** Notes that a node which waits is near the screen now, or is not any more. */
+export function comesNear(node, isNear = true) {
+  if (!isNear || !waiting.has(node)) near.delete(node)
+  else near.add(node)
+  if (near.size && !isRunning) runNear()
+}
+
 /**
- * Does the work of nodes that are near, a slice a frame, so that who scrolls gets frames. Each is taken out when its
- * turn comes, for more may come meanwhile.
+ * Does the work of nodes that are near, a slice a frame, so that who scrolls gets frames: behind those who only look at
+ * the frame, for it is another one then. Each is taken out when its turn comes, for more may come meanwhile.
  */
 async function runNear() {
+  isRunning = true
+  await turn()
   await inSlices(
     (function* () {
       for (let node; near.size;) {
         ;[node] = near
-        yield node
         near.delete(node)
+        yield node
       }
     })(),
-    begin,
+    (node) => {
+      isAtWork = true
+      begin(node)
+      isAtWork = false
+    },
     false,
-    // Behind those who only look at the frame, for it is another one then.
     () => new Promise((resolve) => behindFrame(() => setTimeout(resolve))),
   )
+  isRunning = false
 }
+
+// Whether near nodes are worked on: what is made there stands near too. It would be laid out before it could be seen to
+// be near, and laid out anew when its work is done.
+let isAtWork = false
 
 /** Does the work of a node, near or not. */
 export function begin(node) {
@@ -247,17 +263,24 @@ export function begin(node) {
 /** Notes that what was to be done when a node comes near is done, or not wanted any more. */
 export function settled(node) {
   observer.unobserve(node)
+  near.delete(node)
   waiting.delete(node)
   delete node.dataset.lazy
 }
 
-/** Does costly work on a node when it comes near the screen. Later work takes the place of earlier. */
-export function whenNear(node, work) {
+/** Has costly work on a node wait until somebody says that it is near, or asks for it. Later work takes its place. */
+export function postpone(node, work) {
   waiting.set(node, work)
   node.dataset.lazy = ''
+}
+
+/** Does costly work on a node when it comes near the screen. Later work takes the place of earlier. */
+export function whenNear(node, work) {
+  postpone(node, work)
   // Watched anew, so that it is told again where it stands.
   observer.unobserve(node)
-  observer.observe(node)
+  if (isAtWork && near.size < MADE_NEAR) near.add(node)
+  else observer.observe(node)
 }
 
 const lazyWithin = (root) => [...root.querySelectorAll('[data-lazy]')]

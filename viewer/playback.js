@@ -112,6 +112,7 @@ export class Playback {
   close() {
     this.#pause()
     clearTimeout(this.#noting)
+    this.timeline.end()
     this.#schedule = this.#seen = this.timeline = this.#sought = undefined
     this.bar.hidden = true
     this.root.replaceWith(this.shown)

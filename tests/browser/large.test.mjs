@@ -44,6 +44,39 @@ test('two thousand parts: all there, found, printed, linked, and still live', as
   assert.deepEqual(page.record.errors, [])
 })
 
+test('what comes near is drawn before it is laid out, whether its reader scrolls or something above it is folded', async () => {
+  const share = await server.share()
+  const turn = (nth) => [
+    ...prompt(`Asked ${nth}`),
+    ...answer([
+      tool('bash', { command: 'make' }, { output: 'line\n'.repeat(60) }),
+      text(`**Bold ${nth}**\n\n${'Words of it. '.repeat(100)}`),
+    ]),
+  ]
+  await share.sync(session(), ...Array.from({ length: 60 }, (_, nth) => turn(nth)).flat())
+  const page = await openPage(browser, { viewport: { width: 1280, height: 400 } })
+  await page.addInitScript(() => localStorage.setItem('brutus-share', JSON.stringify({ open: ['tool'] })))
+  await page.goto(share.url)
+  await page.waitForFunction(() => document.querySelectorAll('.turn').length === 60)
+
+  // All of it, before the browser lays it out: nothing that stands in is laid out first.
+  await page.evaluate(() => document.querySelectorAll('.turn')[30].scrollIntoView())
+  await page.waitForFunction(() =>
+    [...document.querySelectorAll('.turn:not([data-lazy]) .prompt:not(:has(.verbatim)) ~ .answer strong')].some(
+      (node) => !node.checkVisibility({ contentVisibilityAuto: true }),
+    ),
+  )
+
+  // What open outputs push away comes near when they are folded.
+  const turns = page.locator('.turn')
+  await turns.nth(40).evaluate((node) => node.scrollIntoView())
+  await turns.nth(40).locator('strong').waitFor()
+  const far = await turns.evaluateAll((all) => all.findIndex((node, at) => at > 40 && 'lazy' in node.dataset))
+  for (let nth = 40; nth < far; nth += 1) await turns.nth(nth).locator('.part-tool summary').click()
+  await turns.nth(far).locator('strong').waitFor()
+  assert.deepEqual(page.record.errors, [])
+})
+
 // A browser goes through all of a document when an element with a counter comes into it.
 test('what comes into a long page counts nothing', async () => {
   const share = await server.share()

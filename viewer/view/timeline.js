@@ -5,12 +5,15 @@ import {
   anchor,
   arrange,
   beginWithin,
+  comesNear,
   copyButton,
   el,
   finishWithin,
   foldsWithin,
   guarded,
   inSlices,
+  onScrolled,
+  postpone,
   settled,
   whenNear,
   write,
@@ -19,6 +22,7 @@ import { cost, count, duration, short } from '../format.js'
 import { icon } from '../icons.js'
 import { readCall } from '../load/calls.js'
 import { messagesOfTurn, promptText, times } from '../load/session.js'
+import { firstAbove } from '../load/schedule.js'
 import { Turns, firstWords } from '../load/turns.js'
 import { renderMarkdown, standIn } from '../markdown.js'
 import { strings } from '../strings.js'
@@ -33,6 +37,10 @@ const PROMPT_LINES = 12
 
 // Turns at the beginning that are drawn at once.
 const FIRST_TURNS = 20
+
+// Screens beyond this one within which turns are drawn: with what is written in them that is done before they are laid
+// out, which `content-visibility` does within one and a half.
+const REACH = 3
 
 /**
  * The turns of a session, or of one of its subagents, in an element. The first ones are drawn at once, and the last one
@@ -106,6 +114,50 @@ class TurnsView {
 }
 
 export class Timeline extends TurnsView {
+  #near = []
+  #over = new AbortController()
+  // An observer of each turn would cost each frame a look at all of them.
+  #look = onScrolled(() => this.#mark(), this.#over.signal)
+  // Turns move too when something opens or comes.
+  #resized = new ResizeObserver(this.#look)
+
+  constructor(...all) {
+    super(...all)
+    this.#resized.observe(this.root)
+  }
+
+  /** Is not shown any more. */
+  end() {
+    this.#over.abort()
+    this.#resized.disconnect()
+  }
+
+  update(changed) {
+    super.update(changed)
+    this.#look()
+  }
+
+  /** Has the turns drawn that are near the screen now; those that have left it meanwhile are left alone. */
+  #mark() {
+    const near = this.#nearTurns()
+    for (const node of this.#near) if (!near.includes(node)) comesNear(node, false)
+    for (const node of near) comesNear(node)
+    this.#near = near
+  }
+
+  #nearTurns() {
+    const near = []
+    // Another room is shown.
+    if (!this.root.getClientRects().length) return near
+    const reach = REACH * innerHeight
+    const turns = this.root.children
+    for (let at = firstAbove(turns, -reach, bottomOf); at < turns.length; at += 1) {
+      if (turns[at].getBoundingClientRect().top > innerHeight + reach) break
+      if (turns[at].matches('[data-lazy]')) near.push(turns[at])
+    }
+    return near
+  }
+
   /** The element of a message or a part. It is drawn first, and in a subagent that is made. */
   find(id) {
     const around = this.session.subagentsAround(id)
@@ -148,6 +200,8 @@ export class Timeline extends TurnsView {
     }
   }
 }
+
+const bottomOf = (node) => node.getBoundingClientRect().bottom
 
 // What took less, in milliseconds, is not worth a number.
 const SHOWN = 1000
@@ -207,7 +261,7 @@ class TurnView {
     else if (isAtOnce) this.draw()
     else {
       guarded(() => this.#standIn())
-      whenNear(this.node, () => this.draw())
+      postpone(this.node, () => this.draw())
     }
     this.node.style.containIntrinsicSize = `auto ${guarded(
       () => heightOf(turn, this.#session),
