@@ -95,7 +95,7 @@ async fn echo(request: HttpRequest, payload: web::Payload) -> Result<HttpRespons
     let mut response = ws::handshake(&request)?;
     let echo = Echo::default();
     let wire = echo.wire.clone();
-    Ok(response.streaming(wire::run(echo, payload, MAX_FRAME, wire)))
+    Ok(response.streaming(wire::run(echo, payload, MAX_FRAME, wire, || {})))
 }
 
 #[actix_web::main]

@@ -42,12 +42,13 @@ struct State {
     address: Option<SocketAddr>,
     /// Until when it has to take bytes; a connection that does not is ended.
     deadline: Cell<Option<Instant>>,
+    hung_up: Cell<bool>,
 }
 
 impl Endpoint {
     /// That of a connection which came in at an address of this machine.
     pub fn at(address: Option<SocketAddr>) -> Self {
-        Self(Rc::new(State { address, deadline: Cell::default() }))
+        Self(Rc::new(State { address, ..State::default() }))
     }
 
     /// The address of this machine at which the connection came in.
@@ -58,6 +59,16 @@ impl Endpoint {
     /// Whether the time is over in which it had to take bytes.
     pub fn is_over(&self) -> bool {
         self.0.deadline.get().is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Has the connection end once all is written: what its peer may still send is not waited for.
+    pub(super) fn hang_up(&self) {
+        self.0.hung_up.set(true);
+    }
+
+    /// Whether nothing more is read.
+    pub fn has_hung_up(&self) -> bool {
+        self.0.hung_up.get()
     }
 }
 

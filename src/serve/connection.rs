@@ -124,7 +124,11 @@ impl<S: ActixStream> AsyncRead for Connection<S> {
         poller: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(poller, buffer)
+        match Pin::new(&mut self.stream).poll_read(poller, buffer) {
+            // As if its peer had ended it: then the HTTP library does, which would else read on for a while.
+            Poll::Pending if self.endpoint.has_hung_up() => Poll::Ready(Ok(())),
+            read => read,
+        }
     }
 }
 

@@ -31,7 +31,8 @@ fn library() -> &'static Path {
     })
 }
 
-fn env(control: &TempDir) -> [(&'static str, String); 3] {
+/// The environment of a server that does as the file `fault` in a directory says.
+pub fn env(control: &TempDir) -> [(&'static str, String); 3] {
     let text = |path: &Path| path.to_str().expect("text").to_owned();
     [
         ("LD_PRELOAD", text(library())),

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
+use crate::disk;
 use crate::harness::bad_bus::BadBus;
 use crate::harness::balancer::Balancer;
 use crate::harness::postgres::{Postgres, psql};
@@ -339,7 +341,7 @@ fn versions_of(viewer: &TestViewer) -> HashMap<String, u64> {
 async fn of_two_processes_either_is_killed_and_nothing_acknowledged_is_lost() {
     let mut conflicted = 0;
     for seed in crate::seeds(2) {
-        conflicted += under_load(seed, None, false).await;
+        conflicted += under_load(seed, Faults::default()).await;
     }
     assert!(conflicted > 0, "they were never in each other's way");
 }
@@ -348,7 +350,7 @@ async fn of_two_processes_either_is_killed_and_nothing_acknowledged_is_lost() {
 async fn either_process_is_killed_and_postgresql_crashes_and_nothing_acknowledged_is_lost() {
     let mut conflicted = 0;
     for seed in crate::seeds(2) {
-        conflicted += under_load(seed, Some(Postgres::start()), false).await;
+        conflicted += under_load(seed, Faults::of(Postgres::start())).await;
     }
     assert!(conflicted > 0, "they were never in each other's way");
 }
@@ -357,13 +359,54 @@ async fn either_process_is_killed_and_postgresql_crashes_and_nothing_acknowledge
 async fn behind_a_balancer_either_process_is_killed_and_a_standby_takes_over_and_nothing_acknowledged_is_lost()
  {
     for seed in crate::seeds(1) {
-        under_load(seed, Some(Postgres::start()), true).await;
+        under_load(seed, Faults { fails_over: true, ..Faults::of(Postgres::start()) }).await;
     }
 }
 
-/// Clients write through both while they are killed, and while their database crashes: it comes back, or a standby
-/// takes over, and all go by a balancer. Tells how often they were in each other's way.
-async fn under_load(seed: u64, mut postgres: Option<Postgres>, fails_over: bool) -> usize {
+/// Nobody hears of what others write: all look for it every five seconds.
+#[actix_web::test]
+async fn with_the_bus_cut_for_good_viewers_have_all_soon() {
+    for seed in crate::seeds(1) {
+        let bus = Some("nats://127.0.0.1:1");
+        under_load(seed, Faults { bus, poll: "5s", ..Faults::of(Postgres::start()) }).await;
+    }
+}
+
+#[actix_web::test]
+async fn with_clocks_that_are_hours_apart_nothing_acknowledged_is_lost() {
+    for seed in crate::seeds(1) {
+        under_load(seed, Faults { ahead: "clock 10000", ..Faults::of(Postgres::start()) }).await;
+    }
+}
+
+/// What happens to two processes besides being killed.
+struct Faults {
+    /// Their database, which crashes; else it is SQLite's.
+    postgres: Option<Postgres>,
+    /// It does not come back: a standby takes over, and all go by a balancer.
+    fails_over: bool,
+    bus: Option<&'static str>,
+    poll: &'static str,
+    /// What the clock of one of them does.
+    ahead: &'static str,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self { postgres: None, fails_over: false, bus: None, poll: "100ms", ahead: "clock 0" }
+    }
+}
+
+impl Faults {
+    fn of(postgres: Postgres) -> Self {
+        Self { postgres: Some(postgres), ..Self::default() }
+    }
+}
+
+/// Clients write through both while they are killed, and while their database crashes. Tells how often they were in
+/// each other's way.
+async fn under_load(seed: u64, faults: Faults) -> usize {
+    let Faults { mut postgres, fails_over, bus, poll, ahead } = faults;
     let mut conflicted = 0;
     let mut database = postgres.as_ref().map(|postgres| postgres.create("share"));
     let standby = postgres.as_ref().filter(|_| fails_over).map(Postgres::standby);
@@ -373,7 +416,12 @@ async fn under_load(seed: u64, mut postgres: Option<Postgres>, fails_over: bool)
     }
     {
         let mut random = Rng::with_seed(seed);
-        let mut servers = start("100ms", database.as_deref(), None);
+        let mut servers = start(poll, database.as_deref(), bus);
+        // One has a clock of its own.
+        let control = TempDir::new().expect("a directory");
+        std::fs::write(control.path().join("fault"), ahead).expect("written");
+        servers[1].kill();
+        servers[1].restart_with_env(&disk::env(&control));
         let (path, secret) = {
             let share = servers[0].share().await;
             (share.path(""), share.secret)
@@ -411,27 +459,14 @@ async fn under_load(seed: u64, mut postgres: Option<Postgres>, fails_over: bool)
             conflicted += conflicts(&servers[n]);
             servers[n].kill();
             load.goes_on(random.u64(0..10)).await;
-            servers[n].restart();
-        }
-        if let (Some(postgres), Some(standby)) = (&mut postgres, &standby) {
-            load.goes_on(random.u64(5..40)).await;
-            postgres.crash();
-            let began = Instant::now();
-            standby.promote();
-            let promoted = began.elapsed();
-            load.goes_on(1).await;
-            println!(
-                "seed {seed}: acknowledged {:?} after a promotion of {promoted:?} began",
-                began.elapsed()
-            );
-        } else if let Some(postgres) = &mut postgres {
-            for _ in 0..CRASHES {
-                load.goes_on(random.u64(5..40)).await;
-                postgres.crash();
-                let (status, _) = servers[0].get(&path).await;
-                assert_eq!(status, 503, "seed {seed}");
-                postgres.restart();
+            if n == 0 {
+                servers[n].restart();
+            } else {
+                servers[n].restart_with_env(&disk::env(&control));
             }
+        }
+        if let Some(postgres) = &mut postgres {
+            crash_under(&load, postgres, standby.as_ref(), &servers[0], &mut random).await;
         }
         load.goes_on(20).await;
         load.ends.set(true);
@@ -439,6 +474,12 @@ async fn under_load(seed: u64, mut postgres: Option<Postgres>, fails_over: bool)
         let id = path.rsplit('/').next().expect("an id").to_owned();
         let share = TestShare { server: &servers[0], id, secret, url: String::new() };
         share.sync(&[part("m", "end", "all was written")]).await;
+        // Before anybody reads, for who is read from looks whether there is more.
+        let written = Instant::now();
+        let viewers = ended(viewers).await;
+        let late = written.elapsed();
+        println!("seed {seed}: all viewers have all {late:?} after the last was acknowledged");
+        assert!(late < Duration::from_secs(10), "seed {seed}: {late:?}");
         let all = share.path("/data");
         let ((_, stored), (_, same)) = join(servers[0].get(&all), servers[1].get(&all)).await;
         let stored = versions(&stored);
@@ -448,7 +489,6 @@ async fn under_load(seed: u64, mut postgres: Option<Postgres>, fails_over: bool)
         }
         assert!(load.reads.get() > 0, "seed {seed}");
         println!("seed {seed}: {} acknowledged, {} read", load.writes.get(), load.reads.get());
-        let viewers = ended(viewers).await;
         for viewer in &viewers {
             assert_eq!(versions_of(viewer), stored, "seed {seed}: who watches has the same");
         }
@@ -457,6 +497,32 @@ async fn under_load(seed: u64, mut postgres: Option<Postgres>, fails_over: bool)
         conflicted += servers.each_ref().map(conflicts).iter().sum::<usize>();
     }
     conflicted
+}
+
+/// The database crashes while clients write: it comes back, and does so again, or its standby takes over.
+async fn crash_under(
+    load: &Load,
+    postgres: &mut Postgres,
+    standby: Option<&Postgres>,
+    server: &TestServer,
+    random: &mut Rng,
+) {
+    if let Some(standby) = standby {
+        load.goes_on(random.u64(5..40)).await;
+        postgres.crash();
+        let began = Instant::now();
+        standby.promote();
+        let promoted = began.elapsed();
+        load.goes_on(1).await;
+        println!("acknowledged {:?} after a promotion of {promoted:?} began", began.elapsed());
+        return;
+    }
+    for _ in 0..CRASHES {
+        load.goes_on(random.u64(5..40)).await;
+        postgres.crash();
+        assert_eq!(server.get(&load.path).await.0, 503);
+        postgres.restart();
+    }
 }
 
 /// What one deletes is gone at the other, at once for who asks and soon for who watches.

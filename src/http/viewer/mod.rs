@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
 
 use self::session::Viewer;
+use super::answers::Endpoint;
 use super::limits::{Client, Portion};
 use super::openapi::PollRefused;
 use super::shares::{Id, Position, position, share_id};
@@ -42,7 +43,9 @@ pub(super) async fn poll(
     let share = service.shares.open(&id).await?;
     let viewer = Viewer::new(share, crowds.of(&id), position, &service, seat);
     let wire = viewer.wire();
-    Ok(response.streaming(wire::run(viewer, payload, MAX_INCOMING, wire)))
+    let endpoint = request.conn_data::<Endpoint>().cloned();
+    let hang_up = move || endpoint.iter().for_each(Endpoint::hang_up);
+    Ok(response.streaming(wire::run(viewer, payload, MAX_INCOMING, wire, hang_up)))
 }
 
 /// Counts a viewer against its address, if there is a limit for that.

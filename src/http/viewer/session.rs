@@ -64,7 +64,7 @@ pub(super) struct Viewer {
     pulling: bool,
     /// Where frames are accounted for that are made for it alone.
     memory: Memory,
-    /// Whether its share was seen to have stopped.
+    /// Whether its share was seen to have stopped, or did not answer.
     orphaned: bool,
     heard: Instant,
     pinged: Instant,
@@ -158,6 +158,7 @@ impl Viewer {
             viewer.pulling = false;
             match pulled {
                 Ok((frame, held)) => {
+                    viewer.orphaned = false;
                     // From now on the position is one of the share's own.
                     viewer.epoch = viewer.joined.as_ref().map(|joined| joined.feed.epoch().clone());
                     viewer.after = frame.seq;
@@ -181,10 +182,15 @@ impl Viewer {
         ctx.stop();
     }
 
-    /// Ends when the share has stopped. Its last words may be on their way still, by way of the crowd: they come first.
+    /// Ends when the share has stopped, unless it answers after all. Its last words may be on their way still, by way
+    /// of the crowd: they come first.
     fn end_soon(&mut self, ctx: &mut WebsocketContext<Self>) {
         if !std::mem::replace(&mut self.orphaned, true) {
-            ctx.run_later(LAST_WORDS, |viewer, ctx| viewer.end(close_code::RESTART, ctx));
+            ctx.run_later(LAST_WORDS, |viewer, ctx| {
+                if viewer.orphaned {
+                    viewer.end(close_code::RESTART, ctx);
+                }
+            });
         }
     }
 

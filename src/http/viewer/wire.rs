@@ -23,7 +23,7 @@ use crate::memory::Held;
 use crate::protocol::close_code;
 use crate::share::{FRAME_BYTES, Frame};
 
-/// How long a closed connection is still read, so that its peer gets to read the close code.
+/// How long a closed connection is still read, so that its peer gets to read the close code, when it does not answer.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// How much of a frame the connection is given at once, in bytes. It copies that into a buffer, which stays as large as
@@ -94,20 +94,24 @@ impl Wire {
 
 /// Runs an actor behind a WebSocket; gives the bytes that its peer gets. Data frames may have `max_data` bytes: one
 /// whose head says more is refused with 1009, and what breaks the protocol with 1002, without waiting for the payload.
-pub fn run<A>(
+/// When all is said, `hang_up` is called: it is the server that ends a connection (RFC 6455, 7.1.1).
+pub fn run<A, F>(
     actor: A,
     payload: web::Payload,
     max_data: usize,
     wire: Wire,
-) -> impl Stream<Item = Result<Bytes, actix_web::Error>> + use<A>
+    hang_up: F,
+) -> impl Stream<Item = Result<Bytes, actix_web::Error>> + use<A, F>
 where
     A: Actor<Context = WebsocketContext<A>> + StreamHandler<Result<Message, ProtocolError>>,
+    F: Fn() + Unpin,
 {
     let payload = Rc::new(RefCell::new(payload));
-    let heads = Heads::new(max_data as u64);
-    let incoming = Incoming { payload: payload.clone(), heads, refusal: None, wire: wire.clone() };
-    let session = WebsocketContext::with_codec(actor, incoming, Codec::new().max_size(max_data));
-    Outgoing { session: Box::pin(session), wire, said: Poll::Pending, sending: None, payload, until: None }
+    let heads = Rc::new(RefCell::new(Heads::new(max_data as u64)));
+    let incoming =
+        Incoming { payload: payload.clone(), heads: heads.clone(), refusal: None, wire: wire.clone() };
+    let session = Box::pin(WebsocketContext::with_codec(actor, incoming, Codec::new().max_size(max_data)));
+    Outgoing { session, wire, said: Poll::Pending, sending: None, payload, heads, until: None, hang_up }
 }
 
 /// What a peer's close is answered with: the same code, or that it is none that a peer may send (RFC 6455, 7.4).
@@ -145,6 +149,10 @@ struct Heads {
     read: usize,
     /// Bytes of the frame that are still to come behind its head.
     rest: u64,
+    /// Whether the last head was that of a close.
+    closes: bool,
+    /// Whether a head was refused: what follows means nothing.
+    refused: bool,
 }
 
 /// A frame that is not taken.
@@ -163,19 +171,26 @@ enum Head {
     Unfinished,
     /// So many bytes follow.
     Followed(u64),
+    /// The same, and it is the peer's close.
+    Last(u64),
     /// Close with this code.
     Refused(u16),
 }
 
 impl Heads {
     fn new(max_data: u64) -> Self {
-        Self { max_data, head: [0; 10], read: 0, rest: 0 }
+        Self { max_data, head: [0; 10], read: 0, rest: 0, closes: false, refused: false }
     }
 
-    /// Takes the next bytes in. After a refusal nothing more may be asked.
+    /// Whether the peer has closed: nothing more comes.
+    fn closed(&self) -> bool {
+        self.closes && self.rest == 0
+    }
+
+    /// Takes the next bytes in.
     fn take(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
         let (mut at, mut began) = (0, 0);
-        while at < bytes.len() {
+        while at < bytes.len() && !self.refused {
             let skipped = usize::try_from(self.rest).unwrap_or(usize::MAX).min(bytes.len() - at);
             if skipped > 0 {
                 at += skipped;
@@ -191,8 +206,12 @@ impl Heads {
             match read_head(&self.head[..self.read], self.max_data) {
                 Head::Unfinished => {}
                 Head::Followed(rest) => (self.read, self.rest) = (0, rest),
+                Head::Last(rest) => (self.read, self.rest, self.closes) = (0, rest, true),
                 // What came of its head before went to the library already: too little to do anything with.
-                Head::Refused(code) => return Err(Refusal { before: began, code }),
+                Head::Refused(code) => {
+                    self.refused = true;
+                    return Err(Refusal { before: began, code });
+                }
             }
         }
         Ok(())
@@ -204,6 +223,7 @@ fn read_head(head: &[u8], max_data: u64) -> Head {
     const LAST: u8 = 0x80;
     const RESERVED: u8 = 0x70;
     const CONTROL: u8 = 0x08;
+    const CLOSE: u8 = 0x08;
     const MASKED: u8 = 0x80;
     let [first, head @ ..] = head else { return Head::Unfinished };
     let opcode = first & 0x0f;
@@ -226,13 +246,13 @@ fn read_head(head: &[u8], max_data: u64) -> Head {
     if length > max_data && !control {
         return Head::Refused(close_code::TOO_BIG);
     }
-    Head::Followed(MASK + length)
+    if opcode == CLOSE { Head::Last(MASK + length) } else { Head::Followed(MASK + length) }
 }
 
 /// The bytes that a peer sends, as far as the heads of its frames are taken.
 struct Incoming {
     payload: Rc<RefCell<web::Payload>>,
-    heads: Heads,
+    heads: Rc<RefCell<Heads>>,
     /// Why nothing more comes after what stands before a refused frame.
     refusal: Option<Refusal>,
     wire: Wire,
@@ -248,7 +268,8 @@ impl Stream for Incoming {
         }
         let piece = self.payload.borrow_mut().poll_next_unpin(poller);
         let Poll::Ready(Some(Ok(bytes))) = &piece else { return piece };
-        match self.heads.take(bytes) {
+        let taken = self.heads.borrow_mut().take(bytes);
+        match taken {
             Ok(()) => piece,
             Err(refusal) => {
                 let taken = bytes.slice(..refusal.before);
@@ -262,9 +283,9 @@ impl Stream for Incoming {
 /// The bytes that a peer gets: what its session shows, then what the protocol says (pings, the close). The session is
 /// polled, and so does anything, only when the connection has taken all that was shown.
 ///
-/// After the last byte the connection is read on for a moment, and what comes is thrown away: closing a socket that has
-/// unread bytes resets it, and the peer would lose the close frame.
-struct Outgoing<S> {
+/// After the last byte the connection is read on until the peer has closed too, a moment at the most, and what comes is
+/// thrown away: closing a socket that has unread bytes resets it, and the peer would lose the close frame.
+struct Outgoing<S, F> {
     session: Pin<Box<S>>,
     wire: Wire,
     /// What the session has come up with after what is shown.
@@ -272,10 +293,12 @@ struct Outgoing<S> {
     /// What the frame takes whose end stands in the connection's buffer: when more is asked for, it is sent.
     sending: Option<Held>,
     payload: Rc<RefCell<web::Payload>>,
+    heads: Rc<RefCell<Heads>>,
     until: Option<Pin<Box<tokio::time::Sleep>>>,
+    hang_up: F,
 }
 
-impl<S: Stream<Item = Result<Bytes, actix_web::Error>>> Stream for Outgoing<S> {
+impl<S: Stream<Item = Result<Bytes, actix_web::Error>>, F: Fn() + Unpin> Stream for Outgoing<S, F> {
     type Item = S::Item;
 
     fn poll_next(mut self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<Option<Self::Item>> {
@@ -293,15 +316,28 @@ impl<S: Stream<Item = Result<Bytes, actix_web::Error>>> Stream for Outgoing<S> {
                 said => return said,
             }
         }
-        while let Poll::Ready(piece) = self.payload.borrow_mut().poll_next_unpin(poller) {
-            if !matches!(piece, Some(Ok(_))) {
-                return Poll::Ready(None);
+        let has_closed = self.read_on(poller);
+        let is_over = self.until.as_mut().is_none_or(|until| until.poll_unpin(poller).is_ready());
+        if !has_closed && !is_over {
+            return Poll::Pending;
+        }
+        (self.hang_up)();
+        Poll::Ready(None)
+    }
+}
+
+impl<S, F> Outgoing<S, F> {
+    /// Reads what the peer sends until it has closed; tells whether it has.
+    fn read_on(&self, poller: &mut Poller<'_>) -> bool {
+        let (mut payload, mut heads) = (self.payload.borrow_mut(), self.heads.borrow_mut());
+        while !heads.closed() {
+            match payload.poll_next_unpin(poller) {
+                Poll::Pending => return false,
+                Poll::Ready(Some(Ok(bytes))) => _ = heads.take(&bytes),
+                Poll::Ready(_) => return true,
             }
         }
-        match &mut self.until {
-            Some(until) => until.poll_unpin(poller).map(|()| None),
-            None => Poll::Pending,
-        }
+        true
     }
 }
 

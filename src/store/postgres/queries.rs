@@ -103,8 +103,8 @@ pub(super) async fn head(connection: &mut AsyncPgConnection, id: ShareId) -> Que
     share.map(|share| share.into_head(id)).transpose()
 }
 
-/// What was added to a share after a position, at one moment; `None` when it is deleted. One statement, for that sees one
-/// moment too and takes one round trip: viewers wait for it.
+/// What was added to a share after a position, at one moment; `None` when it is deleted. One statement, for that sees
+/// one moment too and takes one round trip: viewers wait for it.
 pub(super) async fn since(
     connection: &mut AsyncPgConnection,
     num: i64,
@@ -116,10 +116,7 @@ pub(super) async fn since(
         .filter(shares::num.eq(num))
         .filter(shares::deleted_at.is_null())
         .order(share_data::arrived)
-        .select((
-            ShareRow::as_select(),
-            (share_data::key, share_data::content, share_data::seq).nullable(),
-        ));
+        .select((ShareRow::as_select(), (share_data::key, share_data::content, share_data::seq).nullable()));
     let mut found = found.load_stream::<(ShareRow, Option<StoredRow>)>(connection).await?;
     let (mut share, mut rows) = (None, Vec::new());
     while let Some((of, row)) = found.try_next().await? {

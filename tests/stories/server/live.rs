@@ -1,6 +1,7 @@
 //! Viewers: what they see, when, and what becomes of those who misbehave.
 
 use std::fmt::Write;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -161,4 +162,18 @@ async fn a_viewer_that_takes_nothing_is_reaped_by_the_kernel() {
     good.until("both", |viewer| viewer.viewers == 2).await;
     good.until("the dead one is gone", |viewer| viewer.viewers == 1).await;
     drop(stalled);
+}
+
+/// Browsers tell their pages of a close when the connection ends: so late do they come back.
+#[actix_web::test]
+async fn when_a_viewer_has_answered_a_close_its_connection_ends_at_once() {
+    let server = TestServer::start(&[]);
+    let share = server.share().await;
+    let mut viewer = share.view().await;
+    viewer.until("caught up", |viewer| viewer.caught_up).await;
+    share.delete(&share.secret).await;
+    viewer.until("the close", |viewer| viewer.close_code.is_some()).await;
+    let closed = Instant::now();
+    viewer.until_closed().await;
+    assert!(closed.elapsed() < Duration::from_secs(1), "{:?}", closed.elapsed());
 }
