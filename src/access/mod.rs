@@ -65,7 +65,8 @@ pub enum Key {
 /// What a request shows.
 #[derive(Default)]
 pub struct Shown {
-    /// The share's secret, as far as it is known yet: without one it is only looked whether the share is there.
+    /// The share's secret, as far as it is known yet: without one it is only looked whether the share is there. Its owner
+    /// gets past its lock.
     pub secret: Option<SecretHash>,
     /// Cookies that were given out for the share, as it says.
     pub cookies: Vec<String>,
@@ -134,7 +135,7 @@ impl Access {
         if need != Need::Delete {
             known.lives()?;
         }
-        let mut opened = self.is_open(id, &known.lock, shown);
+        let mut opened = shown.secret.is_some() || self.is_open(id, &known.lock, shown);
         let needs_more = matches!(need, Need::Items | Need::Text | Need::Key);
         if !opened && (needs_more || shown.key.is_some()) {
             if self.store.is_shared() {

@@ -9,11 +9,12 @@ use actix_web::{HttpMessage, HttpRequest};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use data_encoding::BASE64URL_NOPAD;
+use uuid::Uuid;
 
 use super::{Service, who};
 use crate::access::{Admitted, Client, Key, Need, Shown};
 use crate::error::Error;
-use crate::model::{Lock, ShareId};
+use crate::model::{Lock, SecretHash, ShareId};
 use crate::protocol::Password;
 use crate::share::{ReadAll, Share, Snapshot};
 
@@ -102,7 +103,7 @@ impl Service {
     fn shown(&self, request: &HttpRequest, id: &ShareId) -> Shown {
         let mode = request.headers().get("sec-fetch-mode");
         Shown {
-            secret: None,
+            secret: secret(request),
             cookies: cookies(request, &cookie_name(id)),
             key: key(request),
             client: self.client(request),
@@ -143,6 +144,14 @@ fn key(request: &HttpRequest) -> Option<Key> {
         return Password::new(pair.split_once(':')?.1).ok().map(Key::Password);
     }
     if scheme.eq_ignore_ascii_case("bearer") { door(shown.trim()) } else { None }
+}
+
+/// What a share's owner shows who reads it: a UUID, which nothing else is that may be shown so.
+fn secret(request: &HttpRequest) -> Option<SecretHash> {
+    let (scheme, shown) =
+        request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
+    let is_secret = scheme.eq_ignore_ascii_case("bearer") && Uuid::parse_str(shown.trim()).is_ok();
+    is_secret.then(|| SecretHash::of(shown.trim()))
 }
 
 /// What is shown for a phrase: 32 bytes in base64url. Tokens, by which shares are created, have another length.
