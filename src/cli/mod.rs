@@ -23,6 +23,7 @@ mod manual;
 mod mcp;
 mod moving;
 mod person;
+mod protect;
 mod redact;
 mod relay;
 mod serve;
@@ -72,6 +73,10 @@ enum Command {
     Redact(redact::Redact),
     /// Take a session's share away, also when the session itself is gone
     Unshare(person::OneSession),
+    /// Have readers of a share give a password besides its link, or not any more; or say when it ends
+    Protect(protect::Protect),
+    /// Print the link of a shared session again, or its owner's
+    Link(protect::Link),
     /// List what is shared
     List(person::Options),
     /// Say whether the relay runs, and what waits to be sent
@@ -154,6 +159,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Publish(command) => person::publish(command).map_err(Into::into),
         Command::Redact(command) => redact::redact(command).map_err(Into::into),
         Command::Unshare(command) => person::unshare(command).map_err(Into::into),
+        Command::Protect(command) => protect::protect(command).map_err(Into::into),
+        Command::Link(command) => protect::link(command).map_err(Into::into),
         Command::List(options) => person::list(options).map_err(Into::into),
         Command::Status(options) => person::status(options).map_err(Into::into),
         Command::Mcp(options) => mcp::run(options),

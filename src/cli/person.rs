@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::protect::WithPassword;
 use super::redact;
 use super::which::{described, newest};
 use crate::client::KnownSession;
@@ -55,6 +56,9 @@ pub(super) struct Share {
     /// Let the link end by itself after this time, if the session is not shared yet [default: the server's]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     expires_in: Option<Duration>,
+
+    #[command(flatten)]
+    password: WithPassword,
 
     /// Share what is to come, although nothing is known of the session yet
     #[arg(long)]
@@ -107,7 +111,8 @@ pub(super) struct Publish {
 
 /// `share`
 pub(super) fn share(share: &Share) -> Result<(), RelayCallError> {
-    let Share { session, options, expires_in, from_now, start } = share;
+    let Share { session, options, expires_in, password, from_now, start } = share;
+    let password = password.read()?;
     let expires_in = expires_in.map(seconds);
     let share = async |relay: &RelayClient| {
         let (id, found) = if let Some(session) = session {
@@ -116,7 +121,7 @@ pub(super) fn share(share: &Share) -> Result<(), RelayCallError> {
             let found = session_here(relay).await?;
             (found.session_id.clone(), Some(found))
         };
-        let mut answer = relay.share(&id, expires_in, *from_now).await?;
+        let mut answer = relay.share(&id, expires_in, password.as_ref(), *from_now).await?;
         if let Some(found) = found {
             answer["session"] = json!(found);
         }
@@ -136,7 +141,7 @@ pub(super) fn share(share: &Share) -> Result<(), RelayCallError> {
     Ok(())
 }
 
-fn seconds(time: Duration) -> u64 {
+pub(super) fn seconds(time: Duration) -> u64 {
     time.as_secs().max(1)
 }
 
@@ -283,7 +288,7 @@ pub(super) fn status(options: &Options) -> Result<(), RelayCallError> {
 }
 
 /// Asks the relay, prints its answer, as JSON where that is wished for, and gives it.
-fn ask(
+pub(super) fn ask(
     options: &Options,
     question: impl AsyncFnOnce(&RelayClient) -> Result<Value, RelayCallError>,
     say: impl FnOnce(&Value),

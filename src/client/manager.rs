@@ -6,11 +6,11 @@ use actix::fut::{ready, wrap_future};
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
-use super::answer::{Later, is_link};
+use super::answer::{Later, NotAmended, is_link};
 use super::awake;
 use super::bus::{Bus, Subscribe};
 use super::conversations::{Conversations, Given, KnownSession};
-use super::messages::{Create, Flush, Known, List, Listed, Remove, Removed, Shared, Stop};
+use super::messages::{Amend, Create, Flush, Known, List, Listed, OwnersLink, Remove, Removed, Shared, Stop};
 use super::queue::{Attach, Detach, Drain, Ended, Enqueue, FlushLane, Look, Open, Progress, SyncQueue};
 use super::redaction::{Means, Redaction, Rest};
 use super::report::{Giving, Said};
@@ -18,12 +18,12 @@ use super::schedule::{Backoff, jitter};
 use super::secrets::{Name, Secrets, SecretsError, Share, State};
 use super::spool::Spool;
 use super::streams::Streams;
-use super::transport::{Place, Transport};
+use super::transport::{Place, Target, Transport};
 use super::{ClientError, Config, StartError};
 use crate::clock::now_ms;
 use crate::config::{OWN_SERVER, origin};
 use crate::import::bus::Spoken;
-use crate::protocol::Created;
+use crate::protocol::{Amended, Created};
 
 /// Keeps the shares of an agent's sessions.
 pub struct Manager {
@@ -354,7 +354,7 @@ impl Handler<Create> for Manager {
     type Result = ResponseActFuture<Self, Result<Shared, ClientError>>;
 
     fn handle(&mut self, create: Create, ctx: &mut Self::Context) -> Self::Result {
-        let Create { session_id, backlog, conversation, empty, lifetime, is_read } = create;
+        let Create { session_id, backlog, conversation, empty, lifetime, password, is_read } = create;
         if !self.config.enabled {
             return Box::pin(ready(Err(ClientError::Disabled)));
         }
@@ -387,12 +387,31 @@ impl Handler<Create> for Manager {
         self.queue.do_send(Rest { session: session_id.clone(), is_over: false });
         let stored = async { stored.await.unwrap_or(Err(ClientError::Unavailable)).map(|_| ()) };
         if let Some(shared) = shared {
-            return Box::pin(wrap_future::<_, Self>(stored).map(move |stored, manager, _| {
-                if stored.is_err() {
-                    manager.given.doubt(&session_id, []);
-                }
-                stored.map(|()| shared)
-            }));
+            let amend = Amend {
+                id: shared.id.clone(),
+                other: None,
+                password: password.map(Amended::To),
+                expires_in: None,
+            };
+            let manager = ctx.address();
+            return Box::pin(
+                wrap_future::<_, Self>(stored)
+                    .map(move |stored, manager, _| {
+                        if stored.is_err() {
+                            manager.given.doubt(&session_id, []);
+                        }
+                        stored
+                    })
+                    .then(move |stored, _, _| {
+                        wrap_future(async move {
+                            stored?;
+                            if amend.password.is_some() {
+                                manager.send(amend).await.map_err(|_| ClientError::Unavailable)??;
+                            }
+                            Ok(shared)
+                        })
+                    }),
+            );
         }
         let (waiter, created) = oneshot::channel();
         let creating = self.creating.entry(session_id.clone()).or_default();
@@ -409,13 +428,67 @@ impl Handler<Create> for Manager {
         let name = session_id.clone();
         let create = async move {
             stored.await?;
-            transport.create(&name, lifetime).await
+            transport.create(&name, lifetime, password).await
         };
         ctx.spawn(
             wrap_future::<_, Self>(create)
                 .map(move |result, manager, ctx| manager.created(&session_id, result, ctx)),
         );
         Box::pin(wrap_future(created))
+    }
+}
+
+impl Handler<Amend> for Manager {
+    type Result = ResponseActFuture<Self, Result<(), ClientError>>;
+
+    fn handle(&mut self, amend: Amend, _: &mut Self::Context) -> Self::Result {
+        let Amend { id, other, password, expires_in } = amend;
+        let own = self.secrets.all().find(|share| share.id == id && share.state == State::Active).cloned();
+        let target = match (&own, other) {
+            (_, Some((url, secret))) => Target { server: Place { url, key: None }, id, secret },
+            (Some(own), None) => own.target(),
+            (None, None) => return Box::pin(ready(Err(ClientError::NotShared))),
+        };
+        let transport = self.transport.clone();
+        let end = expires_in.clone();
+        let amended = async move { transport.amend(&target, password, expires_in).await };
+        Box::pin(wrap_future::<_, Self>(amended).map(move |amended, manager, _| {
+            match amended {
+                Ok(()) => {}
+                Err(NotAmended::Gone) => {
+                    let unknown = "the server has no such share, or its secret is another";
+                    return Err(ClientError::Malformed(unknown.into()));
+                }
+                Err(NotAmended::Refused(why)) => return Err(ClientError::Malformed(why)),
+                Err(NotAmended::Later(Later { reason, after: Some(_) })) => {
+                    return Err(ClientError::ServerBusy(reason));
+                }
+                Err(NotAmended::Later(Later { reason, .. })) => return Err(ClientError::Unreachable(reason)),
+            }
+            if let (Some(own), Some(end)) = (own, end) {
+                let at = match end {
+                    Amended::To(seconds) => {
+                        Some(now_ms().saturating_add_unsigned(seconds.saturating_mul(1000)))
+                    }
+                    Amended::Removed => None,
+                };
+                if let Err(error) = manager.secrets.ends(&own, at) {
+                    tracing::warn!(%error, "cannot store when a share ends");
+                }
+            }
+            Ok(())
+        }))
+    }
+}
+
+impl Handler<OwnersLink> for Manager {
+    type Result = Result<String, ClientError>;
+
+    fn handle(&mut self, OwnersLink { session_id }: OwnersLink, _: &mut Self::Context) -> Self::Result {
+        let share = self.active(&session_id).ok_or(ClientError::NotShared)?;
+        // Behind a key, when one stands in the link.
+        let and = if share.url.contains('#') { '&' } else { '#' };
+        Ok(format!("{}{and}o={}", share.url, share.secret))
     }
 }
 

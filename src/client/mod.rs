@@ -36,14 +36,15 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::protocol::Password;
 pub use bus::{Bus, Publish, Subscribe};
 pub use conversations::{Activity, Agent, KnownSession, Status, Told};
 pub use event::{Event, Happening, backlog};
 pub use hidden::{RedactAgain, RedactionsOf};
 pub use manager::Manager;
 pub use messages::{
-    Continue, Conversation, Converse, Create, Flush, Known, List, Read, Remove, Removed, Report, Shared,
-    Stop, Taken,
+    Amend, Continue, Conversation, Converse, Create, Flush, Known, List, OwnersLink, Read, Remove, Removed,
+    Report, Shared, Stop, Taken,
 };
 pub use pairing::Pairing;
 pub use proof::{Prover, Unproved};

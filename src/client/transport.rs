@@ -16,8 +16,9 @@ use awc::http::{Method, Uri, header};
 use awc::{Client, Connector};
 use rustls::ClientConfig;
 use serde::Serialize;
+use serde_json::Value;
 
-use super::answer::{Answer, Later, Outcome};
+use super::answer::{Answer, Later, NotAmended, Outcome};
 use super::awake::Suspends;
 use super::proxy::Proxies;
 use super::spool::Waiting;
@@ -25,7 +26,7 @@ use super::upload::{self, Connect};
 use super::{ClientError, Config, CreateToken, Pairing, StartError};
 use crate::config::{OWN_SERVER, is_in_clear};
 use crate::discovery::Fingerprint;
-use crate::protocol::{CreateRequest, Created, SyncBody, WireItem};
+use crate::protocol::{Amended, CreateRequest, Created, Password, SyncBody, WireItem};
 
 /// An answer larger than this is none of a share server's, in bytes.
 pub(super) const MAX_ANSWER: usize = 64 << 10;
@@ -149,6 +150,7 @@ impl Transport {
         &self,
         session_id: &str,
         lifetime: Option<Duration>,
+        password: Option<Password>,
     ) -> Result<(Created, Place), ClientError> {
         let pairing = match &self.api_url {
             Some(_) => None,
@@ -170,7 +172,7 @@ impl Transport {
             })
         };
         let expires_in = lifetime.map(|lifetime| lifetime.as_secs().max(1));
-        let body = CreateRequest { session_id: session_id.to_owned(), expires_in };
+        let body = CreateRequest { session_id: session_id.to_owned(), expires_in, password, sealed: None };
         let answer = match self.send(Method::POST, &place, "/api/share", &body).await {
             Ok(answer) => answer,
             Err(reason) => return Err(unreachable(reason).await),
@@ -202,8 +204,31 @@ impl Transport {
     /// All that a share's own server has of it, as JSON: a list of items.
     pub(super) async fn data(&self, share: &Target) -> Result<Vec<u8>, Later> {
         let path = format!("/api/share/{}/data", share.id);
-        let answer = self.ask(Method::GET, &share.server, &path, &(), MAX_SHARE).await;
+        let answer = self.ask(Method::GET, &share.server, &path, &(), MAX_SHARE, Some(&share.secret)).await;
         answer.map_err(|reason| Later { reason, after: None })?.data()
+    }
+
+    /// Changes what a share's readers need, or when it ends, on its own server.
+    pub(super) async fn amend(
+        &self,
+        share: &Target,
+        password: Option<Amended<Password>>,
+        expires_in: Option<Amended<u64>>,
+    ) -> Result<(), NotAmended> {
+        let (path, mut body) =
+            (format!("/api/share/{}", share.id), serde_json::json!({"secret": share.secret}));
+        match password {
+            Some(Amended::To(password)) => body["password"] = password.expose().into(),
+            Some(Amended::Removed) => body["password"] = Value::Null,
+            None => {}
+        }
+        match expires_in {
+            Some(Amended::To(seconds)) => body["expiresIn"] = seconds.into(),
+            Some(Amended::Removed) => body["expiresIn"] = Value::Null,
+            None => {}
+        }
+        let answer = self.send(Method::PATCH, &share.server, &path, &body).await;
+        answer.map_err(|reason| NotAmended::Later(Later { reason, after: None }))?.amended()
     }
 
     /// Deletes a share on its own server.
@@ -221,11 +246,11 @@ impl Transport {
         path: &str,
         body: &impl Serialize,
     ) -> Result<Answer, String> {
-        self.ask(method, server, path, body, MAX_ANSWER).await
+        self.ask(method, server, path, body, MAX_ANSWER, None).await
     }
 
-    /// One request, and its whole answer of at most `max` bytes. A redirect is followed once, and only where a secret
-    /// may go.
+    /// One request, and its whole answer of at most `max` bytes; with a share's secret where that stands in no body. A
+    /// redirect is followed once, and only where a secret may go.
     async fn ask(
         &self,
         method: Method,
@@ -233,12 +258,14 @@ impl Transport {
         path: &str,
         body: &impl Serialize,
         max: usize,
+        secret: Option<&str>,
     ) -> Result<Answer, String> {
         let key = server.key.as_ref();
         let body = serde_json::to_vec(body).map_err(|_| "the request cannot be written as JSON")?;
         let (server, body) = (server.url.trim_end_matches('/'), Bytes::from(body));
         let creates = path == "/api/share";
-        let token = self.create_token.as_ref().filter(|_| creates);
+        let token = self.create_token.as_ref().filter(|_| creates).map(|CreateToken(token)| &**token);
+        let token = token.or(secret);
         if let Some(key) = key {
             // On the connection on which the key was proved, and nowhere else: no other try, no redirect.
             let (client, server) = self.proved(key, server).await?;
@@ -257,7 +284,7 @@ impl Transport {
                 // Not repeated, for each may make a share: so on a connection that nobody can have forgotten.
                 return self.send_once(&self.network.client(), method, url, token, body.clone(), max).await;
             }
-            self.send_alive(method, url, body.clone(), max).await
+            self.send_alive(method, url, token, body.clone(), max).await
         };
         let answer = attempt(method.clone(), &url).await;
         let answer = answer.map_err(|failed| failed.reason)?;
@@ -268,17 +295,24 @@ impl Transport {
     }
 
     /// A request that may be repeated: at once on a new connection, when it met one of the pool that had died.
-    async fn send_alive(&self, method: Method, url: &str, body: Bytes, max: usize) -> Result<Answer, Failed> {
+    async fn send_alive(
+        &self,
+        method: Method,
+        url: &str,
+        token: Option<&str>,
+        body: Bytes,
+        max: usize,
+    ) -> Result<Answer, Failed> {
         if self.suspends.look().is_some() {
             self.forget_connections();
         }
         let client = self.client.borrow().clone();
-        match self.send_once(&client, method.clone(), url, None, body.clone(), max).await {
+        match self.send_once(&client, method.clone(), url, token, body.clone(), max).await {
             Err(Failed { reason, silent: true }) => {
                 tracing::debug!(%reason, "a connection has died: trying a new one");
                 self.forget_connections();
                 let client = self.client.borrow().clone();
-                self.send_once(&client, method, url, None, body, max).await
+                self.send_once(&client, method, url, token, body, max).await
             }
             answered => answered,
         }
@@ -300,7 +334,7 @@ impl Transport {
         client: &Client,
         method: Method,
         url: &str,
-        token: Option<&CreateToken>,
+        token: Option<&str>,
         body: Bytes,
         max: usize,
     ) -> Result<Answer, Failed> {
@@ -324,7 +358,7 @@ impl Transport {
             None => client.request(method, url),
         };
         request = request.content_type("application/json").no_decompress();
-        if let Some(CreateToken(token)) = token {
+        if let Some(token) = token {
             request = request.bearer_auth(token);
         }
         let mut response = request

@@ -8,6 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::gate::Seen;
 use super::openapi::EmbedRefused;
 use super::pages::share_of;
 use super::preview::preview;
@@ -17,7 +18,6 @@ use crate::error::Error;
 use crate::model::ShareId;
 use crate::protocol::Malformed;
 use crate::render::{PICTURE_HEIGHT, PICTURE_WIDTH, escape};
-use crate::share::ReadAll;
 
 /// The size of a frame, in CSS pixels, where nothing less is asked for.
 const WIDTH: u32 = 800;
@@ -81,8 +81,10 @@ pub(super) async fn oembed(request: HttpRequest, service: ServiceData) -> Result
     let (id, fragment) = named(&url, &service.public_url).ok_or(Error::NoSuchShare)?;
     // What is held is given back with it.
     let _read = service.heavy_read(&request).await?;
-    let snapshot = service.shares.ask(&id, || ReadAll).await?;
-    let title = preview(&service, &snapshot).await?.title.to_owned();
+    let title = match service.see(&request, &id).await? {
+        Seen::All(snapshot) => preview(&service, &snapshot).await?.title.to_owned(),
+        Seen::Title(title) => title.to_owned(),
+    };
     let fits = |max: Option<u32>, size: u32| max.is_none_or(|max| size <= max);
     let has_thumbnail = fits(maxwidth, PICTURE_WIDTH) && fits(maxheight, PICTURE_HEIGHT);
     let has_frame = service.page_policy.allows_frames();

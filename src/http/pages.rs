@@ -12,12 +12,14 @@ use utoipa::IntoParams;
 
 use super::answers::{self, Pieces};
 use super::assets::assets;
+use super::gate::Seen;
 use super::limits::Portion;
 use super::openapi::{self, PageRefused};
-use super::picture::picture;
+use super::picture::{neutral_picture, picture};
 use super::preview::{Preview, preview};
 use super::shares::{Id, fresh, snapshot_json};
 use super::{Service, ServiceData, oembed, offload};
+use crate::access::Need;
 use crate::config::FrameAncestors;
 use crate::discovery::Fingerprint;
 use crate::error::{Error, ErrorBody};
@@ -112,11 +114,18 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
     let format = format.unwrap_or_else(|| accepted(&request));
     let read = service.heavy_read(&request).await?;
     let found = match id.parse::<ShareId>() {
-        Ok(id) => service.shares.ask(&id, || ReadAll).await.map(|snapshot| (id, snapshot)),
+        Ok(id) => seen(&request, &service, &id, format).await.map(|seen| (id, seen)),
         Err(_) => Err(Error::NoSuchShare),
     };
     let (id, snapshot) = match found {
-        Ok(found) => found,
+        Ok((id, Seen::All(snapshot))) => (id, snapshot),
+        Ok((id, Seen::Title(title))) if format == Format::Picture => {
+            return neutral_picture(&request, &service, &id, title).await;
+        }
+        Ok((id, Seen::Title(title))) => {
+            let of_share = OfShare { id: id.as_str(), description: None, is_open: false, service: &service };
+            return html(&service, StatusCode::OK, "index.html", &head(title, Some(&of_share)), "");
+        }
         Err(Error::NoSuchShare) if format == Format::Page => {
             let head = head("No such session", None);
             return html(&service, StatusCode::NOT_FOUND, "missing.html", &head, "");
@@ -144,8 +153,18 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
                  <a href=\"../s/{id}.json\">JSON</a>.</p></noscript>\n{}",
                 snapshot.text(TextKind::Beginning).unwrap_or_default()
             );
-            let of_share = OfShare { id, description, service: &service };
+            let of_share = OfShare { id, description, is_open: true, service: &service };
             html(&service, StatusCode::OK, "index.html", &head(title, Some(&of_share)), &turns)
+        }
+    }
+}
+
+/// What of a share goes into a format: the page and its picture are for all who have the link.
+async fn seen(request: &HttpRequest, service: &Service, id: &ShareId, format: Format) -> Result<Seen, Error> {
+    match format {
+        Format::Page | Format::Picture => service.see(request, id).await,
+        Format::Markdown | Format::Json => {
+            service.read(request, id, Need::Text, ReadAll).await.map(|(_, snapshot)| Seen::All(snapshot))
         }
     }
 }
@@ -318,6 +337,8 @@ pub(super) fn secured(service: &Service, status: StatusCode) -> HttpResponseBuil
 struct OfShare<'a> {
     id: &'a str,
     description: Option<&'a str>,
+    /// Whether it is there in other formats for who has the link.
+    is_open: bool,
     service: &'a Service,
 }
 
@@ -325,7 +346,7 @@ struct OfShare<'a> {
 fn head(title: &str, share: Option<&OfShare>) -> String {
     let title = escape(title);
     let mut head = format!("<title>{title}</title>\n");
-    let Some(OfShare { id, description, service }) = share else { return head };
+    let Some(OfShare { id, description, is_open, service }) = share else { return head };
     let link = service.link(id);
     let link = escape(&link);
     let _ = writeln!(
@@ -345,7 +366,8 @@ fn head(title: &str, share: Option<&OfShare>) -> String {
              <meta property=\"og:description\" content=\"{description}\">"
         );
     }
-    for (kind, ending) in [("text/markdown", "md"), ("application/json", "json")] {
+    let others = [("text/markdown", "md"), ("application/json", "json")];
+    for (kind, ending) in others.into_iter().filter(|_| *is_open) {
         let _ = writeln!(head, "<link rel=\"alternate\" type=\"{kind}\" href=\"../s/{id}.{ending}\">");
     }
     if service.page_policy.allows_frames() {

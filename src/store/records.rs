@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use serde_json::value::RawValue;
 
 use super::schema::shares;
-use crate::model::{Content, Key, Life, Row, SecretHash, ShareId};
+use crate::model::{Content, Key, Life, Lock, Row, SecretHash, ShareId};
 
 /// A share to be created.
 #[derive(Clone)]
@@ -25,6 +25,8 @@ pub struct NewShare {
     pub expires_at: Option<i64>,
     /// The token by which it is created.
     pub token: Option<i64>,
+    /// What its readers need besides the link.
+    pub lock: Lock,
 }
 
 impl NewShare {
@@ -44,8 +46,15 @@ impl NewShare {
             updated_at: self.at,
             expires_at: self.expires_at,
             token_num: self.token,
+            lock: lock_text(&self.lock),
         }
     }
+}
+
+/// A lock as it is stored; nothing when it locks nothing.
+pub(super) fn lock_text(lock: &Lock) -> Option<String> {
+    // Strings and numbers: nothing of that can fail to be written.
+    (*lock != Lock::default()).then(|| serde_json::to_string(lock).unwrap_or_default())
 }
 
 /// The row of a new share.
@@ -60,6 +69,7 @@ pub(super) struct NewRow<'a> {
     updated_at: i64,
     expires_at: Option<i64>,
     token_num: Option<i64>,
+    lock: Option<String>,
 }
 
 /// The last change of a share. No two changes leave the same, whoever makes them, as long as the epoch is the same.
@@ -105,6 +115,33 @@ impl Write {
     }
 }
 
+/// What is to be changed of a share beside its items.
+#[derive(Debug, Clone, Default)]
+pub struct Amendment {
+    /// What its readers need besides the link; `None` leaves it.
+    pub lock: Option<Lock>,
+    /// When it ends by itself; `None` leaves it.
+    pub end: Option<End>,
+}
+
+/// When a share ends by itself, for what is its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Only when the server's lifetimes end it.
+    Never,
+    /// At a time, in milliseconds since 1970.
+    At(i64),
+}
+
+impl End {
+    pub(super) fn time(self) -> Option<i64> {
+        match self {
+            Self::Never => None,
+            Self::At(at) => Some(at),
+        }
+    }
+}
+
 /// A share as it is stored.
 pub struct StoredShare {
     /// Its number in the database.
@@ -117,6 +154,8 @@ pub struct StoredShare {
     pub head: Head,
     /// What says when it ends.
     pub life: Life,
+    /// What its readers need besides the link.
+    pub lock: Lock,
     /// Whether it was deleted.
     pub deleted: bool,
     /// Its items and tombstones, in the order in which they first came; none when it was deleted or its time is over.
@@ -132,6 +171,8 @@ pub struct Added {
     pub head: Head,
     /// What says when it ends.
     pub life: Life,
+    /// What its readers need besides the link.
+    pub lock: Lock,
     /// The newest version of each item and tombstone that is newer, in the order in which they first came.
     pub rows: Vec<Row>,
 }
@@ -149,6 +190,8 @@ pub struct StoredHead {
     pub size: u64,
     /// What says when it ends.
     pub life: Life,
+    /// What its readers need besides the link.
+    pub lock: Lock,
     /// Whether it was deleted.
     pub deleted: bool,
 }
@@ -211,6 +254,7 @@ pub(super) struct ShareRow {
     updated_at: i64,
     deleted_at: Option<i64>,
     expires_at: Option<i64>,
+    lock: Option<String>,
 }
 
 impl ShareRow {
@@ -235,20 +279,27 @@ impl ShareRow {
         SecretHash::from_bytes(&self.secret_hash).ok_or_else(|| damaged("a secret's hash has a wrong length"))
     }
 
+    /// What cannot be read keeps everybody out.
+    fn lock(&self) -> QueryResult<Lock> {
+        let lock = self.lock.as_deref().map_or(Ok(Lock::default()), serde_json::from_str);
+        lock.map_err(|_| damaged("a lock cannot be read"))
+    }
+
     pub(super) fn into_head(self, id: ShareId) -> QueryResult<StoredHead> {
         let (num, secret_hash, size) = (self.num, self.secret_hash()?, unsigned(self.size));
-        Ok(StoredHead { num, id, secret_hash, size, life: self.life(), deleted: self.is_deleted() })
+        let (life, lock, deleted) = (self.life(), self.lock()?, self.is_deleted());
+        Ok(StoredHead { num, id, secret_hash, size, life, lock, deleted })
     }
 
     pub(super) fn into_share(self, rows: Vec<Row>) -> QueryResult<StoredShare> {
         let (secret_hash, head) = (self.secret_hash()?, self.head());
-        let (life, deleted) = (self.life(), self.is_deleted());
-        Ok(StoredShare { num: self.num, secret_hash, epoch: self.epoch, head, life, deleted, rows })
+        let (life, lock, deleted) = (self.life(), self.lock()?, self.is_deleted());
+        Ok(StoredShare { num: self.num, secret_hash, epoch: self.epoch, head, life, lock, deleted, rows })
     }
 
-    pub(super) fn into_added(self, rows: Vec<Row>) -> Added {
-        let (head, life) = (self.head(), self.life());
-        Added { epoch: self.epoch, head, life, rows }
+    pub(super) fn into_added(self, rows: Vec<Row>) -> QueryResult<Added> {
+        let (head, life, lock) = (self.head(), self.life(), self.lock()?);
+        Ok(Added { epoch: self.epoch, head, life, lock, rows })
     }
 }
 

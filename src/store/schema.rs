@@ -24,6 +24,7 @@ diesel::table! {
         purged_at -> Nullable<BigInt>,
         deletion -> Nullable<BigInt>,
         writer -> BigInt,
+        lock -> Nullable<Text>,
     }
 }
 
@@ -31,6 +32,14 @@ diesel::table! {
     passed_time (id) {
         id -> BigInt,
         at -> BigInt,
+    }
+}
+
+diesel::table! {
+    tries (share_num) {
+        share_num -> BigInt,
+        since -> BigInt,
+        count -> BigInt,
     }
 }
 

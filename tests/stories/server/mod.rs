@@ -1,5 +1,6 @@
 //! The share server.
 
+mod access;
 mod assets;
 mod bad_input;
 mod bus;
@@ -13,6 +14,7 @@ mod odd;
 mod options;
 mod preview;
 mod redaction;
+mod sealed;
 mod secrets;
 mod sharing;
 mod shutdown;
