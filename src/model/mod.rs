@@ -15,8 +15,8 @@ mod transcript;
 
 pub use activity::Activity;
 pub use append::Append;
-pub use change::{Change, Content};
-pub use id::{Secret, SecretHash, ShareId, random_epoch};
+pub use change::{Change, Content, merge_models};
+pub use id::{Secret, SecretHash, ShareId, random_base62, random_epoch};
 pub use key::{Key, MAX_ID};
 pub use lifetime::{Life, Lifetimes, expires_at};
 pub use lossy::parse_lossy;
