@@ -7,6 +7,7 @@ mod body;
 mod budget;
 mod health;
 mod limits;
+pub mod local;
 mod log;
 mod oembed;
 mod offload;

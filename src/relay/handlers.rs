@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::{conversation, redactions};
 use crate::client::{
     ClientError, Continue, Conversation, Converse, Create, Event, Flush, Known, KnownSession, List, Manager,
-    Remove, Removed, Report, Shared, Status, Taken, Told, backlog,
+    Remove, Removed, Report, Sealing, Shared, Status, Taken, Told, backlog,
 };
 use crate::error::Error;
 use crate::sources::{Attend, Discover, ShareTranscript, Sources, Unfollow};
@@ -118,11 +118,14 @@ pub(super) async fn share(
         expires_in: Option<NonZeroU64>,
         #[serde(default)]
         empty: bool,
+        #[serde(default)]
+        sealed: bool,
+        phrase: Option<String>,
     }
     let body = whole(body)?;
     let expected = "{data?: [{type, data}, …] or messages?: [message, …], title?, directory?, agent?, model?, \
-                    status?, expiresIn?: whole seconds above zero, empty?: true}";
-    let ShareRequest { data, messages, expires_in, empty } =
+                    status?, expiresIn?: whole seconds above zero, empty?: true, sealed?: true, phrase?: text}";
+    let ShareRequest { data, messages, expires_in, empty, sealed, phrase } =
         if body.is_empty() { ShareRequest::default() } else { parse(&body, expected)? };
     if messages.is_some() && !data.is_empty() {
         return Err(Error::malformed("a session is shared with `messages` or with `data`, not with both"));
@@ -132,12 +135,19 @@ pub(super) async fn share(
     let session_id = session_id(session)?;
     let name = session_id.clone();
     let lifetime = expires_in.map(|seconds| Duration::from_secs(seconds.get()));
+    let sealing = sealing(sealed, phrase).await?;
     let is_told = conversation.is_some() || !data.is_empty();
-    let create =
-        Create { backlog: backlog(&data)?, conversation, empty, lifetime, ..Create::of(session_id.clone()) };
+    let create = Create {
+        backlog: backlog(&data)?,
+        conversation,
+        empty,
+        lifetime,
+        sealing: sealing.clone(),
+        ..Create::of(session_id.clone())
+    };
     let shared = match manager.send(create).await.map_err(|_| Error::Unavailable)? {
         Err(ClientError::UnknownSession { known, is_too_large: false }) => {
-            let share = ShareTranscript { session_id, lifetime };
+            let share = ShareTranscript { session_id, lifetime, sealing };
             sources.send(share).await.map_err(|_| Error::Unavailable)?.map_err(|error| match error {
                 ClientError::UnknownSession { known: found, is_too_large } => {
                     ClientError::UnknownSession { known: merged(known, found), is_too_large }
@@ -155,6 +165,24 @@ pub(super) async fn share(
     let shared = shared?;
     let hidden = redactions::hidden(&manager, &name).await;
     Ok(HttpResponse::Ok().json(ShareAnswer { shared, hidden }))
+}
+
+/// Characters in a phrase.
+const MAX_PHRASE: usize = 1024;
+
+/// How a share that is asked for is sealed.
+async fn sealing(sealed: bool, phrase: Option<String>) -> Result<Option<Sealing>, Error> {
+    if let Some(phrase) = &phrase
+        && !(1..=MAX_PHRASE).contains(&phrase.chars().count())
+    {
+        return Err(Error::malformed(format!("`phrase` must have 1 to {MAX_PHRASE} characters")));
+    }
+    if !sealed && phrase.is_none() {
+        return Ok(None);
+    }
+    let sealing =
+        web::block(move || Sealing::new(phrase.as_deref())).await.map_err(|_| Error::Unavailable)?;
+    Ok(Some(sealing?))
 }
 
 /// What a share request is answered with.

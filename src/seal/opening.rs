@@ -73,9 +73,14 @@ impl Opening {
         Ok(())
     }
 
-    /// Takes one item away.
+    /// Takes an item away, and all below it.
     pub fn remove(&mut self, id: &str) {
         self.items.remove(id);
+        // `0` is what comes after `/`.
+        let below = self.items.range(format!("{id}/")..format!("{id}0")).map(|(id, _)| id.clone());
+        for id in below.collect::<Vec<_>>() {
+            self.items.remove(&id);
+        }
     }
 
     /// Names and versions of what is there, but for the manifest.

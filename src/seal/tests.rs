@@ -116,7 +116,7 @@ fn a_link_that_is_cut_and_a_wrong_phrase_are_told_by_the_check() {
 #[test]
 fn no_key_is_shown_by_debug_and_each_is_kept_as_text() {
     let link = LinkKey::random().unwrap();
-    let phrase = Phrase([7; 32]);
+    let phrase = Phrase::try_from(BASE64URL_NOPAD.encode(&[7; 32])).unwrap();
     let keys = Keys::new(&link, Some(&phrase));
     let shown = format!("{link:?} {phrase:?} {keys:?} {:?}", keys.clone().of_share("x"));
     assert_eq!(shown, "LinkKey(…) Phrase(…) Keys(…) Seal(…)");
@@ -136,7 +136,9 @@ fn what_was_padded_or_written_otherwise_is_unreadable_and_never_larger_than_it_m
         seal.open(&Sealed { id: "x".into(), v: 1, c })
     };
     assert_eq!(hostile(&[0, 0, 0, 0, 2, b'{', b'}']), Ok("{}".into()));
-    for plain in [&[][..], &[0], &[0, 0, 0, 0], &[0, 0, 0, 0, 1], &[0, 255, 255, 255, 255, 1], &[2, 0, 0, 0, 0]] {
+    for plain in
+        [&[][..], &[0], &[0, 0, 0, 0], &[0, 0, 0, 0, 1], &[0, 255, 255, 255, 255, 1], &[2, 0, 0, 0, 0]]
+    {
         assert_eq!(hostile(plain), Err(SealError::Unreadable), "{plain:?}");
     }
     assert_eq!(hostile(&[0, 0, 0, 0, 1, 0xff]), Err(SealError::Unreadable));
@@ -214,10 +216,12 @@ fn a_long_text_comes_in_segments_and_goes_on_in_its_last() {
     assert!(before.segments.iter().all(|segment| segment.len() <= 2048));
     let last = before.segments.len() - 1;
     assert_eq!(before.segments[..last], after.segments[..last]);
-    assert!(before.part.starts_with(r#"{"id":"p","text":{"segments":"#) && before.part.ends_with(r#","n":1.50}"#));
-    for (part, Segmented { part: short, segments }) in [(whole, before), (grown, after)] {
+    assert!(
+        before.part.starts_with(r#"{"id":"p","text":{"segments":"#) && before.part.ends_with(r#","n":1.50}"#)
+    );
+    for (part, Segmented { part: short, segments }) in [(&whole, before), (&grown, after)] {
         assert_eq!(segments_of(&short), Some(segments.len()));
-        assert_eq!(joined(&short, segments.into_iter()).as_ref(), Some(&part));
+        assert_eq!(joined(&short, segments.into_iter()).as_ref(), Some(part));
     }
 }
 

@@ -27,7 +27,7 @@ pub use self::publication::{Publication, publication, session_of};
 use self::watch::{Watch, Watcher};
 use crate::client::{
     ClientError, Conversation, Create, Inspect, Inspection, KnownSession, List, Manager, Read, Redactions,
-    Shared, Told,
+    Sealing, Shared, Told,
 };
 use crate::import::Item;
 use crate::model::{Change, Key};
@@ -72,6 +72,8 @@ pub struct ShareTranscript {
     pub session_id: String,
     /// How long a new share shall live at most.
     pub lifetime: Option<Duration>,
+    /// How a new share is sealed, when it is to be.
+    pub sealing: Option<Sealing>,
 }
 
 /// What would be hidden in a session of which there is a transcript, if it were shared; `None` when there is none.
@@ -174,7 +176,7 @@ impl Handler<ShareTranscript> for Sources {
     type Result = ResponseActFuture<Self, Result<Shared, ClientError>>;
 
     fn handle(&mut self, share: ShareTranscript, _: &mut Self::Context) -> Self::Result {
-        let ShareTranscript { session_id, lifetime } = share;
+        let ShareTranscript { session_id, lifetime, sealing } = share;
         let (places, manager, session) = (self.places.clone(), self.manager.clone(), session_id.clone());
         let shared = async move {
             let unknown = |known| ClientError::UnknownSession { known, is_too_large: false };
@@ -193,6 +195,7 @@ impl Handler<ShareTranscript> for Sources {
                 empty: true,
                 lifetime,
                 is_read: true,
+                sealing,
                 ..Create::of(session_id.clone())
             };
             let shared = manager.send(create).await.map_err(|_| ClientError::Unavailable)??;
