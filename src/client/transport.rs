@@ -31,7 +31,7 @@ use crate::config::{OWN_SERVER, is_in_clear};
 use crate::discovery::Fingerprint;
 use crate::model::random_base62;
 use crate::protocol::{CreateRequest, Created, SyncBody, WireItem};
-use crate::seal::{Opening, Seal, VERSION};
+use crate::seal::{Opening, Seal};
 
 /// An answer larger than this is none of a share server's, in bytes.
 pub(super) const MAX_ANSWER: usize = 64 << 10;
@@ -91,32 +91,6 @@ impl Target {
     pub(super) fn reading(&self) -> Reading {
         let door = self.seal.as_ref().and_then(|seal| bearer(&seal.keys().door()));
         Reading { server: self.server.clone(), id: self.id.clone(), authorization: door }
-    }
-}
-
-/// What a share is created with when it is sealed.
-#[derive(Serialize)]
-struct SealedTerms {
-    version: u64,
-    check: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    door: Option<String>,
-}
-
-/// The body of a create.
-#[derive(Serialize)]
-struct Creating {
-    #[serde(flatten)]
-    create: CreateRequest,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sealed: Option<SealedTerms>,
-}
-
-impl SealedTerms {
-    fn of(sealing: &Sealing) -> Self {
-        let keys = sealing.keys();
-        let door = sealing.phrase.as_ref().map(|_| keys.door_digest());
-        Self { version: VERSION, check: keys.check(), door }
     }
 }
 
@@ -221,10 +195,7 @@ impl Transport {
             Some(_) => random_base62(SEALED_NAME).map_err(|_| ClientError::Unavailable)?,
             None => session_id.to_owned(),
         };
-        let body = Creating {
-            create: CreateRequest { session_id, expires_in },
-            sealed: sealing.map(SealedTerms::of),
-        };
+        let body = CreateRequest { session_id, expires_in, sealed: sealing.map(Sealing::terms) };
         let answer = match self.send(Method::POST, &place, "/api/share", &body).await {
             Ok(answer) => answer,
             Err(reason) => return Err(unreachable(reason).await),

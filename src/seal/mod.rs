@@ -20,7 +20,7 @@ pub use opening::{Mismatch, Opening, SEGMENT};
 pub use segments::{Segmented, segmented};
 
 /// The version of the format: `k1` in a link, and `version` when a share is created.
-pub const VERSION: u64 = 1;
+pub const VERSION: u32 = 1;
 
 /// Why an item does not open, or is not what it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

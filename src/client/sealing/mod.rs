@@ -24,7 +24,8 @@ use super::reading::Held;
 use super::spool::{Batch, Spool};
 use super::transport::{Target, Transport};
 use crate::clock::now_ms;
-use crate::seal::{Keys, LinkKey, Opening, Phrase, Seal, SealError};
+use crate::protocol::Sealed;
+use crate::seal::{Keys, LinkKey, Opening, Phrase, Seal, SealError, VERSION};
 
 /// How a share is sealed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +51,13 @@ impl Sealing {
     /// Its keys.
     pub fn keys(&self) -> Keys {
         Keys::new(&self.key, self.phrase.as_ref())
+    }
+
+    /// What a server is told of it.
+    pub(super) fn terms(&self) -> Sealed {
+        let keys = self.keys();
+        let door = self.phrase.as_ref().map(|_| keys.door_digest());
+        Sealed { version: VERSION, check: keys.check(), door }
     }
 
     /// The link to a share, whose page is at a URL.
