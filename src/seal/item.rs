@@ -166,7 +166,7 @@ fn deflated(inside: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// What stands in what was decrypted.
-fn inside(plain: &[u8]) -> Result<String, SealError> {
+pub(super) fn inside(plain: &[u8]) -> Result<String, SealError> {
     let (&encoding, rest) = plain.split_first().ok_or(SealError::Unreadable)?;
     let (length, rest) = rest.split_first_chunk::<4>().ok_or(SealError::Unreadable)?;
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| SealError::TooLarge)?;

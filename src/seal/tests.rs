@@ -4,7 +4,7 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::item::padme;
+use super::item::{inside, padme};
 use super::segments::{joined, segments_of};
 use super::*;
 use crate::model::Key;
@@ -238,6 +238,13 @@ proptest! {
     fn nothing_makes_opening_panic(id in ".{0,60}", v: u64, c in "[A-Za-z0-9_=/+-]{0,200}", place: u64) {
         let sealed = Sealed { id, v, c };
         prop_assert!(Opening::new(Arc::new(seal())).put(&sealed, place).is_err());
+    }
+
+    #[test]
+    fn whatever_was_encrypted_is_read_or_refused(plain: Vec<u8>, length in 0..40_u8, deflated: bool) {
+        let head = [u8::from(deflated), 0, 0, 0, length];
+        let _ = inside(&[&head[..], &plain].concat());
+        let _ = inside(&plain);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod door;
 mod faults;
 mod networks;
 mod redaction;
+mod sealed;
 mod setup;
 mod sharing;
 mod start;
