@@ -23,8 +23,8 @@ pub(in crate::client) struct SealedBatch {
     pub(in crate::client) keys: Vec<(String, i64)>,
     /// What the server has of it afterwards: names and versions, or no version of what it has no more.
     pub(super) items: Vec<(String, Option<u64>)>,
-    /// The list of models afterwards.
-    pub(super) models: Option<Box<RawValue>>,
+    /// The list of models afterwards, when it is another: one, or none at all.
+    pub(super) models: Option<Vec<Box<RawValue>>>,
     /// Of segments, what they hold.
     #[serde(skip)]
     segments: Vec<(String, [u8; 8])>,
@@ -118,7 +118,9 @@ impl Ledger {
             }
         }
         self.segments.extend(batch.segments.iter().cloned());
-        self.models = batch.models.clone().map(Content::from);
+        if let Some(models) = &batch.models {
+            self.models = models.first().cloned().map(Content::from);
+        }
     }
 
     /// Seals items, with the manifest of what the server has when it has taken them.
@@ -170,8 +172,8 @@ struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    /// Gives the list of models.
-    fn all(&mut self, waiting: &[Waiting], now: i64) -> Result<Option<Box<RawValue>>, SealError> {
+    /// Gives the list of models, when it is another.
+    fn all(&mut self, waiting: &[Waiting], now: i64) -> Result<Option<Vec<Box<RawValue>>>, SealError> {
         let is_model = |item: &&Waiting| item.key.kind() == Key::MODEL;
         for item in waiting.iter().filter(|item| !is_model(item)) {
             let name = self.seal.name(&item.key);
@@ -191,11 +193,13 @@ impl Plan<'_> {
     fn models<'b>(
         &mut self,
         waiting: impl Iterator<Item = &'b Waiting>,
-    ) -> Result<Option<Box<RawValue>>, SealError> {
-        let before = self.ledger.models.clone();
-        let (mut lists, mut is_changed) = (Vec::from_iter(before.clone()), false);
+    ) -> Result<Option<Vec<Box<RawValue>>>, SealError> {
+        let mut waiting = waiting.peekable();
+        if waiting.peek().is_none() {
+            return Ok(None);
+        }
+        let mut lists = Vec::from_iter(self.ledger.models.clone());
         for item in waiting {
-            is_changed = true;
             match &item.content {
                 Some(content) => lists.push(content.clone()),
                 None => lists.clear(),
@@ -203,16 +207,13 @@ impl Plan<'_> {
         }
         let key = Key::from(Key::MODEL);
         let name = self.seal.name(&key);
-        if !is_changed {
-            return Ok(before.map(|list| (*list).to_owned()));
-        }
         if lists.is_empty() {
             self.remove(&name)?;
-            return Ok(None);
+            return Ok(Some(Vec::new()));
         }
         let merged = merge_models(lists.iter().map(|list| &**list)).map_err(|_| SealError::Unreadable)?;
         self.put(&key, &name, merged.get())?;
-        Ok(Some((*merged).to_owned()))
+        Ok(Some(vec![(*merged).to_owned()]))
     }
 
     fn put(&mut self, key: &Key, name: &str, content: &str) -> Result<(), SealError> {

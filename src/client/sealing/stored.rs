@@ -83,9 +83,13 @@ impl Spool {
                         }
                     }
                 }
-                let models = batch.models.as_ref().map(|models| models.get());
-                diesel::update(sealed_shares::table.find(&session))
-                    .set((sealed_shares::models.eq(models), sealed_shares::batch.eq(None::<String>)))
+                let of_share = || sealed_shares::table.find(&session);
+                if let Some(models) = &batch.models {
+                    let list = models.first().map(|list| list.get());
+                    diesel::update(of_share()).set(sealed_shares::models.eq(list)).execute(connection)?;
+                }
+                diesel::update(of_share())
+                    .set(sealed_shares::batch.eq(None::<String>))
                     .execute(connection)?;
                 take_out(connection, &session, &batch.keys)
             })
