@@ -103,15 +103,12 @@ impl Ledger {
     /// A batch is on the server.
     pub(super) fn arrived(&mut self, batch: &SealedBatch, seal: &Seal) {
         for (id, version) in &batch.items {
-            let before = match version {
-                Some(version) => {
-                    self.set.toggle(&seal.mark(id, *version));
-                    self.items.insert(id.clone(), *version)
-                }
-                None => {
-                    self.segments.remove(id);
-                    self.items.remove(id)
-                }
+            let before = if let Some(version) = version {
+                self.set.toggle(&seal.mark(id, *version));
+                self.items.insert(id.clone(), *version)
+            } else {
+                self.segments.remove(id);
+                self.items.remove(id)
             };
             if let Some(before) = before {
                 self.set.toggle(&seal.mark(id, before));
@@ -308,3 +305,7 @@ fn digest(segment: &str) -> [u8; 8] {
     short.copy_from_slice(&Sha256::digest(segment)[..8]);
     short
 }
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

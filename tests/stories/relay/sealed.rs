@@ -42,30 +42,28 @@ async fn share(relay: &TestRelay, session: &str, items: &[Value]) -> Sealed {
 }
 
 /// Runs a command about a link, which it is told on its standard input: its exit code, and what it says on both streams.
-fn run(command: &[&str], link: &str) -> (i32, String, String) {
-    let mut process = program()
-        .args(command)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("runs");
+async fn run(command: &[&str], link: &str) -> (i32, String, String) {
+    let mut process = program();
+    process.args(command).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = process.spawn().expect("runs");
     process.stdin.take().expect("an input").write_all(link.as_bytes()).expect("written");
-    let Output { status, stdout, stderr } = process.wait_with_output().expect("ends");
+    // Servers of a story answer meanwhile.
+    let ended = actix_web::rt::task::spawn_blocking(|| process.wait_with_output());
+    let Output { status, stdout, stderr } = ended.await.expect("no panic").expect("ends");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
     (status.code().expect("a code"), text(stdout), text(stderr))
 }
 
 /// The items behind a link.
-fn read(link: &str) -> Vec<Value> {
-    let (code, said, error) = run(&["read", "--json", "-"], link);
+async fn read(link: &str) -> Vec<Value> {
+    let (code, said, error) = run(&["read", "--json", "-"], link).await;
     assert_eq!(code, 0, "{error}");
     serde_json::from_str(&said).expect("items")
 }
 
 /// Why a link cannot be read.
-fn refused(link: &str) -> String {
-    let (code, said, error) = run(&["read", "-"], link);
+async fn refused(link: &str) -> String {
+    let (code, said, error) = run(&["read", "-"], link).await;
     assert_eq!((code, said.as_str()), (1, ""), "{error}");
     error
 }
@@ -95,19 +93,19 @@ async fn a_sealed_session_is_read_by_its_link_and_its_server_has_no_word_of_it()
     let Sealed { id, url } = &share(&relay, &format!("ses_{WORD}"), &items).await;
     assert!(url.starts_with(&format!("{}/s/{id}#k1=", server.url)), "{url}");
 
-    let found = read(url);
+    let found = read(url).await;
     let kinds: Vec<_> = found.iter().filter_map(|item| item["type"].as_str()).collect();
     assert_eq!(kinds, ["session", "message", "part", "part"]);
     assert_eq!(texts(&found), ["a prompt", &answer]);
-    let (code, markdown, _) = run(&["read", "-"], url);
+    let (code, markdown, _) = run(&["read", "-"], url).await;
     assert!(code == 0 && markdown.starts_with(&format!("# {WORD}\n")), "{markdown}");
 
     let (link, key) = url.split_once("#k1=").expect("a key");
     let cut = &key[..21];
     let other = format!("{cut}{}", if key.ends_with('A') { 'B' } else { 'A' });
-    assert!(refused(link).contains("has no key"));
-    assert!(refused(&format!("{link}#k1={cut}")).contains("cut or changed"));
-    assert!(refused(&format!("{link}#k1={other}")).contains("cut or changed"));
+    assert!(refused(link).await.contains("has no key"));
+    assert!(refused(&format!("{link}#k1={cut}")).await.contains("cut or changed"));
+    assert!(refused(&format!("{link}#k1={other}")).await.contains("cut or changed"));
 
     // Everything that the server has or says, and everything that the relay says.
     let backup = server.data_dir().join("backup.db");
@@ -123,7 +121,7 @@ async fn a_sealed_session_is_read_by_its_link_and_its_server_has_no_word_of_it()
     let (_, listed, _) = relay.run(&["list"]);
     assert!(listed.contains(url.as_str()), "{listed}");
     assert_eq!(relay.unshare(&format!("ses_{WORD}")).await, 200);
-    assert!(refused(url).contains("no such share"));
+    assert!(refused(url).await.contains("no such share"));
 }
 
 #[actix_web::test]
@@ -159,7 +157,7 @@ async fn what_changes_and_goes_is_read_as_it_is_over_restarts_of_the_relay() {
             relay.request(Method::POST, "/v1/sessions/ses_1/share", &again).await;
         }
         relay.flush_through("ses_1").await;
-        let found = read(&url);
+        let found = read(&url).await;
         assert_eq!(texts(&found), [text.as_str()], "life {life}");
         let models = found.iter().find(|item| item["type"] == "model").expect("models");
         assert_eq!(models["data"].as_array().map(Vec::len), Some(2), "life {life}");
@@ -175,7 +173,7 @@ async fn what_changes_and_goes_is_read_as_it_is_over_restarts_of_the_relay() {
     relay.restart();
     relay.report(&[part_event("ses_1", "m", "p1", "after the loss")]).await;
     relay.flush_through("ses_1").await;
-    assert_eq!(texts(&read(&url)), ["after the loss"]);
+    assert_eq!(texts(&read(&url).await), ["after the loss"]);
 }
 
 #[actix_web::test]
@@ -186,7 +184,7 @@ async fn sharing_again_heals_what_the_server_lost_and_redaction_again_takes_out_
     let answer = format!("{} {token}", long(9_000));
     let items = [session("t"), message("m", 1), part("m", "p", &answer)];
     let Sealed { id, url } = share(&relay, "ses_1", &items).await;
-    assert_eq!(texts(&read(&url)), [&answer]);
+    assert_eq!(texts(&read(&url).await), [&answer]);
 
     // A segment is lost: as if a backup had been restored.
     let (_, page) = server.get(&format!("/api/share/{id}/items")).await;
@@ -197,16 +195,16 @@ async fn sharing_again_heals_what_the_server_lost_and_redaction_again_takes_out_
     let removal = json!({"secret": shares[0]["secret"],
         "data": [{"type": "sealed.removed", "data": {"id": lost.expect("a segment")}}]});
     assert_eq!(server.post(&format!("/api/share/{id}/sync"), &removal).await.0, 200);
-    assert!(refused(&url).contains("less than was sent"));
+    assert!(refused(&url).await.contains("less than was sent"));
     let again = share(&relay, "ses_1", &items).await;
-    assert_eq!((again.url.as_str(), texts(&read(&url))), (url.as_str(), vec![answer.as_str()]));
+    assert_eq!((again.url.as_str(), texts(&read(&url).await)), (url.as_str(), vec![answer.as_str()]));
 
     relay.terminate();
     relay.restart_with(&server.url, &["--redact", "on"]);
     let (code, _, error) = relay.run(&["redact", "ses_1", "--again"]);
     assert!(code == 0 || code == 5, "{error}");
     relay.flush_through("ses_1").await;
-    let found = read(&url);
+    let found = read(&url).await;
     assert!(!texts(&found)[0].contains(token) && texts(&found)[0].contains("[redacted:"));
 }
 
@@ -229,9 +227,9 @@ async fn a_phrase_is_needed_beside_the_link() {
 
     // The same letters, written otherwise.
     let same = file("same", "\u{e9}t\u{e9} \u{1f511}");
-    let (code, said, error) = run(&["read", "-", "--json", "--phrase-file", &same], &url);
+    let (code, said, error) = run(&["read", "-", "--json", "--phrase-file", &same], &url).await;
     assert!(code == 0 && said.contains(WORD), "{error}");
-    let (code, said, error) = run(&["read", "-", "--phrase-file", &wrong], &url);
+    let (code, said, error) = run(&["read", "-", "--phrase-file", &wrong], &url).await;
     assert!(code == 1 && said.is_empty() && error.contains("phrase is wrong"), "{error}");
 
     for file in std::fs::read_dir(relay.local_dir()).expect("files") {
@@ -264,7 +262,7 @@ async fn a_long_answer_costs_its_viewers_little_more_than_its_length() {
     }
     relay.report(&[part_event("ses_1", "m", "p", &answer)]).await;
     relay.flush_through("ses_1").await;
-    assert_eq!(texts(&read(&url)), [&answer]);
+    assert_eq!(texts(&read(&url).await), [&answer]);
     let times = (viewer.bytes - before) as f64 / answer.len() as f64;
     println!("bytes to a viewer: {times:.2} times the length of the answer");
     assert!(times <= 2.5, "{times}");
@@ -282,12 +280,16 @@ impl Lie {
     }
 
     /// What is said of a link to a server that answers so.
-    fn told(self, share: &Sealed) -> String {
+    async fn told(self, share: &Sealed) -> String {
+        let server = self.server();
+        refused(&share.on(&server.url)).await
+    }
+
+    fn server(self) -> FakeServer {
         let Self { about, page } = self;
-        let server = FakeServer::start(move |seen| {
+        FakeServer::start(move |seen| {
             (200, if seen.path.ends_with("/items") { page.clone() } else { about.clone() })
-        });
-        refused(&share.on(&server.url))
+        })
     }
 }
 
@@ -308,13 +310,12 @@ async fn whatever_a_server_does_with_what_it_keeps_is_seen() {
     let others = asked(&other.id).await;
     let truth = async || asked(&share.id).await;
     let mut honest = truth().await;
-    honest.page["items"].as_array_mut().expect("items").reverse();
-    let server_of = |Lie { about, page }: Lie| {
-        FakeServer::start(move |seen| {
-            (200, if seen.path.ends_with("/items") { page.clone() } else { about.clone() })
-        })
-    };
-    assert_eq!(texts(&read(&share.on(&server_of(honest).url))), ["second"], "an honest one, in any order");
+    honest.items().reverse();
+    assert_eq!(
+        texts(&read(&share.on(&honest.server().url)).await),
+        ["second"],
+        "an honest one, in any order"
+    );
 
     const NOT_SENT: &str = "shows what was not sent";
     const LESS: &str = "The server shows less than was sent, or something older.";
@@ -329,26 +330,26 @@ async fn whatever_a_server_does_with_what_it_keeps_is_seen() {
     let c = swaps.items()[0]["data"]["c"].take();
     let c = std::mem::replace(&mut swaps.items()[1]["data"]["c"], c);
     swaps.items()[0]["data"]["c"] = c;
-    assert!(swaps.told(&share).contains(NOT_SENT), "swaps");
+    assert!(swaps.told(&share).await.contains(NOT_SENT), "swaps");
 
     let mut renames = truth().await;
     renames.items()[0]["data"]["id"] = json!("A".repeat(22));
-    assert!(renames.told(&share).contains(NOT_SENT), "renames");
+    assert!(renames.told(&share).await.contains(NOT_SENT), "renames");
 
     let mut relabels = truth().await;
     relabels.items()[0]["data"]["v"] = json!(1_000_000);
-    assert!(relabels.told(&share).contains(NOT_SENT), "another version");
+    assert!(relabels.told(&share).await.contains(NOT_SENT), "another version");
 
     let mut mixes = truth().await;
     mixes.items()[0] = others.page["items"][0].clone();
-    assert!(mixes.told(&share).contains(NOT_SENT), "mixes shares");
+    assert!(mixes.told(&share).await.contains(NOT_SENT), "mixes shares");
 
     let mut replays = truth().await;
     let place = part_of(&mut replays);
     let old = older.page["items"].as_array().expect("items").iter();
     let old = old.filter(|item| item["data"]["id"] == replays.page["items"][place]["data"]["id"]);
     replays.items()[place] = old.last().expect("an older version").clone();
-    assert!(replays.told(&share).contains(LESS), "takes one back");
+    assert!(replays.told(&share).await.contains(LESS), "takes one back");
 
     let mut both = truth().await;
     let place = part_of(&mut both);
@@ -356,28 +357,28 @@ async fn whatever_a_server_does_with_what_it_keeps_is_seen() {
     let old = old.filter(|item| item["data"]["id"] == both.page["items"][place]["data"]["id"]);
     let old = old.last().expect("an older version").clone();
     both.items().push(old);
-    assert!(both.told(&share).contains("older version"), "shows the newer, then the older");
+    assert!(both.told(&share).await.contains("older version"), "shows the newer, then the older");
 
     let mut withholds = truth().await;
     let place = part_of(&mut withholds);
     withholds.items().remove(place);
-    assert!(withholds.told(&share).contains(LESS), "withholds one");
+    assert!(withholds.told(&share).await.contains(LESS), "withholds one");
 
     let mut shows_nothing = truth().await;
     let manifest = shows_nothing.items().last().expect("a manifest").clone();
     *shows_nothing.items() = vec![manifest];
-    assert!(shows_nothing.told(&share).contains(LESS), "withholds all");
+    assert!(shows_nothing.told(&share).await.contains(LESS), "withholds all");
 
     let plain =
         json!({"key": "session", "n": 0, "type": "session", "data": {"id": "s", "title": "Trust me"}});
     let mut adds = truth().await;
     adds.items().push(plain.clone());
-    assert!(adds.told(&share).contains("not encrypted"), "adds what is not sealed");
+    assert!(adds.told(&share).await.contains("not encrypted"), "adds what is not sealed");
 
     let mut downgrades = truth().await;
     downgrades.about["sealed"].take();
     *downgrades.items() = vec![plain];
-    assert!(downgrades.told(&share).contains("not encrypted"), "shows another share, unsealed");
+    assert!(downgrades.told(&share).await.contains("not encrypted"), "shows another share, unsealed");
 }
 
 #[actix_web::test]
@@ -514,14 +515,14 @@ async fn a_plain_link_is_read_and_commands_no_terminal() {
     let bad = "\u{1b}]0;pwned\u{7} \u{9b}31m \u{202e}txt";
     share.sync(&[session(bad), message("m", 1), part("m", "p", bad)]).await;
     for format in ["--md", "--json"] {
-        let (code, said, error) = run(&["read", format, "-"], &share.url);
+        let (code, said, error) = run(&["read", format, "-"], &share.url).await;
         assert_eq!(code, 0, "{error}");
         let commands =
             said.chars().find(|c| c.is_control() && *c != '\n' || *c == '\u{202e}' && format == "--json");
         assert_eq!(commands, None, "{format}: {said:?}");
     }
-    assert_eq!(read(&share.url)[2]["data"]["text"], bad);
+    assert_eq!(read(&share.url).await[2]["data"]["text"], bad);
     let key = "A".repeat(22);
-    assert!(refused(&format!("{}#k1={key}", share.url)).contains("not encrypted"));
-    assert!(refused("https://share.example/x").contains("no link to a share"));
+    assert!(refused(&format!("{}#k1={key}", share.url)).await.contains("not encrypted"));
+    assert!(refused("https://share.example/x").await.contains("no link to a share"));
 }
