@@ -107,6 +107,9 @@ pub enum ReadError {
     /// Not all is there.
     #[error("The server shows less than was sent, or something older.")]
     Mismatch(Mismatch),
+    /// There is nothing, which nobody can tell from all that is withheld.
+    #[error("nothing was sent to the share yet, or its server withholds all of it")]
+    Nothing,
     /// What is secret would go over the network in clear.
     #[error(
         "the link is http:// to another machine, and what opens the share would go over the network in clear"
@@ -331,6 +334,7 @@ impl Reader {
                 return Err((*bad).into());
             }
             match opening.check() {
+                Ok(()) if opening.newest() == 0 => return Err(ReadError::Nothing),
                 Ok(()) => break,
                 Err(mismatch) if look > LOOKS => return Err(ReadError::Mismatch(mismatch)),
                 Err(_) => tokio::time::sleep(std::time::Duration::from_secs(1)).await,

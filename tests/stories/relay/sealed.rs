@@ -424,6 +424,94 @@ async fn a_batch_without_an_answer_is_sent_again_as_it_was() {
 }
 
 #[actix_web::test]
+async fn an_item_that_the_server_does_not_take_holds_up_no_other() {
+    let server = TestServer::start(&["--max-item", "64KiB"]);
+    let relay = TestRelay::start(&server.url, &["--redact", "off"]);
+    // What cannot be compressed, so that it grows when it is sealed.
+    let output: String = (0..60_000_u32)
+        .map(|at| char::from(33 + (at.wrapping_mul(2_654_435_769) >> 24) as u8 % 90))
+        .collect();
+    let tool = json!({"id": "large", "messageID": "m", "type": "tool", "tool": "bash",
+        "state": {"status": "completed", "output": output, "time": {"start": 1, "end": 2}}});
+    let items = [
+        session("t"),
+        message("m", 1),
+        part("m", "before", "before"),
+        json!({"type": "part", "data": tool}),
+        part("m", "behind", "behind"),
+    ];
+    let Sealed { url, .. } = share(&relay, "ses_1", &items).await;
+    assert_eq!(texts(&read(&url).await), ["before", "behind"]);
+    assert_eq!(relay.list().await[0]["setAside"], 1);
+}
+
+#[actix_web::test]
+async fn what_opens_a_share_is_told_to_its_server_alone_and_never_in_clear() {
+    let link = "5fQ0sT8vXk2Lr9ZbWm3NcY";
+    let share = "Qm7yT2LkP9xVbN4sR8cW1Z";
+    let vectors: Value =
+        serde_json::from_str(include_str!("../../fixtures/sealed/vectors.json")).expect("JSON");
+    let case = &vectors["cases"][1];
+    let sealed = json!({"version": 1, "check": case["check"], "locked": true});
+    let page = |items: Vec<Value>| json!({"type": "items", "epoch": "e", "seq": 9, "items": items, "removed": [], "more": false});
+    let wire = |item: &Value| {
+        let data = json!({"id": item["id"], "v": item["v"], "c": item["c"]});
+        json!({"key": format!("sealed/{}", item["id"].as_str().expect("id")), "n": item["v"], "type": "sealed", "data": data})
+    };
+    let stored: Vec<_> =
+        case["items"].as_array().expect("items").iter().chain([&case["manifest"]]).map(wire).collect();
+    let plain =
+        vec![json!({"key": "session", "n": 0, "type": "session", "data": {"id": "s", "title": WORD}})];
+    let door = format!("Bearer {}", case["door"].as_str().expect("a door"));
+    let refusal = |code: &str| (401, json!({"error": {"code": code, "message": "x"}}));
+    for (about, items, wanted, key, option, secret) in [
+        (
+            json!({"sealed": sealed}),
+            stored,
+            door,
+            format!("#k1={link}"),
+            "--phrase-file",
+            "correct horse battery staple",
+        ),
+        (
+            json!({"protected": true}),
+            plain,
+            "Basic Om9wZW4gc2VzYW1l".to_owned(),
+            String::new(),
+            "--password-file",
+            "open sesame",
+        ),
+    ] {
+        let wrong = refusal("wrong_password");
+        let (asked, page) = (wanted.clone(), page(items));
+        let server = FakeServer::start(move |seen| match &seen.authorization {
+            _ if !seen.path.ends_with("/items") => (200, about.clone()),
+            Some(shown) if *shown == asked => (200, page.clone()),
+            _ => wrong.clone(),
+        });
+        let dir = tempfile::TempDir::new().expect("a directory");
+        let file = dir.path().join("secret");
+        std::fs::write(&file, format!("{secret}\n")).expect("written");
+        let file = file.to_str().expect("text");
+        let url = format!("{}/s/{share}{key}", server.url);
+        let (code, said, error) = run(&["read", "-", "--json", option, file], &url).await;
+        assert!(code == 0 && said.contains("\"session\""), "{error}");
+        assert!(server.seen().iter().all(|seen| !format!("{seen:?}").contains(link)));
+
+        let elsewhere = url.replace("127.0.0.1", "0.0.0.0");
+        let before = server.seen().len();
+        let (code, _, error) = run(&["read", "-", option, file], &elsewhere).await;
+        assert!(code == 1 && error.contains("in clear"), "{error}");
+        assert!(server.seen()[before..].iter().all(|seen| seen.authorization.is_none()));
+        let (code, _, error) = run(&["read", "-", "--insecure-http", option, file], &elsewhere).await;
+        assert_eq!(code, 0, "{error}");
+        std::fs::write(file, "wrong").expect("written");
+        let (code, _, error) = run(&["read", "-", option, file], &url).await;
+        assert!(code == 1 && error.contains("is wrong"), "{error}");
+    }
+}
+
+#[actix_web::test]
 async fn a_relay_can_be_told_to_seal_always_and_a_plain_share_is_not_taken_for_a_sealed_one() {
     let server = TestServer::start(&[]);
     let mut relay = TestRelay::start(&server.url, &[]);
