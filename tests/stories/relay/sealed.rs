@@ -374,6 +374,10 @@ async fn whatever_a_server_does_with_what_it_keeps_is_seen() {
 
     let plain =
         json!({"key": "session", "n": 0, "type": "session", "data": {"id": "s", "title": "Trust me"}});
+    let mut shows_none = truth().await;
+    shows_none.items().clear();
+    assert!(shows_none.told(&share).await.contains("withholds all"), "withholds even the manifest");
+
     let mut adds = truth().await;
     adds.items().push(plain.clone());
     assert!(adds.told(&share).await.contains("not encrypted"), "adds what is not sealed");
