@@ -432,9 +432,8 @@ async fn an_item_that_the_server_does_not_take_holds_up_no_other() {
     let server = TestServer::start(&["--max-item", "64KiB"]);
     let relay = TestRelay::start(&server.url, &["--redact", "off"]);
     // What cannot be compressed, so that it grows when it is sealed.
-    let output: String = (0..60_000_u32)
-        .map(|at| char::from(33 + (at.wrapping_mul(2_654_435_769) >> 24) as u8 % 90))
-        .collect();
+    let mut random = fastrand::Rng::with_seed(1);
+    let output: String = (0..60_000).map(|_| char::from(random.u8(35..125))).collect();
     let tool = json!({"id": "large", "messageID": "m", "type": "tool", "tool": "bash",
         "state": {"status": "completed", "output": output, "time": {"start": 1, "end": 2}}});
     let items = [
