@@ -69,7 +69,7 @@ pub(super) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
             "--local-dir",
             &relay_dir,
         ])?)?;
-        let shared = client.share(SESSION, None, true).await?;
+        let shared = client.share(SESSION, None, None, true).await?;
         let url = shared["url"].as_str().unwrap_or_default();
         let stop = stop_signal()?;
         say!("{url}");

@@ -82,7 +82,7 @@ async fn answer(relay: &RelayClient, question: Question, directory: &Path) -> An
     match question {
         Question::Share { session, expires_in } => {
             let (id, session) = which(relay, session, directory, |_| true).await?;
-            match relay.share(&id, expires_in, false).await {
+            match relay.share(&id, expires_in, None, false).await {
                 Err(RelayCallError::Refused { code, .. }) if code == "unknown_session" => {
                     Err(Refused::UnknownSession(relay.sessions().await?))
                 }

@@ -25,6 +25,7 @@ mod mcp;
 mod moving;
 mod open;
 mod person;
+mod protect;
 mod redact;
 mod relay;
 mod serve;
@@ -80,6 +81,10 @@ enum Command {
     Import(link::Import),
     /// Take a session's share away, also when the session itself is gone
     Unshare(person::OneSession),
+    /// Have readers of a share give a password besides its link, or not any more; or say when it ends
+    Protect(protect::Protect),
+    /// Print the link of a shared session again, or its owner's
+    Link(protect::Link),
     /// List what is shared
     List(person::Options),
     /// Say whether the relay runs, and what waits to be sent
@@ -165,6 +170,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Open(command) => open::open(command),
         Command::Import(command) => link::import(command).map_err(Into::into),
         Command::Unshare(command) => person::unshare(command).map_err(Into::into),
+        Command::Protect(command) => protect::protect(command).map_err(Into::into),
+        Command::Link(command) => protect::link(command).map_err(Into::into),
         Command::List(options) => person::list(options).map_err(Into::into),
         Command::Status(options) => person::status(options).map_err(Into::into),
         Command::Mcp(options) => mcp::run(options),

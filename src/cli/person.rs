@@ -9,6 +9,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::link::{self, LinkError};
+use super::protect::WithPassword;
 use super::redact;
 use super::which::{described, newest};
 use crate::client::KnownSession;
@@ -58,6 +59,9 @@ pub(super) struct Share {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     expires_in: Option<Duration>,
 
+    #[command(flatten)]
+    password: WithPassword,
+
     /// Share what is to come, although nothing is known of the session yet
     #[arg(long)]
     from_now: bool,
@@ -73,7 +77,7 @@ pub(super) struct Share {
 #[derive(Debug, Args)]
 pub(super) struct Sealing {
     /// Encrypt the session before it is sent: the link alone opens it, and its server cannot
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["password", "password_file"])]
     sealed: bool,
 
     /// Ask for a phrase, without which the link does not open it either; implies --sealed
@@ -142,8 +146,11 @@ pub(super) struct Publish {
 
 /// `share`
 pub(super) fn share(share: &Share) -> Result<(), Box<dyn Error>> {
-    let Share { session, options, expires_in, from_now, sealing, start } = share;
+    let Share { session, options, expires_in, password, from_now, sealing, start } = share;
     let mut terms = sealing.terms()?;
+    if let Some(password) = password.read()? {
+        terms["password"] = json!(password);
+    }
     if let Some(time) = expires_in {
         terms["expiresIn"] = json!(seconds(*time));
     }
@@ -180,7 +187,7 @@ pub(super) fn share(share: &Share) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn seconds(time: Duration) -> u64 {
+pub(super) fn seconds(time: Duration) -> u64 {
     time.as_secs().max(1)
 }
 
@@ -330,7 +337,7 @@ pub(super) fn status(options: &Options) -> Result<(), RelayCallError> {
 }
 
 /// Asks the relay, prints its answer, as JSON where that is wished for, and gives it.
-fn ask(
+pub(super) fn ask(
     options: &Options,
     question: impl AsyncFnOnce(&RelayClient) -> Result<Value, RelayCallError>,
     say: impl FnOnce(&Value),

@@ -29,6 +29,17 @@ pub(super) enum Outcome {
     Retry(Later),
 }
 
+/// Why an amendment does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum NotAmended {
+    /// The share is gone, or is not ours.
+    Gone,
+    /// The server will not do it, now or later.
+    Refused(String),
+    /// It may work later.
+    Later(Later),
+}
+
 /// The server itself has not said yes: it may later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Later {
@@ -97,6 +108,21 @@ impl Answer {
                 Err(Later { reason: "it has heard, and is still erasing".into(), after: None })
             }
             _ => Err(self.later()),
+        }
+    }
+
+    /// Whether an amendment holds.
+    pub(super) fn amended(&self) -> Result<(), NotAmended> {
+        match (self.status.as_u16(), self.code().as_deref()) {
+            (200, _) if self.object().is_some_and(|object| object.is_empty()) => Ok(()),
+            _ if self.ends_share() => Err(NotAmended::Gone),
+            (400, Some("malformed")) => {
+                Err(NotAmended::Refused("the server refuses that: a sealed share has no password".into()))
+            }
+            (405, Some("method_not_allowed")) => {
+                Err(NotAmended::Refused("the server is of an older version, which cannot do that".into()))
+            }
+            _ => Err(NotAmended::Later(self.later())),
         }
     }
 

@@ -6,11 +6,11 @@ use actix::fut::{ready, wrap_future};
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
-use super::answer::{Later, is_link};
+use super::answer::{Later, NotAmended, is_link};
 use super::awake;
 use super::bus::{Bus, Subscribe};
 use super::conversations::{Conversations, Given, KnownSession};
-use super::messages::{Create, Flush, Known, List, Listed, Remove, Removed, Shared, Stop};
+use super::messages::{Amend, Create, Flush, Known, List, Listed, OwnersLink, Remove, Removed, Shared, Stop};
 use super::queue::{
     Attach, Detach, Doubt, Drain, Ended, Enqueue, FlushLane, Look, Open, Progress, SyncQueue,
 };
@@ -21,12 +21,12 @@ use super::sealing::Sealing;
 use super::secrets::{Name, Secrets, SecretsError, Share, State};
 use super::spool::Spool;
 use super::streams::Streams;
-use super::transport::{Place, Transport};
+use super::transport::{Place, Target, Transport};
 use super::{ClientError, Config, StartError};
 use crate::clock::now_ms;
 use crate::config::{OWN_SERVER, is_in_clear, origin};
 use crate::import::bus::Spoken;
-use crate::protocol::Created;
+use crate::protocol::{Amended, Created};
 
 /// Keeps the shares of an agent's sessions.
 pub struct Manager {
@@ -380,7 +380,8 @@ impl Handler<Create> for Manager {
     type Result = ResponseActFuture<Self, Result<Shared, ClientError>>;
 
     fn handle(&mut self, create: Create, ctx: &mut Self::Context) -> Self::Result {
-        let Create { session_id, backlog, conversation, empty, lifetime, is_read, sealing } = create;
+        let Create { session_id, backlog, conversation, empty, lifetime, password, is_read, sealing } =
+            create;
         if !self.config.enabled {
             return Box::pin(ready(Err(ClientError::Disabled)));
         }
@@ -397,6 +398,10 @@ impl Handler<Create> for Manager {
             Ok(sealing) => sealing,
             Err(error) => return Box::pin(ready(Err(error))),
         };
+        if password.is_some() && sealing.is_some() && self.active(&session_id).is_none() {
+            let reason = "an encrypted share has no password: give it a phrase";
+            return Box::pin(ready(Err(ClientError::Malformed(reason.into()))));
+        }
         let shared = self.active(&session_id).map(self::shared);
         let new = shared.is_none() && !self.creating.contains_key(&session_id);
         let is_told = conversation.as_ref().is_some_and(|conversation| conversation.messages.is_some());
@@ -429,12 +434,31 @@ impl Handler<Create> for Manager {
         self.queue.do_send(Rest { session: session_id.clone(), is_over: false });
         let stored = async { stored.await.unwrap_or(Err(ClientError::Unavailable)).map(|_| ()) };
         if let Some(shared) = shared {
-            return Box::pin(wrap_future::<_, Self>(stored).map(move |stored, manager, _| {
-                if stored.is_err() {
-                    manager.given.doubt(&session_id, []);
-                }
-                stored.map(|()| shared)
-            }));
+            let amend = Amend {
+                id: shared.id.clone(),
+                other: None,
+                password: password.map(Amended::To),
+                expires_in: None,
+            };
+            let manager = ctx.address();
+            return Box::pin(
+                wrap_future::<_, Self>(stored)
+                    .map(move |stored, manager, _| {
+                        if stored.is_err() {
+                            manager.given.doubt(&session_id, []);
+                        }
+                        stored
+                    })
+                    .then(move |stored, _, _| {
+                        wrap_future(async move {
+                            stored?;
+                            if amend.password.is_some() {
+                                manager.send(amend).await.map_err(|_| ClientError::Unavailable)??;
+                            }
+                            Ok(shared)
+                        })
+                    }),
+            );
         }
         let (waiter, created) = oneshot::channel();
         let creating = self.creating.entry(session_id.clone()).or_default();
@@ -454,13 +478,68 @@ impl Handler<Create> for Manager {
         let name = session_id.clone();
         let create = async move {
             stored.await?;
-            transport.create(&name, lifetime, sealing.as_ref()).await
+            transport.create(&name, lifetime, password, sealing.as_ref()).await
         };
         ctx.spawn(
             wrap_future::<_, Self>(create)
                 .map(move |result, manager, ctx| manager.created(&session_id, result, ctx)),
         );
         Box::pin(wrap_future(created))
+    }
+}
+
+impl Handler<Amend> for Manager {
+    type Result = ResponseActFuture<Self, Result<(), ClientError>>;
+
+    fn handle(&mut self, amend: Amend, _: &mut Self::Context) -> Self::Result {
+        let Amend { id, other, password, expires_in } = amend;
+        let own = self.secrets.all().find(|share| share.id == id && share.state == State::Active).cloned();
+        let target = match (&own, other) {
+            (_, Some((url, secret))) => Target { server: Place { url, key: None }, id, secret, seal: None },
+            (Some(own), None) => own.target(),
+            (None, None) => return Box::pin(ready(Err(ClientError::NotShared))),
+        };
+        let transport = self.transport.clone();
+        let end = expires_in.clone();
+        let amended = async move { transport.amend(&target, password, expires_in).await };
+        Box::pin(wrap_future::<_, Self>(amended).map(move |amended, manager, _| {
+            match amended {
+                Ok(()) => {}
+                Err(NotAmended::Gone) => {
+                    let unknown = "the server has no such share, or its secret is another";
+                    return Err(ClientError::Malformed(unknown.into()));
+                }
+                Err(NotAmended::Refused(why)) => return Err(ClientError::Malformed(why)),
+                Err(NotAmended::Later(Later { reason, after: Some(_) })) => {
+                    return Err(ClientError::ServerBusy(reason));
+                }
+                Err(NotAmended::Later(Later { reason, .. })) => return Err(ClientError::Unreachable(reason)),
+            }
+            if let (Some(own), Some(end)) = (own, end) {
+                let at = match end {
+                    Amended::To(seconds) => {
+                        Some(now_ms().saturating_add_unsigned(seconds.saturating_mul(1000)))
+                    }
+                    Amended::Removed => None,
+                };
+                if let Err(error) = manager.secrets.ends(&own, at) {
+                    tracing::warn!(%error, "cannot store when a share ends");
+                }
+            }
+            Ok(())
+        }))
+    }
+}
+
+impl Handler<OwnersLink> for Manager {
+    type Result = Result<String, ClientError>;
+
+    fn handle(&mut self, OwnersLink { session_id }: OwnersLink, _: &mut Self::Context) -> Self::Result {
+        let share = self.active(&session_id).ok_or(ClientError::NotShared)?;
+        // Behind a key, when one stands in the link.
+        let link = share.link();
+        let and = if link.contains('#') { '&' } else { '#' };
+        Ok(format!("{link}{and}o={}", share.secret))
     }
 }
 

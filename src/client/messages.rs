@@ -13,6 +13,7 @@ use super::event::Event;
 use super::sealing::Sealing;
 use crate::import::Item;
 use crate::model::{Change, Key};
+use crate::protocol::{Amended, Password};
 
 /// Shares a session, with what it holds so far: what is given here, or else what is known of it. A session that is
 /// shared already keeps its share, which is brought up to date.
@@ -30,6 +31,8 @@ pub struct Create {
     /// How long a new share shall live at most, in whole seconds; the server may make it shorter. `None` leaves it to
     /// the server.
     pub lifetime: Option<Duration>,
+    /// What readers need besides the link: of a share that there is already too, from now on. It is kept nowhere here.
+    pub password: Option<Password>,
     /// Whether what a new share shows is read where the session's agent keeps it, by later lives too.
     pub is_read: bool,
     /// How a new share is sealed, when it is to be.
@@ -45,6 +48,7 @@ impl Create {
             conversation: None,
             empty: false,
             lifetime: None,
+            password: None,
             is_read: false,
             sealing: None,
         }
@@ -74,6 +78,28 @@ impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("sealed", &self.sealed).finish_non_exhaustive()
     }
+}
+
+/// Changes what readers of a share need, or when it ends. Answered when its server says that it holds.
+#[derive(Message)]
+#[rtype(result = "Result<(), ClientError>")]
+pub struct Amend {
+    /// The share's id.
+    pub id: String,
+    /// The server and the secret of a share that this client did not make; of its own it knows them.
+    pub other: Option<(String, String)>,
+    /// What readers need besides the link; `None` leaves it.
+    pub password: Option<Amended<Password>>,
+    /// How long it shall live from now on, in seconds; `None` leaves it.
+    pub expires_in: Option<Amended<u64>>,
+}
+
+/// The link of a session's share by which everything can be done with it that its owner can.
+#[derive(Message)]
+#[rtype(result = "Result<String, ClientError>")]
+pub struct OwnersLink {
+    /// The session.
+    pub session_id: String,
 }
 
 /// Takes a session's share away, from the server too. From the moment that this is stored nothing more of the session

@@ -40,6 +40,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::protocol::Password;
 pub use bus::{Bus, Publish, Subscribe};
 pub use conversations::{Activity, Agent, KnownSession, Status, Told};
 pub use event::{Event, Happening, backlog};
@@ -47,8 +48,8 @@ pub use hidden::{RedactAgain, RedactionsOf};
 pub use link::{Link, NotALink};
 pub use manager::Manager;
 pub use messages::{
-    Continue, Conversation, Converse, Create, Flush, Known, List, Read, Remove, Removed, Report, Shared,
-    Stop, Taken,
+    Amend, Continue, Conversation, Converse, Create, Flush, Known, List, OwnersLink, Read, Remove, Removed,
+    Report, Shared, Stop, Taken,
 };
 pub use pairing::Pairing;
 pub use passage::{Line, NotPassed, Passage, Passed};

@@ -192,6 +192,15 @@ impl Secrets {
         })
     }
 
+    /// Notes when a share ends at the latest.
+    pub(super) fn ends(&mut self, share: &Share, at: Option<i64>) -> Result<(), SecretsError> {
+        self.change(|shares| {
+            for known in shares.iter_mut().filter(|known| known.is(share)) {
+                known.expires_at = at;
+            }
+        })
+    }
+
     /// Notes that a share is on its way out: in memory also when the disk does not take it, for nothing more of it may
     /// be sent.
     pub(super) fn removing(&mut self, session: &str) -> Result<(), SecretsError> {

@@ -17,9 +17,10 @@ use awc::http::{Method, Uri};
 use awc::{Client, ClientRequest, Connector};
 use rustls::ClientConfig;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::answer::{Answer, Later, Outcome};
+use super::answer::{Answer, Later, NotAmended, Outcome};
 use super::awake::Suspends;
 use super::proxy::Proxies;
 use super::reading::{Held, Reading, as_data};
@@ -30,7 +31,7 @@ use super::{ClientError, Config, CreateToken, Pairing, StartError};
 use crate::config::{OWN_SERVER, is_in_clear};
 use crate::discovery::Fingerprint;
 use crate::model::random_base62;
-use crate::protocol::{CreateRequest, Created, SyncBody, WireItem};
+use crate::protocol::{Amended, CreateRequest, Created, Password, SyncBody, WireItem};
 use crate::seal::{Opening, Seal};
 
 /// An answer larger than this is none of a share server's, in bytes.
@@ -168,6 +169,7 @@ impl Transport {
         &self,
         session_id: &str,
         lifetime: Option<Duration>,
+        password: Option<Password>,
         sealing: Option<&Sealing>,
     ) -> Result<(Created, Place), ClientError> {
         let pairing = match &self.api_url {
@@ -195,7 +197,8 @@ impl Transport {
             Some(_) => random_base62(SEALED_NAME).map_err(|_| ClientError::Unavailable)?,
             None => session_id.to_owned(),
         };
-        let body = CreateRequest { session_id, expires_in, sealed: sealing.map(Sealing::terms) };
+        let sealed = sealing.map(Sealing::terms);
+        let body = CreateRequest { session_id, expires_in, password, sealed };
         let answer = match self.send(Method::POST, &place, "/api/share", &body).await {
             Ok(answer) => answer,
             Err(reason) => return Err(unreachable(reason).await),
@@ -244,7 +247,7 @@ impl Transport {
             return self.opened(share, seal).await;
         }
         let path = format!("/api/share/{}/data", share.id);
-        let answer = self.ask(Method::GET, &share.server, &path, &(), MAX_SHARE).await;
+        let answer = self.ask(Method::GET, &share.server, &path, &(), MAX_SHARE, Some(&share.secret)).await;
         answer.map_err(|reason| Later { reason, after: None })?.data()
     }
 
@@ -254,6 +257,29 @@ impl Transport {
         let read = self.read(&share.reading(), &mut held).await;
         read.map_err(|error| Later { reason: error.to_string(), after: None })?;
         Ok(as_data(&held.read()).into_bytes())
+    }
+
+    /// Changes what a share's readers need, or when it ends, on its own server.
+    pub(super) async fn amend(
+        &self,
+        share: &Target,
+        password: Option<Amended<Password>>,
+        expires_in: Option<Amended<u64>>,
+    ) -> Result<(), NotAmended> {
+        let (path, mut body) =
+            (format!("/api/share/{}", share.id), serde_json::json!({"secret": share.secret}));
+        match password {
+            Some(Amended::To(password)) => body["password"] = password.expose().into(),
+            Some(Amended::Removed) => body["password"] = Value::Null,
+            None => {}
+        }
+        match expires_in {
+            Some(Amended::To(seconds)) => body["expiresIn"] = seconds.into(),
+            Some(Amended::Removed) => body["expiresIn"] = Value::Null,
+            None => {}
+        }
+        let answer = self.send(Method::PATCH, &share.server, &path, &body).await;
+        answer.map_err(|reason| NotAmended::Later(Later { reason, after: None }))?.amended()
     }
 
     /// Deletes a share on its own server.
@@ -271,11 +297,11 @@ impl Transport {
         path: &str,
         body: &impl Serialize,
     ) -> Result<Answer, String> {
-        self.ask(method, server, path, body, MAX_ANSWER).await
+        self.ask(method, server, path, body, MAX_ANSWER, None).await
     }
 
-    /// One request, and its whole answer of at most `max` bytes. A redirect is followed once, and only where a secret
-    /// may go.
+    /// One request, and its whole answer of at most `max` bytes; with a share's secret where that stands in no body. A
+    /// redirect is followed once, and only where a secret may go.
     async fn ask(
         &self,
         method: Method,
@@ -283,11 +309,12 @@ impl Transport {
         path: &str,
         body: &impl Serialize,
         max: usize,
+        secret: Option<&str>,
     ) -> Result<Answer, String> {
-        self.ask_as(method, server, path, None, body, max).await
+        self.ask_as(method, server, path, secret.and_then(bearer).as_ref(), body, max).await
     }
 
-    /// The same with what opens a share to its reader.
+    /// The same with whatever opens a share.
     pub(super) async fn ask_as(
         &self,
         method: Method,

@@ -17,6 +17,7 @@ use tokio::net::UnixStream;
 use super::{Token, whereabouts};
 use crate::client::{KnownSession, SecretsError};
 use crate::config::{LocalDir, NoHome};
+use crate::protocol::Password;
 use crate::redact::Known;
 use crate::text::plain;
 
@@ -83,6 +84,9 @@ pub(crate) enum RelayCallError {
     /// A file is no transcript of a known agent.
     #[error("{}: no transcript of an agent that is known here", .0.display())]
     NoTranscript(PathBuf),
+    /// A password, or what stands in its place, cannot be had.
+    #[error("{0}")]
+    NoPassword(String),
     /// A file cannot be read.
     #[error("{}: {source}", file.display())]
     NoFile { file: PathBuf, source: std::io::Error },
@@ -171,13 +175,27 @@ impl RelayClient {
         &self,
         session: &str,
         expires_in: Option<u64>,
+        password: Option<&Password>,
         from_now: bool,
     ) -> Result<Value, RelayCallError> {
         let mut body = expires_in.map_or(json!({}), |seconds| json!({"expiresIn": seconds}));
+        if let Some(password) = password {
+            body["password"] = json!(password);
+        }
         if from_now {
             body["empty"] = json!(true);
         }
         self.share_with(session, &body).await
+    }
+
+    /// Changes what readers of a share need, or when it ends.
+    pub(crate) async fn amend(&self, id: &str, amendment: &Value) -> Result<Value, RelayCallError> {
+        self.ask_with(Method::PATCH, &format!("/v1/shares/{}", escape(id)), Some(amendment)).await
+    }
+
+    /// The link to a session's share by which everything can be done with it.
+    pub(crate) async fn owners_link(&self, session: &str) -> Result<Value, RelayCallError> {
+        self.ask(Method::GET, &format!("/v1/sessions/{}/owner", escape(session))).await
     }
 
     /// Shares what these bodies of requests hold, one after the other, as one session, on the same `terms`.

@@ -7,16 +7,17 @@ use std::time::Duration;
 use actix::Addr;
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::{conversation, redactions};
 use crate::client::{
-    ClientError, Continue, Conversation, Converse, Create, Event, Flush, Known, KnownSession, List, Manager,
-    Remove, Removed, Report, Sealing, Shared, Status, Taken, Told, backlog,
+    Amend, ClientError, Continue, Conversation, Converse, Create, Event, Flush, Known, KnownSession, List,
+    Manager, OwnersLink, Remove, Removed, Report, Sealing, Shared, Status, Taken, Told, backlog,
 };
 use crate::error::Error;
+use crate::protocol::{Amended, Password};
 use crate::sources::{Attend, Discover, ShareTranscript, Sources, Unfollow};
 
 pub(super) type ManagerData = web::Data<Addr<Manager>>;
@@ -116,6 +117,7 @@ pub(super) async fn share(
         messages: Option<&'a RawValue>,
         #[serde(rename = "expiresIn")]
         expires_in: Option<NonZeroU64>,
+        password: Option<String>,
         #[serde(default)]
         empty: bool,
         #[serde(default)]
@@ -124,8 +126,9 @@ pub(super) async fn share(
     }
     let body = whole(body)?;
     let expected = "{data?: [{type, data}, …] or messages?: [message, …], title?, directory?, agent?, model?, \
-                    status?, expiresIn?: whole seconds above zero, empty?: true, sealed?: true, phrase?: text}";
-    let ShareRequest { data, messages, expires_in, empty, sealed, phrase } =
+                    status?, expiresIn?: whole seconds above zero, password?: text, empty?: true, sealed?: true, \
+                    phrase?: text}";
+    let ShareRequest { data, messages, expires_in, password, empty, sealed, phrase } =
         if body.is_empty() { ShareRequest::default() } else { parse(&body, expected)? };
     if messages.is_some() && !data.is_empty() {
         return Err(Error::malformed("a session is shared with `messages` or with `data`, not with both"));
@@ -136,18 +139,20 @@ pub(super) async fn share(
     let name = session_id.clone();
     let lifetime = expires_in.map(|seconds| Duration::from_secs(seconds.get()));
     let sealing = sealing(sealed, phrase).await?;
+    let password = password.map(Password::new).transpose()?;
     let is_told = conversation.is_some() || !data.is_empty();
     let create = Create {
         backlog: backlog(&data)?,
         conversation,
         empty,
         lifetime,
+        password: password.clone(),
         sealing: sealing.clone(),
         ..Create::of(session_id.clone())
     };
     let shared = match manager.send(create).await.map_err(|_| Error::Unavailable)? {
         Err(ClientError::UnknownSession { known, is_too_large: false }) => {
-            let share = ShareTranscript { session_id, lifetime, sealing };
+            let share = ShareTranscript { session_id, lifetime, password, sealing };
             sources.send(share).await.map_err(|_| Error::Unavailable)?.map_err(|error| match error {
                 ClientError::UnknownSession { known: found, is_too_large } => {
                     ClientError::UnknownSession { known: merged(known, found), is_too_large }
@@ -193,6 +198,63 @@ struct ShareAnswer {
     /// By kind, how many values are hidden so far.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     hidden: BTreeMap<String, u64>,
+}
+
+/// `PATCH /v1/shares/{id}`
+pub(super) async fn amend(
+    share: web::Path<String>,
+    body: Body,
+    manager: ManagerData,
+) -> Result<HttpResponse, Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "camelCase")]
+    struct Amendment {
+        #[serde(default, deserialize_with = "amended")]
+        password: Option<Amended<String>>,
+        #[serde(default, deserialize_with = "amended")]
+        expires_in: Option<Amended<NonZeroU64>>,
+        server: Option<String>,
+        secret: Option<String>,
+    }
+    let body = whole(body)?;
+    let expected = "{password?: text or null, expiresIn?: whole seconds above zero or null, server? and secret?: of a \
+                    share that this relay did not make}";
+    let Amendment { password, expires_in, server, secret } = parse(&body, expected)?;
+    let password = match password {
+        Some(Amended::To(text)) => Some(Amended::To(Password::new(text)?)),
+        Some(Amended::Removed) => Some(Amended::Removed),
+        None => None,
+    };
+    let expires_in = expires_in.map(|end| match end {
+        Amended::To(seconds) => Amended::To(seconds.get()),
+        Amended::Removed => Amended::Removed,
+    });
+    if password.is_none() && expires_in.is_none() {
+        return Err(Error::malformed(format!("the body must be {expected}, and name what is to change")));
+    }
+    let other = match (server, secret) {
+        (Some(server), Some(secret)) => Some((server, secret)),
+        (None, None) => None,
+        _ => return Err(Error::malformed("`server` and `secret` stand together")),
+    };
+    let amend = Amend { id: share.into_inner(), other, password, expires_in };
+    manager.send(amend).await.map_err(|_| Error::Unavailable)??;
+    Ok(HttpResponse::Ok().json(json!({})))
+}
+
+/// A field that is there: `null` is nothing.
+fn amended<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<Amended<T>>, D::Error> {
+    Ok(Some(Option::deserialize(field)?.map_or(Amended::Removed, Amended::To)))
+}
+
+/// `GET /v1/sessions/{sessionID}/owner`
+pub(super) async fn owners_link(
+    session: web::Path<String>,
+    manager: ManagerData,
+) -> Result<HttpResponse, Error> {
+    let link = OwnersLink { session_id: session_id(session)? };
+    let url = manager.send(link).await.map_err(|_| Error::Unavailable)??;
+    Ok(HttpResponse::Ok().json(json!({"url": url})))
 }
 
 /// `DELETE /v1/sessions/{sessionID}/share`

@@ -164,6 +164,8 @@ fn routes(app: &mut web::ServiceConfig) {
         .service(resource("/v1/redactions", "POST").route(web::post().to(redactions::of_file)))
         .service(resource("/v1/secrets", "PUT").route(web::put().to(redactions::secrets)))
         .service(resource("/v1/sessions", "GET").route(web::get().to(handlers::sessions)))
+        .service(resource("/v1/sessions/{session}/owner", "GET").route(web::get().to(handlers::owners_link)))
+        .service(resource("/v1/shares/{share}", "PATCH").route(web::patch().to(handlers::amend)))
         .service(resource("/v1/shares", "GET").route(web::get().to(handlers::shares)))
         .default_service(web::to(async || Err::<HttpResponse, _>(Error::NoSuchPath)));
 }

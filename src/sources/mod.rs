@@ -26,8 +26,8 @@ pub(crate) use self::places::sha256;
 pub use self::publication::{Publication, publication, session_of};
 use self::watch::{Watch, Watcher};
 use crate::client::{
-    ClientError, Conversation, Create, Inspect, Inspection, KnownSession, List, Manager, Read, Redactions,
-    Sealing, Shared, Told,
+    ClientError, Conversation, Create, Inspect, Inspection, KnownSession, List, Manager, Password, Read,
+    Redactions, Sealing, Shared, Told,
 };
 use crate::import::Item;
 use crate::model::{Change, Key};
@@ -74,6 +74,8 @@ pub struct ShareTranscript {
     pub lifetime: Option<Duration>,
     /// How a new share is sealed, when it is to be.
     pub sealing: Option<Sealing>,
+    /// What readers need besides the link.
+    pub password: Option<Password>,
 }
 
 /// What would be hidden in a session of which there is a transcript, if it were shared; `None` when there is none.
@@ -176,7 +178,7 @@ impl Handler<ShareTranscript> for Sources {
     type Result = ResponseActFuture<Self, Result<Shared, ClientError>>;
 
     fn handle(&mut self, share: ShareTranscript, _: &mut Self::Context) -> Self::Result {
-        let ShareTranscript { session_id, lifetime, sealing } = share;
+        let ShareTranscript { session_id, lifetime, password, sealing } = share;
         let (places, manager, session) = (self.places.clone(), self.manager.clone(), session_id.clone());
         let shared = async move {
             let unknown = |known| ClientError::UnknownSession { known, is_too_large: false };
@@ -194,6 +196,7 @@ impl Handler<ShareTranscript> for Sources {
                 conversation: Some(Conversation { messages: None, told: follower.told() }),
                 empty: true,
                 lifetime,
+                password,
                 is_read: true,
                 sealing,
                 ..Create::of(session_id.clone())

@@ -6,6 +6,7 @@ mod conversations;
 mod door;
 mod faults;
 mod networks;
+mod protecting;
 mod redaction;
 mod sealed;
 mod setup;

@@ -226,6 +226,9 @@ async fn a_phrase_is_needed_beside_the_link() {
     let id = relay.list().await[0]["id"].as_str().expect("id").to_owned();
     assert_eq!(server.get(&format!("/api/share/{id}")).await.1["sealed"]["locked"], json!(true));
 
+    let (status, refused) = server.get(&format!("/api/share/{id}/items")).await;
+    assert_eq!((status, &refused["error"]["code"]), (401, &json!("password_needed")));
+
     // The same letters, written otherwise.
     let same = file("same", "\u{e9}t\u{e9} \u{1f511}");
     let (code, said, error) = run(&["read", "-", "--json", "--phrase-file", &same], &url).await;
@@ -600,6 +603,27 @@ async fn a_link_is_imported_into_opencode() {
     let missing = import("/nowhere");
     let said = String::from_utf8_lossy(&missing.stderr).into_owned();
     assert!(missing.status.code() == Some(1) && said.contains("opencode is not installed"), "{said}");
+}
+
+#[actix_web::test]
+async fn a_protected_share_is_read_with_its_password() {
+    let server = TestServer::start(&[]);
+    let relay = TestRelay::start(&server.url, &[]);
+    let body = json!({"data": [session(WORD)], "password": "open sesame"});
+    let (_, shared) = relay.request(Method::POST, "/v1/sessions/ses_1/share", &body).await;
+    relay.flush_through("ses_1").await;
+    let url = shared["url"].as_str().expect("a link");
+    let file = relay.home().join("password");
+    for (password, is_right) in [("open sesame\n", true), ("another", false)] {
+        std::fs::write(&file, password).expect("written");
+        let option = file.to_str().expect("text");
+        let (code, said, error) = run(&["read", "-", "--password-file", option], url).await;
+        assert_eq!((code == 0, said.contains(WORD)), (is_right, is_right), "{error}");
+        assert!(is_right || error.contains("password is wrong"), "{error}");
+    }
+    let both = json!({"empty": true, "password": "x", "sealed": true});
+    let (status, refused) = relay.request(Method::POST, "/v1/sessions/ses_2/share", &both).await;
+    assert!(status == 400 && refused.to_string().contains("phrase"), "{refused}");
 }
 
 #[actix_web::test]
