@@ -9,6 +9,7 @@ use std::hint::black_box;
 use brutus_share::model::{Append, Capacity, Change, Key, Row, Transcript, reading_order};
 use brutus_share::protocol::{Malformed, SyncRequest};
 use brutus_share::render::{Markdown, markdown};
+use brutus_share::seal::{Keys, LinkKey};
 use brutus_share::share::Frame;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
@@ -134,5 +135,24 @@ fn appending(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(parts, reading, applying, first_load, appending);
+fn sealing(c: &mut Criterion) {
+    let link: LinkKey = "5fQ0sT8vXk2Lr9ZbWm3NcY".parse().unwrap();
+    let seal = Keys::new(&link, None).of_share("Qm7yT2LkP9xVbN4sR8cW1Z");
+    let id = seal.name(&Key::part("msg_1", "prt_1"));
+    let mut group = c.benchmark_group("seal and open a part");
+    for bytes in [200, 2000, 100_000] {
+        let inside = json!({"type": "part", "data": part(1, 0, bytes)}).to_string();
+        let sealed = seal.seal(&id, 1, &inside).unwrap();
+        group.throughput(Throughput::Bytes(inside.len() as u64));
+        group.bench_function(BenchmarkId::new("seal", bytes), |b| {
+            b.iter(|| seal.seal(&id, 1, black_box(&inside)).unwrap());
+        });
+        group.bench_function(BenchmarkId::new("open", bytes), |b| {
+            b.iter(|| seal.open(black_box(&sealed)).unwrap());
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(parts, reading, applying, first_load, appending, sealing);
 criterion_main!(parts);

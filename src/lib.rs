@@ -7,6 +7,7 @@
 //!                           store <- bus <- share <- access <- http
 //!                  model <- render         <- http
 //!                  model <- redact         <- http
+//!                  model <- seal           <- client
 //! protocol, model, sqlite, import <- client <- sources <- relay
 //!                           import, relay <- acp
 //! ```
@@ -24,6 +25,7 @@
 //! | [`serve`] | the server put together |
 //! | [`render`] | a session as Markdown: pure |
 //! | [`redact`] | secrets out of items: pure |
+//! | [`seal`] | items encrypted for whoever has the link: pure |
 //! | [`import`] | conversations as others write them, read as items: pure |
 //! | [`client`] | the sharing client: queue, spool, secrets |
 //! | [`sources`] | where agents keep their sessions, read and followed |
@@ -54,6 +56,7 @@ pub mod protocol;
 pub mod redact;
 pub mod relay;
 pub mod render;
+pub mod seal;
 pub mod serve;
 pub mod share;
 pub mod sources;

@@ -18,10 +18,12 @@ mod demo;
 mod healthcheck;
 mod hook;
 mod layers;
+mod link;
 mod logging;
 mod manual;
 mod mcp;
 mod moving;
+mod open;
 mod person;
 mod protect;
 mod redact;
@@ -71,6 +73,12 @@ enum Command {
     Publish(person::Publish),
     /// List the secrets that are hidden in a session, or would be if it were shared
     Redact(redact::Redact),
+    /// Print what stands behind a link: an encrypted share is opened here
+    Read(link::Read),
+    /// Open a link in a browser by this program's own page, so that its server's page need not be trusted
+    Open(open::Open),
+    /// Import what stands behind a link into OpenCode
+    Import(link::Import),
     /// Take a session's share away, also when the session itself is gone
     Unshare(person::OneSession),
     /// Have readers of a share give a password besides its link, or not any more; or say when it ends
@@ -154,10 +162,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Err(error) => Err(error.to_string()),
         }),
         Command::Relay(config) => relay::run(config),
-        Command::Share(command) => person::share(command).map_err(Into::into),
+        Command::Share(command) => person::share(command),
         Command::Sessions(command) => person::sessions(command).map_err(Into::into),
-        Command::Publish(command) => person::publish(command).map_err(Into::into),
+        Command::Publish(command) => person::publish(command),
         Command::Redact(command) => redact::redact(command).map_err(Into::into),
+        Command::Read(command) => link::read(command).map_err(Into::into),
+        Command::Open(command) => open::open(command),
+        Command::Import(command) => link::import(command).map_err(Into::into),
         Command::Unshare(command) => person::unshare(command).map_err(Into::into),
         Command::Protect(command) => protect::protect(command).map_err(Into::into),
         Command::Link(command) => protect::link(command).map_err(Into::into),

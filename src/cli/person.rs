@@ -1,12 +1,14 @@
 //! `brutus-share share`, `sessions`, `publish`, `list`, `unshare` and `status`: the relay for a person at a terminal,
 //! or a script.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::link::{self, LinkError};
 use super::protect::WithPassword;
 use super::redact;
 use super::which::{described, newest};
@@ -65,7 +67,37 @@ pub(super) struct Share {
     from_now: bool,
 
     #[command(flatten)]
+    sealing: Sealing,
+
+    #[command(flatten)]
     start: Start,
+}
+
+/// Whether a share is encrypted.
+#[derive(Debug, Args)]
+pub(super) struct Sealing {
+    /// Encrypt the session before it is sent: the link alone opens it, and its server cannot
+    #[arg(long, conflicts_with_all = ["password", "password_file"])]
+    sealed: bool,
+
+    /// Ask for a phrase, without which the link does not open it either; implies --sealed
+    #[arg(long)]
+    phrase: bool,
+
+    /// The same with the phrase out of a file
+    #[arg(long, value_name = "FILE", conflicts_with = "phrase")]
+    phrase_file: Option<PathBuf>,
+}
+
+impl Sealing {
+    /// What a request to share says of it.
+    fn terms(&self) -> Result<Value, LinkError> {
+        if self.phrase || self.phrase_file.is_some() {
+            let phrase = link::secret("phrase", self.phrase_file.as_deref())?;
+            return Ok(json!({"sealed": true, "phrase": phrase}));
+        }
+        Ok(if self.sealed { json!({"sealed": true}) } else { json!({}) })
+    }
 }
 
 /// Whether a relay is started where there is none.
@@ -106,14 +138,25 @@ pub(super) struct Publish {
     expires_in: Option<Duration>,
 
     #[command(flatten)]
+    sealing: Sealing,
+
+    #[command(flatten)]
     start: Start,
 }
 
 /// `share`
-pub(super) fn share(share: &Share) -> Result<(), RelayCallError> {
-    let Share { session, options, expires_in, password, from_now, start } = share;
-    let password = password.read()?;
-    let expires_in = expires_in.map(seconds);
+pub(super) fn share(share: &Share) -> Result<(), Box<dyn Error>> {
+    let Share { session, options, expires_in, password, from_now, sealing, start } = share;
+    let mut terms = sealing.terms()?;
+    if let Some(password) = password.read()? {
+        terms["password"] = json!(password);
+    }
+    if let Some(time) = expires_in {
+        terms["expiresIn"] = json!(seconds(*time));
+    }
+    if *from_now {
+        terms["empty"] = json!(true);
+    }
     let share = async |relay: &RelayClient| {
         let (id, found) = if let Some(session) = session {
             (session_of(session)?, None)
@@ -121,7 +164,7 @@ pub(super) fn share(share: &Share) -> Result<(), RelayCallError> {
             let found = session_here(relay).await?;
             (found.session_id.clone(), Some(found))
         };
-        let mut answer = relay.share(&id, expires_in, password.as_ref(), *from_now).await?;
+        let mut answer = relay.share_with(&id, &terms).await?;
         if let Some(found) = found {
             answer["session"] = json!(found);
         }
@@ -135,6 +178,9 @@ pub(super) fn share(share: &Share) -> Result<(), RelayCallError> {
         }
         if let Some(summary) = redact::summary(answer["sessionID"].as_str().unwrap_or_default(), answer) {
             say!("{summary}");
+        }
+        if let Some(warning) = answer["warning"].as_str() {
+            say!("Note: {}.", plain(warning));
         }
         say!("{}", plain(answer["url"].as_str().unwrap_or_default()));
     })?;
@@ -194,15 +240,18 @@ fn line(session: &KnownSession) -> String {
 }
 
 /// `publish FILE`
-pub(super) fn publish(command: &Publish) -> Result<(), RelayCallError> {
-    let Publish { file, options, expires_in, start } = command;
+pub(super) fn publish(command: &Publish) -> Result<(), Box<dyn Error>> {
+    let Publish { file, options, expires_in, sealing, start } = command;
+    let mut terms = sealing.terms()?;
+    if let Some(time) = expires_in {
+        terms["expiresIn"] = json!(seconds(*time));
+    }
     let publication = sources::publication(file)
         .map_err(|source| RelayCallError::NoFile { file: file.clone(), source })?
         .ok_or_else(|| RelayCallError::NoTranscript(file.clone()))?;
-    let expires_in = expires_in.map(seconds);
     let publish = async |relay: &RelayClient| {
         let Publication { session, bodies } = &publication;
-        relay.publish(session, bodies, expires_in).await
+        relay.publish(session, bodies, &terms).await
     };
     ask_or_start(options, start, publish, |answer| {
         say!("{}", plain(answer["url"].as_str().unwrap_or_default()));

@@ -157,7 +157,7 @@ impl Answer {
     }
 
     /// The code of a refusal in the shape of a share server: `{"error":{"code","message"}}`.
-    fn code(&self) -> Option<String> {
+    pub(super) fn code(&self) -> Option<String> {
         #[derive(Deserialize)]
         struct Refusal {
             error: Detail,

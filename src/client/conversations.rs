@@ -2,6 +2,7 @@
 //! alone, so that a session can be shared without giving it once more; and what of them a share was given already.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -66,7 +67,7 @@ pub enum Activity {
 }
 
 /// A session that can be shared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KnownSession {
     /// The session.
@@ -97,6 +98,13 @@ pub struct KnownSession {
     /// told what it does, and nothing else.
     #[serde(skip)]
     pub has_content: bool,
+}
+
+impl fmt::Debug for KnownSession {
+    /// Without its link, which may have a key in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownSession").field("session_id", &self.session_id).finish_non_exhaustive()
+    }
 }
 
 impl KnownSession {

@@ -11,17 +11,20 @@ use super::awake;
 use super::bus::{Bus, Subscribe};
 use super::conversations::{Conversations, Given, KnownSession};
 use super::messages::{Amend, Create, Flush, Known, List, Listed, OwnersLink, Remove, Removed, Shared, Stop};
-use super::queue::{Attach, Detach, Drain, Ended, Enqueue, FlushLane, Look, Open, Progress, SyncQueue};
+use super::queue::{
+    Attach, Detach, Doubt, Drain, Ended, Enqueue, FlushLane, Look, Open, Progress, SyncQueue,
+};
 use super::redaction::{Means, Redaction, Rest};
 use super::report::{Giving, Said};
 use super::schedule::{Backoff, jitter};
+use super::sealing::Sealing;
 use super::secrets::{Name, Secrets, SecretsError, Share, State};
 use super::spool::Spool;
 use super::streams::Streams;
 use super::transport::{Place, Target, Transport};
 use super::{ClientError, Config, StartError};
 use crate::clock::now_ms;
-use crate::config::{OWN_SERVER, origin};
+use crate::config::{OWN_SERVER, is_in_clear, origin};
 use crate::import::bus::Spoken;
 use crate::protocol::{Amended, Created};
 
@@ -68,6 +71,8 @@ struct Creating {
     unwanted: Option<Unwanted>,
     /// Whether what it is to show is read where the session's agent keeps it.
     is_read: bool,
+    /// How it is sealed.
+    sealing: Option<Sealing>,
 }
 
 /// Why a share that is being created is wanted no more.
@@ -153,7 +158,7 @@ impl Manager {
         &mut self,
         session: &str,
         (created, Place { url: server, key: fingerprint }): (Created, Place),
-        &Creating { unwanted, is_read, .. }: &Creating,
+        &Creating { unwanted, is_read, ref sealing, .. }: &Creating,
     ) -> Result<Shared, ClientError> {
         let usable = is_link(&created.url);
         let share = Share {
@@ -167,6 +172,7 @@ impl Manager {
             expires_at: created.expires_at,
             state: if usable && unwanted.is_none() { State::Active } else { State::Removing },
             is_read,
+            sealing: sealing.clone(),
         };
         if let Err(error) = self.secrets.put(share.clone()) {
             tracing::error!(%error, "cannot store a share's secret: the share is deleted again");
@@ -266,7 +272,7 @@ impl Manager {
             Listed {
                 session_id: share.session.clone(),
                 id: share.id.clone(),
-                url: share.url.clone(),
+                url: share.link(),
                 server: origin(&share.server),
                 created_at: share.created_at,
                 expires_at: share.expires_at,
@@ -283,6 +289,7 @@ impl Manager {
                 last_error: progress.last_error,
                 set_aside: progress.set_aside,
                 is_read: share.is_read,
+                sealed: share.sealing.is_some(),
             }
         });
         listed.collect()
@@ -292,13 +299,13 @@ impl Manager {
     fn known(&self) -> Vec<KnownSession> {
         let mut known = self.conversations.known();
         for session in &mut known {
-            session.url = self.active(&session.session_id).map(|share| share.url.clone());
+            session.url = self.active(&session.session_id).map(Share::link);
         }
         let told: HashSet<_> = known.iter().map(|session| session.session_id.clone()).collect();
         let shared = self.secrets.all().filter(|share| share.state == State::Active);
         let untold = shared.filter(|share| !told.contains(&share.session));
         known.extend(untold.map(|share| KnownSession {
-            url: Some(share.url.clone()),
+            url: Some(share.link()),
             ..KnownSession::named(share.session.clone())
         }));
         known
@@ -332,14 +339,33 @@ impl Manager {
     }
 }
 
+/// What is said of a sealed share on a server whose pages anybody on the way can change.
+const IN_CLEAR: &str = "the server is http:// to another machine: browsers do not open encrypted sessions there, and \
+                        its page can be changed on the way. Read the link with `brutus-share open LINK`";
+
 /// What may be known of a share.
 fn shared(share: &Share) -> Shared {
-    Shared { id: share.id.clone(), url: share.url.clone(), expires_at: share.expires_at }
+    let sealed = share.sealing.is_some();
+    // Whoever can change what goes over the network can change the page that gets the key.
+    let warning = (sealed && is_in_clear(&share.server)).then_some(IN_CLEAR);
+    Shared { id: share.id.clone(), url: share.link(), expires_at: share.expires_at, sealed, warning }
+}
+
+/// Whether a share that is there already is what is asked for.
+fn may_stay(share: &Share, asked: &Sealing) -> Result<(), &'static str> {
+    match &share.sealing {
+        None => Err("this session is shared already, and not encrypted: unshare it first"),
+        Some(Sealing { phrase: None, .. }) if asked.phrase.is_some() => {
+            Err("this session is shared already, without a phrase: unshare it first")
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 /// What the queue needs to know of a share.
 fn attach(share: &Share) -> Attach {
-    Attach { session: share.session.clone(), share: share.target() }
+    let link_key = share.sealing.as_ref().map(|sealing| sealing.key.clone());
+    Attach { session: share.session.clone(), share: share.target(), link_key }
 }
 
 impl Actor for Manager {
@@ -354,9 +380,27 @@ impl Handler<Create> for Manager {
     type Result = ResponseActFuture<Self, Result<Shared, ClientError>>;
 
     fn handle(&mut self, create: Create, ctx: &mut Self::Context) -> Self::Result {
-        let Create { session_id, backlog, conversation, empty, lifetime, password, is_read } = create;
+        let Create { session_id, backlog, conversation, empty, lifetime, password, is_read, sealing } =
+            create;
         if !self.config.enabled {
             return Box::pin(ready(Err(ClientError::Disabled)));
+        }
+        if let (Some(sealing), Some(share)) = (&sealing, self.active(&session_id))
+            && let Err(reason) = may_stay(share, sealing)
+        {
+            return Box::pin(ready(Err(ClientError::Malformed(reason.into()))));
+        }
+        let sealing = match sealing {
+            None if self.config.always_sealed => Sealing::new(None).map(Some),
+            sealing => Ok(sealing),
+        };
+        let sealing = match sealing {
+            Ok(sealing) => sealing,
+            Err(error) => return Box::pin(ready(Err(error))),
+        };
+        if password.is_some() && sealing.is_some() && self.active(&session_id).is_none() {
+            let reason = "an encrypted share has no password: give it a phrase";
+            return Box::pin(ready(Err(ClientError::Malformed(reason.into()))));
         }
         let shared = self.active(&session_id).map(self::shared);
         let new = shared.is_none() && !self.creating.contains_key(&session_id);
@@ -376,6 +420,9 @@ impl Handler<Create> for Manager {
             // What an ended share left goes; what comes from now on waits for the new one.
             self.detach(&session_id);
             self.queue.do_send(Open(session_id.clone()));
+        }
+        if !new && !backlog.is_empty() {
+            self.queue.do_send(Doubt(session_id.clone()));
         }
         for change in &backlog {
             self.streams.note(&session_id, change);
@@ -417,6 +464,9 @@ impl Handler<Create> for Manager {
         let creating = self.creating.entry(session_id.clone()).or_default();
         creating.waiters.push(waiter);
         creating.is_read |= is_read;
+        if new {
+            creating.sealing.clone_from(&sealing);
+        }
         let created = async { created.await.unwrap_or(Err(ClientError::Unavailable)) };
         if !new {
             return Box::pin(wrap_future(async {
@@ -428,7 +478,7 @@ impl Handler<Create> for Manager {
         let name = session_id.clone();
         let create = async move {
             stored.await?;
-            transport.create(&name, lifetime, password).await
+            transport.create(&name, lifetime, password, sealing.as_ref()).await
         };
         ctx.spawn(
             wrap_future::<_, Self>(create)
@@ -445,7 +495,7 @@ impl Handler<Amend> for Manager {
         let Amend { id, other, password, expires_in } = amend;
         let own = self.secrets.all().find(|share| share.id == id && share.state == State::Active).cloned();
         let target = match (&own, other) {
-            (_, Some((url, secret))) => Target { server: Place { url, key: None }, id, secret },
+            (_, Some((url, secret))) => Target { server: Place { url, key: None }, id, secret, seal: None },
             (Some(own), None) => own.target(),
             (None, None) => return Box::pin(ready(Err(ClientError::NotShared))),
         };
@@ -487,8 +537,9 @@ impl Handler<OwnersLink> for Manager {
     fn handle(&mut self, OwnersLink { session_id }: OwnersLink, _: &mut Self::Context) -> Self::Result {
         let share = self.active(&session_id).ok_or(ClientError::NotShared)?;
         // Behind a key, when one stands in the link.
-        let and = if share.url.contains('#') { '&' } else { '#' };
-        Ok(format!("{}{and}o={}", share.url, share.secret))
+        let link = share.link();
+        let and = if link.contains('#') { '&' } else { '#' };
+        Ok(format!("{link}{and}o={}", share.secret))
     }
 }
 

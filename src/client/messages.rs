@@ -1,6 +1,7 @@
 //! The messages of the manager, and what it answers.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -9,6 +10,7 @@ use serde_json::value::RawValue;
 use super::ClientError;
 use super::conversations::{KnownSession, Told};
 use super::event::Event;
+use super::sealing::Sealing;
 use crate::import::Item;
 use crate::model::{Change, Key};
 use crate::protocol::{Amended, Password};
@@ -33,6 +35,8 @@ pub struct Create {
     pub password: Option<Password>,
     /// Whether what a new share shows is read where the session's agent keeps it, by later lives too.
     pub is_read: bool,
+    /// How a new share is sealed, when it is to be.
+    pub sealing: Option<Sealing>,
 }
 
 impl Create {
@@ -46,21 +50,34 @@ impl Create {
             lifetime: None,
             password: None,
             is_read: false,
+            sealing: None,
         }
     }
 }
 
-/// What may be known of a share.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+/// What may be known of a share. `Debug` does not show its link.
+#[derive(Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Shared {
     /// Its id.
     pub id: String,
-    /// Where people look at it.
+    /// Where people look at it: of a sealed one with its key.
     pub url: String,
     /// When it ends at the latest, in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<i64>,
+    /// Whether its items are encrypted before they are sent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub sealed: bool,
+    /// What its owner should know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<&'static str>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("sealed", &self.sealed).finish_non_exhaustive()
+    }
 }
 
 /// Changes what readers of a share need, or when it ends. Answered when its server says that it holds.
@@ -188,7 +205,7 @@ pub struct Flush {
 pub struct List;
 
 /// A share and how its syncing goes. Never its secret.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Clone, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Listed {
     /// The session.
@@ -222,6 +239,14 @@ pub struct Listed {
     /// Whether what it shows is read where the session's agent keeps it.
     #[serde(skip)]
     pub is_read: bool,
+    /// Whether its items are encrypted before they are sent.
+    pub sealed: bool,
+}
+
+impl fmt::Debug for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listed").field("state", &self.state).finish_non_exhaustive()
+    }
 }
 
 /// Sends what waits, as far as the time allows, and closes the spool.

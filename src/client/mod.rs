@@ -15,16 +15,20 @@ mod bus;
 mod conversations;
 mod event;
 mod hidden;
+mod link;
 mod manager;
 mod messages;
 mod pairing;
+mod passage;
 mod proof;
 mod proxy;
 mod queue;
+mod reading;
 pub mod redaction;
 mod report;
 mod schedule;
 mod schema;
+mod sealing;
 mod secrets;
 pub mod spool;
 mod streams;
@@ -41,16 +45,20 @@ pub use bus::{Bus, Publish, Subscribe};
 pub use conversations::{Activity, Agent, KnownSession, Status, Told};
 pub use event::{Event, Happening, backlog};
 pub use hidden::{RedactAgain, RedactionsOf};
+pub use link::{Link, NotALink};
 pub use manager::Manager;
 pub use messages::{
     Amend, Continue, Conversation, Converse, Create, Flush, Known, List, OwnersLink, Read, Remove, Removed,
     Report, Shared, Stop, Taken,
 };
 pub use pairing::Pairing;
+pub use passage::{Line, NotPassed, Passage, Passed};
 pub use proof::{Prover, Unproved};
 pub use proxy::{Proxies, UnusableProxy};
 pub use queue::Progress;
+pub use reading::{About, Pass, ReadError, Reader, as_data};
 pub use redaction::{Inspect, Inspection, Redact, Redactions, TellSecrets};
+pub use sealing::Sealing;
 pub use secrets::{SecretsError, check_private, write_private};
 pub(crate) use streams::Streams;
 
@@ -87,6 +95,8 @@ pub struct Config {
     pub timeout: Duration,
     /// How secrets are kept here.
     pub redact: Redact,
+    /// Whether every new share is sealed.
+    pub always_sealed: bool,
 }
 
 /// A token that a share server's operator gave out.
@@ -122,6 +132,7 @@ impl Config {
             max_backoff: Duration::from_secs(60),
             timeout: Duration::from_secs(60),
             redact: Redact::default(),
+            always_sealed: false,
         }
     }
 }

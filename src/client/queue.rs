@@ -15,11 +15,13 @@ use super::awake;
 use super::conversations::Note;
 use super::redaction::Records;
 use super::schedule::{Schedule, jitter};
+use super::sealing::{Sealer, Sending};
 use super::spool::{Amount, Batch, Spool, waiting};
 use super::transport::{Target, Transport};
 use super::{ClientError, Config};
 use crate::clock::now_ms;
 use crate::model::Change;
+use crate::seal::LinkKey;
 
 /// Sends what waits for shared sessions.
 pub(super) struct SyncQueue {
@@ -42,6 +44,8 @@ struct Lane {
     open: Rc<Cell<bool>>,
     /// `None` while the share is being created.
     share: Option<Target>,
+    /// What is known of a sealed share's server.
+    sealer: Rc<Sealer>,
     schedule: Schedule,
     timer: Option<SpawnHandle>,
     /// The batch that is under way.
@@ -84,7 +88,14 @@ pub(super) struct Open(pub(super) String);
 pub(super) struct Attach {
     pub(super) session: String,
     pub(super) share: Target,
+    /// The key in its link: secret as its secret is.
+    pub(super) link_key: Option<LinkKey>,
 }
+
+/// The server may have lost what it had of a session: all that comes now is sent, whatever was sent before.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Doubt(pub(super) String);
 
 /// A session is not shared any more: what waits for it is dropped.
 #[derive(Message)]
@@ -134,7 +145,7 @@ pub(super) struct Ended {
 }
 
 /// What became of one batch.
-enum Sent {
+pub(super) enum Sent {
     /// Nothing was waiting.
     Nothing,
     Batch {
@@ -172,6 +183,7 @@ impl SyncQueue {
             },
             open: Rc::new(Cell::new(true)),
             share: None,
+            sealer: Rc::default(),
             schedule: Schedule::new(config.interval, config.max_backoff),
             timer: None,
             sending: None,
@@ -212,9 +224,14 @@ impl SyncQueue {
         lane.timer = None;
         lane.schedule.started();
         let (settled, max_items, max_bytes) = (lane.settled, lane.max_items, self.config.max_batch);
-        let number = lane.number;
+        let (number, sealer) = (lane.number, lane.sealer.clone());
         let (spool, transport, name) = (self.spool.clone(), self.transport.clone(), session.clone());
         let sending = async move {
+            if let Some(seal) = &share.seal {
+                let session = name.as_str();
+                let sending = Sending { spool: &spool, transport: &transport, share: &share, seal, session };
+                return sending.send(&sealer, max_bytes, max_items).await;
+            }
             let Batch { items, more } = match spool.next(name.clone(), max_bytes, max_items).await {
                 Ok(batch) => batch,
                 Err(error) => return Sent::Spool(error.into()),
@@ -363,12 +380,22 @@ impl Handler<Open> for SyncQueue {
 impl Handler<Attach> for SyncQueue {
     type Result = ();
 
-    fn handle(&mut self, Attach { session, share }: Attach, ctx: &mut Self::Context) {
+    fn handle(&mut self, Attach { session, share, .. }: Attach, ctx: &mut Self::Context) {
         let lane = self.lane(&session);
         lane.share = Some(share);
         // What waited for the share, or was left by an earlier life, goes at once.
         lane.schedule.hurry(Instant::now());
         self.arm(&session, ctx);
+    }
+}
+
+impl Handler<Doubt> for SyncQueue {
+    type Result = ();
+
+    fn handle(&mut self, Doubt(session): Doubt, _: &mut Self::Context) {
+        if let Some(lane) = self.lanes.get(&session) {
+            lane.sealer.doubt();
+        }
     }
 }
 

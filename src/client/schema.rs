@@ -50,3 +50,21 @@ diesel::table! {
         sealed -> Binary,
     }
 }
+
+diesel::table! {
+    sealed_shares (session_id) {
+        session_id -> Text,
+        share_id -> Text,
+        version -> BigInt,
+        models -> Nullable<Text>,
+        batch -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    sealed_items (session_id, item) {
+        session_id -> Text,
+        item -> Text,
+        version -> BigInt,
+    }
+}

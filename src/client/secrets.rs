@@ -10,9 +10,11 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::sealing::Sealing;
 use super::transport::{Place, Target};
 use crate::discovery::Fingerprint;
 
@@ -50,6 +52,9 @@ pub(super) struct Share {
     /// Whether what it shows is read where the session's agent keeps it.
     #[serde(default)]
     pub(super) is_read: bool,
+    /// How it is sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sealing: Option<Sealing>,
 }
 
 impl fmt::Debug for Share {
@@ -266,7 +271,13 @@ impl Share {
     /// Where it is changed, and with what.
     pub(super) fn target(&self) -> Target {
         let server = Place { url: self.server.clone(), key: self.fingerprint.clone() };
-        Target { server, id: self.id.clone(), secret: self.secret.clone() }
+        let seal = self.sealing.as_ref().map(|sealing| Arc::new(sealing.keys().of_share(&self.id)));
+        Target { server, id: self.id.clone(), secret: self.secret.clone(), seal }
+    }
+
+    /// Where people look at it: the whole link, with the key of a sealed one.
+    pub(super) fn link(&self) -> String {
+        self.sealing.as_ref().map_or_else(|| self.url.clone(), |sealing| sealing.link(&self.url))
     }
 }
 

@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use super::conversations::{Note, Noted};
 use super::redaction::{Found, Name, Records};
 use super::schema::{findings, given, held, redactions, spool};
+use super::sealing;
 use crate::model::{Change, Content, Key};
 use crate::redact::{Digest, Finding};
 use crate::sqlite::{self, BeforeMigration, Hold, StartupError, WriteError, Writer};
@@ -77,6 +78,11 @@ impl Spool {
         Ok(Self { writer: Writer::start(connection, &path, lock, |_| {})? })
     }
 
+    /// What writes, and reads what it wrote.
+    pub(super) fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
     /// What waits, for each session.
     pub async fn amounts(&self) -> Result<Vec<(String, Amount)>, WriteError> {
         self.writer.submit(0, amounts).await
@@ -129,6 +135,7 @@ impl Spool {
     /// stays.
     pub fn discard(&self, session: String) -> BoxFuture<'static, Result<(), WriteError>> {
         self.writer.erase(move |connection| {
+            sealing::forget(connection, &session)?;
             diesel::delete(given::table.filter(given::session_id.eq(&session))).execute(connection)?;
             diesel::delete(redactions::table.filter(redactions::session_id.eq(&session)))
                 .execute(connection)?;

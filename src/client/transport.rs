@@ -12,27 +12,36 @@ use std::time::{Duration, Instant};
 use actix_web::error::ParseError;
 use actix_web::web::Bytes;
 use awc::error::{ConnectError, SendRequestError};
-use awc::http::{Method, Uri, header};
-use awc::{Client, Connector};
+use awc::http::header::{self, HeaderValue};
+use awc::http::{Method, Uri};
+use awc::{Client, ClientRequest, Connector};
 use rustls::ClientConfig;
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::answer::{Answer, Later, NotAmended, Outcome};
 use super::awake::Suspends;
 use super::proxy::Proxies;
+use super::reading::{Held, Reading, as_data};
+use super::sealing::Sealing;
 use super::spool::Waiting;
 use super::upload::{self, Connect};
 use super::{ClientError, Config, CreateToken, Pairing, StartError};
 use crate::config::{OWN_SERVER, is_in_clear};
 use crate::discovery::Fingerprint;
+use crate::model::random_base62;
 use crate::protocol::{Amended, CreateRequest, Created, Password, SyncBody, WireItem};
+use crate::seal::{Opening, Seal};
 
 /// An answer larger than this is none of a share server's, in bytes.
 pub(super) const MAX_ANSWER: usize = 64 << 10;
 
 /// Most bytes of a whole share.
-const MAX_SHARE: usize = 1 << 30;
+pub(super) const MAX_SHARE: usize = 1 << 30;
+
+/// Characters in the name under which a sealed session is shared.
+const SEALED_NAME: usize = 22;
 
 /// How long a connection waits for its next request: from one batch of a session at work to the next. Routers and
 /// proxies forget silent connections, some without a word, and then nothing would tell that no answer comes.
@@ -74,6 +83,16 @@ pub(super) struct Target {
     pub(super) server: Place,
     pub(super) id: String,
     pub(super) secret: String,
+    /// What seals its items.
+    pub(super) seal: Option<Arc<Seal>>,
+}
+
+impl Target {
+    /// Where it is read.
+    pub(super) fn reading(&self) -> Reading {
+        let door = self.seal.as_ref().and_then(|seal| bearer(&seal.keys().door()));
+        Reading { server: self.server.clone(), id: self.id.clone(), authorization: door }
+    }
 }
 
 /// How servers are reached.
@@ -151,6 +170,7 @@ impl Transport {
         session_id: &str,
         lifetime: Option<Duration>,
         password: Option<Password>,
+        sealing: Option<&Sealing>,
     ) -> Result<(Created, Place), ClientError> {
         let pairing = match &self.api_url {
             Some(_) => None,
@@ -172,7 +192,13 @@ impl Transport {
             })
         };
         let expires_in = lifetime.map(|lifetime| lifetime.as_secs().max(1));
-        let body = CreateRequest { session_id: session_id.to_owned(), expires_in, password, sealed: None };
+        // What the session is called is nobody's business who cannot read it.
+        let session_id = match sealing {
+            Some(_) => random_base62(SEALED_NAME).map_err(|_| ClientError::Unavailable)?,
+            None => session_id.to_owned(),
+        };
+        let sealed = sealing.map(Sealing::terms);
+        let body = CreateRequest { session_id, expires_in, password, sealed };
         let answer = match self.send(Method::POST, &place, "/api/share", &body).await {
             Ok(answer) => answer,
             Err(reason) => return Err(unreachable(reason).await),
@@ -201,11 +227,36 @@ impl Transport {
         }
     }
 
+    /// Sends a batch that is sealed already.
+    pub(super) async fn sync_sealed(&self, share: &Target, data: &RawValue) -> Outcome {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            secret: &'a str,
+            data: &'a RawValue,
+        }
+        let (path, body) = (format!("/api/share/{}/sync", share.id), Body { secret: &share.secret, data });
+        match self.send(Method::POST, &share.server, &path, &body).await {
+            Ok(answer) => answer.synced(),
+            Err(reason) => Outcome::Retry(Later { reason, after: None }),
+        }
+    }
+
     /// All that a share's own server has of it, as JSON: a list of items.
     pub(super) async fn data(&self, share: &Target) -> Result<Vec<u8>, Later> {
+        if let Some(seal) = &share.seal {
+            return self.opened(share, seal).await;
+        }
         let path = format!("/api/share/{}/data", share.id);
         let answer = self.ask(Method::GET, &share.server, &path, &(), MAX_SHARE, Some(&share.secret)).await;
         answer.map_err(|reason| Later { reason, after: None })?.data()
+    }
+
+    /// The same of a sealed share, opened.
+    async fn opened(&self, share: &Target, seal: &Arc<Seal>) -> Result<Vec<u8>, Later> {
+        let mut held = Held::Sealed(Opening::new(seal.clone()), None);
+        let read = self.read(&share.reading(), &mut held).await;
+        read.map_err(|error| Later { reason: error.to_string(), after: None })?;
+        Ok(as_data(&held.read()).into_bytes())
     }
 
     /// Changes what a share's readers need, or when it ends, on its own server.
@@ -260,16 +311,31 @@ impl Transport {
         max: usize,
         secret: Option<&str>,
     ) -> Result<Answer, String> {
+        self.ask_as(method, server, path, secret.and_then(bearer).as_ref(), body, max).await
+    }
+
+    /// The same with whatever opens a share.
+    pub(super) async fn ask_as(
+        &self,
+        method: Method,
+        server: &Place,
+        path: &str,
+        reader: Option<&HeaderValue>,
+        body: &impl Serialize,
+        max: usize,
+    ) -> Result<Answer, String> {
         let key = server.key.as_ref();
         let body = serde_json::to_vec(body).map_err(|_| "the request cannot be written as JSON")?;
         let (server, body) = (server.url.trim_end_matches('/'), Bytes::from(body));
         let creates = path == "/api/share";
-        let token = self.create_token.as_ref().filter(|_| creates).map(|CreateToken(token)| &**token);
-        let token = token.or(secret);
+        let token = self.create_token.as_ref().filter(|_| creates);
+        let token = token.and_then(|CreateToken(token)| bearer(token));
+        let authorization = token.as_ref().or(reader);
         if let Some(key) = key {
             // On the connection on which the key was proved, and nowhere else: no other try, no redirect.
             let (client, server) = self.proved(key, server).await?;
-            let answer = self.send_once(&client, method, &format!("{server}{path}"), token, body, max).await;
+            let answer =
+                self.send_once(&client, method, &format!("{server}{path}"), authorization, body, max).await;
             return answer.map_err(|failed| failed.reason);
         }
         // A share may be of a time when this was accepted.
@@ -282,9 +348,11 @@ impl Transport {
         let attempt = async |method, url: &str| {
             if creates {
                 // Not repeated, for each may make a share: so on a connection that nobody can have forgotten.
-                return self.send_once(&self.network.client(), method, url, token, body.clone(), max).await;
+                return self
+                    .send_once(&self.network.client(), method, url, authorization, body.clone(), max)
+                    .await;
             }
-            self.send_alive(method, url, token, body.clone(), max).await
+            self.send_alive(method, url, authorization, body.clone(), max).await
         };
         let answer = attempt(method.clone(), &url).await;
         let answer = answer.map_err(|failed| failed.reason)?;
@@ -299,7 +367,7 @@ impl Transport {
         &self,
         method: Method,
         url: &str,
-        token: Option<&str>,
+        authorization: Option<&HeaderValue>,
         body: Bytes,
         max: usize,
     ) -> Result<Answer, Failed> {
@@ -307,12 +375,12 @@ impl Transport {
             self.forget_connections();
         }
         let client = self.client.borrow().clone();
-        match self.send_once(&client, method.clone(), url, token, body.clone(), max).await {
+        match self.send_once(&client, method.clone(), url, authorization, body.clone(), max).await {
             Err(Failed { reason, silent: true }) => {
                 tracing::debug!(%reason, "a connection has died: trying a new one");
                 self.forget_connections();
                 let client = self.client.borrow().clone();
-                self.send_once(&client, method, url, token, body, max).await
+                self.send_once(&client, method, url, authorization, body, max).await
             }
             answered => answered,
         }
@@ -328,38 +396,48 @@ impl Transport {
         *self.client.borrow_mut() = self.network.client();
     }
 
+    /// The client with the pool.
+    pub(super) fn client(&self) -> Client {
+        self.client.borrow().clone()
+    }
+
+    /// A request to a URL: with the whole of it to a proxy, where one is asked for what is not encrypted.
+    pub(super) fn request(
+        &self,
+        client: &Client,
+        method: Method,
+        url: &Uri,
+    ) -> Result<ClientRequest, String> {
+        let plain = url.scheme_str() == Some("http");
+        let proxy =
+            if plain { self.network.proxies.of(url).map_err(|error| error.to_string())? } else { None };
+        let Some(proxy) = proxy else { return Ok(client.request(method, url)) };
+        let to = proxy.forwarding(url).ok_or_else(|| "its URL cannot be sent to a proxy".to_owned())?;
+        let mut request = client.request(method, to);
+        if let Some(authority) = url.authority() {
+            request = request.insert_header((header::HOST, authority.as_str()));
+        }
+        Ok(match proxy.authorization() {
+            Some(value) => request.insert_header((header::PROXY_AUTHORIZATION, value.clone())),
+            None => request,
+        })
+    }
+
     /// An answer is read to its end, so that its connection is used again.
     pub(super) async fn send_once(
         &self,
         client: &Client,
         method: Method,
         url: &str,
-        token: Option<&str>,
+        authorization: Option<&HeaderValue>,
         body: Bytes,
         max: usize,
     ) -> Result<Answer, Failed> {
         let url: Uri = url.parse().map_err(|_| "its URL cannot be read".to_owned())?;
-        let plain = url.scheme_str() == Some("http");
-        let proxy =
-            if plain { self.network.proxies.of(&url).map_err(|error| error.to_string())? } else { None };
-        let mut request = match proxy {
-            Some(proxy) => {
-                let to =
-                    proxy.forwarding(&url).ok_or_else(|| "its URL cannot be sent to a proxy".to_owned())?;
-                let mut request = client.request(method, to);
-                if let Some(authority) = url.authority() {
-                    request = request.insert_header((header::HOST, authority.as_str()));
-                }
-                match proxy.authorization() {
-                    Some(value) => request.insert_header((header::PROXY_AUTHORIZATION, value.clone())),
-                    None => request,
-                }
-            }
-            None => client.request(method, url),
-        };
+        let mut request = self.request(client, method, &url)?;
         request = request.content_type("application/json").no_decompress();
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
+        if let Some(authorization) = authorization {
+            request = request.insert_header((header::AUTHORIZATION, authorization.clone()));
         }
         let mut response = request
             .send_body(body)
@@ -383,6 +461,13 @@ impl Transport {
             body,
         })
     }
+}
+
+/// What shows a token.
+fn bearer(token: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// Whether an error says that a connection ended and nothing of an answer had come.

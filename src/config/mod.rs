@@ -17,7 +17,7 @@ use clap::Args;
 use etcetera::BaseStrategy;
 
 pub use bus::{BusChoice, BusKind, UnknownBus};
-pub use relay::{LocalDir, RedactMode, Relay};
+pub use relay::{LocalDir, RedactMode, Relay, SealedMode};
 pub use relay_env::{relay_env, relay_env_path};
 pub use serve::{Lifetimes, Limits, LiveLimits, Serve, ServeRedact, Timings, Tls};
 pub use store::{STORE_ENV, StoreChoice, StoreKind, UnknownStore};

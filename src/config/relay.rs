@@ -71,6 +71,11 @@ pub struct Relay {
     #[arg(long, hide = true, value_name = "JSON", default_value = "{}", value_parser = redact_options)]
     pub redact_options: Settings,
 
+    /// Whether sessions are encrypted before they are sent, so that only their links open them: when it is asked for
+    /// (`share --sealed`), or always
+    #[arg(long, env = "BRUTUS_SHARE_RELAY_SEALED", value_name = "WHEN", default_value = "asked")]
+    pub sealed: SealedMode,
+
     /// Find sessions where agents keep them (docs/AGENTS.md), when somebody lists or shares them
     #[arg(
         long,
@@ -128,6 +133,15 @@ pub enum RedactMode {
     Report,
     /// They are not sought.
     Off,
+}
+
+/// When the relay seals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum SealedMode {
+    /// When it is asked for.
+    Asked,
+    /// Every new share.
+    Always,
 }
 
 /// Reads the options of the table `[redact]`.

@@ -84,6 +84,13 @@ impl FromStr for FrameAncestors {
     }
 }
 
+impl Default for FrameAncestors {
+    /// Nobody.
+    fn default() -> Self {
+        Self("'none'".into())
+    }
+}
+
 impl FrameAncestors {
     /// Whether there are none.
     pub fn is_none(&self) -> bool {

@@ -8,6 +8,7 @@ mod budget;
 mod gate;
 mod health;
 mod limits;
+pub mod local;
 mod log;
 mod oembed;
 mod offload;

@@ -328,9 +328,19 @@ fn html(
 }
 
 pub(super) fn secured(service: &Service, status: StatusCode) -> HttpResponseBuilder {
+    secured_by(&service.page_policy, status)
+}
+
+pub(super) fn secured_by(policy: &PagePolicy, status: StatusCode) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
-    response.insert_header((header::CONTENT_SECURITY_POLICY, &*service.page_policy.header));
+    response.insert_header((header::CONTENT_SECURITY_POLICY, &*policy.header));
     response
+}
+
+/// The page of a share of which nothing is known.
+pub(super) fn empty_page() -> Result<String, Error> {
+    let page = assets()?.page("index.html", "../").ok_or(Error::NoSuchPath)?;
+    Ok(page.replacen(HEAD, &head("brutus-share", None), 1).replacen(TURNS, "", 1))
 }
 
 /// What the head of a share's page says of it.

@@ -63,9 +63,7 @@ impl Change {
 
 /// Lists of models as one, the oldest first: each model once, the newest of each, at the place of its first. Of too
 /// many the newest stay.
-pub(super) fn merge_models<'a>(
-    lists: impl IntoIterator<Item = &'a RawValue>,
-) -> Result<Content, serde_json::Error> {
+pub fn merge_models<'a>(lists: impl IntoIterator<Item = &'a RawValue>) -> Result<Content, serde_json::Error> {
     let mut models = Vec::<&RawValue>::new();
     let mut places = HashMap::new();
     for list in lists {

@@ -19,7 +19,7 @@ pub struct ShareId(String);
 impl ShareId {
     /// A new id.
     pub fn random() -> Result<Self, getrandom::Error> {
-        Ok(Self(base62(ID_LENGTH)?))
+        Ok(Self(random_base62(ID_LENGTH)?))
     }
 
     /// The id in full: for URLs, the database and the wire.
@@ -62,7 +62,7 @@ impl Secret {
 
     /// A new token by which shares may be created.
     pub fn create_token() -> Result<Self, getrandom::Error> {
-        Ok(Self(format!("bst_{}", base62(32)?)))
+        Ok(Self(format!("bst_{}", random_base62(32)?)))
     }
 
     /// The secret itself: for the one answer that gives it out.
@@ -116,10 +116,11 @@ impl fmt::Debug for SecretHash {
 
 /// A new epoch: sequence numbers of different epochs cannot be compared.
 pub fn random_epoch() -> Result<String, getrandom::Error> {
-    base62(12)
+    random_base62(12)
 }
 
-fn base62(length: usize) -> Result<String, getrandom::Error> {
+/// So many letters and digits, each drawn evenly.
+pub fn random_base62(length: usize) -> Result<String, getrandom::Error> {
     let mut text = String::with_capacity(length);
     let mut bytes = [0_u8; 32];
     while text.len() < length {

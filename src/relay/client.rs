@@ -198,18 +198,20 @@ impl RelayClient {
         self.ask(Method::GET, &format!("/v1/sessions/{}/owner", escape(session))).await
     }
 
-    /// Shares what these bodies of requests hold, one after the other, as one session.
+    /// Shares what these bodies of requests hold, one after the other, as one session, on the same `terms`.
     pub(crate) async fn publish(
         &self,
         session: &str,
         bodies: &[Value],
-        expires_in: Option<u64>,
+        terms: &Value,
     ) -> Result<Value, RelayCallError> {
         self.tell_secrets().await;
         let mut shared = Value::Null;
         for body in bodies {
             let mut body = body.clone();
-            body["expiresIn"] = json!(expires_in);
+            for (name, value) in terms.as_object().into_iter().flatten() {
+                body[name] = value.clone();
+            }
             shared = self.ask_with(Method::POST, &share_of(session), Some(&body)).await?;
         }
         self.bring(session).await;

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::{conversation, redactions};
 use crate::client::{
     Amend, ClientError, Continue, Conversation, Converse, Create, Event, Flush, Known, KnownSession, List,
-    Manager, OwnersLink, Remove, Removed, Report, Shared, Status, Taken, Told, backlog,
+    Manager, OwnersLink, Remove, Removed, Report, Sealing, Shared, Status, Taken, Told, backlog,
 };
 use crate::error::Error;
 use crate::protocol::{Amended, Password};
@@ -120,11 +120,15 @@ pub(super) async fn share(
         password: Option<String>,
         #[serde(default)]
         empty: bool,
+        #[serde(default)]
+        sealed: bool,
+        phrase: Option<String>,
     }
     let body = whole(body)?;
     let expected = "{data?: [{type, data}, …] or messages?: [message, …], title?, directory?, agent?, model?, \
-                    status?, expiresIn?: whole seconds above zero, password?: text, empty?: true}";
-    let ShareRequest { data, messages, expires_in, password, empty } =
+                    status?, expiresIn?: whole seconds above zero, password?: text, empty?: true, sealed?: true, \
+                    phrase?: text}";
+    let ShareRequest { data, messages, expires_in, password, empty, sealed, phrase } =
         if body.is_empty() { ShareRequest::default() } else { parse(&body, expected)? };
     if messages.is_some() && !data.is_empty() {
         return Err(Error::malformed("a session is shared with `messages` or with `data`, not with both"));
@@ -134,6 +138,7 @@ pub(super) async fn share(
     let session_id = session_id(session)?;
     let name = session_id.clone();
     let lifetime = expires_in.map(|seconds| Duration::from_secs(seconds.get()));
+    let sealing = sealing(sealed, phrase).await?;
     let password = password.map(Password::new).transpose()?;
     let is_told = conversation.is_some() || !data.is_empty();
     let create = Create {
@@ -142,11 +147,12 @@ pub(super) async fn share(
         empty,
         lifetime,
         password: password.clone(),
+        sealing: sealing.clone(),
         ..Create::of(session_id.clone())
     };
     let shared = match manager.send(create).await.map_err(|_| Error::Unavailable)? {
         Err(ClientError::UnknownSession { known, is_too_large: false }) => {
-            let share = ShareTranscript { session_id, lifetime, password };
+            let share = ShareTranscript { session_id, lifetime, password, sealing };
             sources.send(share).await.map_err(|_| Error::Unavailable)?.map_err(|error| match error {
                 ClientError::UnknownSession { known: found, is_too_large } => {
                     ClientError::UnknownSession { known: merged(known, found), is_too_large }
@@ -164,6 +170,24 @@ pub(super) async fn share(
     let shared = shared?;
     let hidden = redactions::hidden(&manager, &name).await;
     Ok(HttpResponse::Ok().json(ShareAnswer { shared, hidden }))
+}
+
+/// Characters in a phrase.
+const MAX_PHRASE: usize = 1024;
+
+/// How a share that is asked for is sealed.
+async fn sealing(sealed: bool, phrase: Option<String>) -> Result<Option<Sealing>, Error> {
+    if let Some(phrase) = &phrase
+        && !(1..=MAX_PHRASE).contains(&phrase.chars().count())
+    {
+        return Err(Error::malformed(format!("`phrase` must have 1 to {MAX_PHRASE} characters")));
+    }
+    if !sealed && phrase.is_none() {
+        return Ok(None);
+    }
+    let sealing =
+        web::block(move || Sealing::new(phrase.as_deref())).await.map_err(|_| Error::Unavailable)?;
+    Ok(Some(sealing?))
 }
 
 /// What a share request is answered with.

@@ -84,6 +84,7 @@ pub async fn start(sockets: Sockets, config: &config::Relay) -> Result<Running, 
     };
     let manager = Manager::open(sharing::Config {
         redact,
+        always_sealed: config.sealed == config::SealedMode::Always,
         enabled: config.enabled,
         insecure_http: config.in_clear.insecure_http,
         interval: config.interval,

@@ -27,7 +27,7 @@ pub use self::publication::{Publication, publication, session_of};
 use self::watch::{Watch, Watcher};
 use crate::client::{
     ClientError, Conversation, Create, Inspect, Inspection, KnownSession, List, Manager, Password, Read,
-    Redactions, Shared, Told,
+    Redactions, Sealing, Shared, Told,
 };
 use crate::import::Item;
 use crate::model::{Change, Key};
@@ -72,6 +72,8 @@ pub struct ShareTranscript {
     pub session_id: String,
     /// How long a new share shall live at most.
     pub lifetime: Option<Duration>,
+    /// How a new share is sealed, when it is to be.
+    pub sealing: Option<Sealing>,
     /// What readers need besides the link.
     pub password: Option<Password>,
 }
@@ -176,7 +178,7 @@ impl Handler<ShareTranscript> for Sources {
     type Result = ResponseActFuture<Self, Result<Shared, ClientError>>;
 
     fn handle(&mut self, share: ShareTranscript, _: &mut Self::Context) -> Self::Result {
-        let ShareTranscript { session_id, lifetime, password } = share;
+        let ShareTranscript { session_id, lifetime, password, sealing } = share;
         let (places, manager, session) = (self.places.clone(), self.manager.clone(), session_id.clone());
         let shared = async move {
             let unknown = |known| ClientError::UnknownSession { known, is_too_large: false };
@@ -196,6 +198,7 @@ impl Handler<ShareTranscript> for Sources {
                 lifetime,
                 password,
                 is_read: true,
+                sealing,
                 ..Create::of(session_id.clone())
             };
             let shared = manager.send(create).await.map_err(|_| ClientError::Unavailable)??;

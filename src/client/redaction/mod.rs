@@ -22,7 +22,9 @@ use self::names::{Locals, Names};
 pub use self::session::Records;
 pub(super) use self::session::{Found, Redaction as Redacted};
 use self::session::{Look, Session};
-use super::queue::{Attach, Detach, Drain, Enqueue, FlushLane, Look as LookAt, Open, Progress, SyncQueue};
+use super::queue::{
+    Attach, Detach, Doubt, Drain, Enqueue, FlushLane, Look as LookAt, Open, Progress, SyncQueue,
+};
 use super::spool::Redacted as Stored;
 use super::{ClientError, Config, StartError};
 use crate::model::{Change, Content, Key};
@@ -292,7 +294,18 @@ impl Handler<Attach> for Redaction {
 
     fn handle(&mut self, attach: Attach, _: &mut Self::Context) {
         self.owner.own("share-secret", &attach.share.secret);
+        if let Some(key) = &attach.link_key {
+            self.owner.own("link-key", key.expose());
+        }
         self.queue.do_send(attach);
+    }
+}
+
+impl Handler<Doubt> for Redaction {
+    type Result = ();
+
+    fn handle(&mut self, doubt: Doubt, _: &mut Self::Context) {
+        self.queue.do_send(doubt);
     }
 }
 

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::ServiceData;
 use super::openapi::AssetRefused;
-use super::pages::secured;
+use super::pages::{PagePolicy, secured_by};
 use super::shares::knows;
 use crate::error::Error;
 
@@ -186,23 +186,28 @@ pub(super) fn assets() -> Result<Arc<Assets>, Error> {
     ),
 )]
 pub(super) async fn asset(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
+    file(&request, &service.page_policy)
+}
+
+/// A file of the page, by the `path` of a request.
+pub(super) fn file(request: &HttpRequest, policy: &PagePolicy) -> Result<HttpResponse, Error> {
     let assets = assets()?;
     let (file, path, is_current) =
         assets.find(request.match_info().query("path")).ok_or(Error::NoSuchPath)?;
-    let mut response = secured(&service, StatusCode::OK);
+    let mut response = secured_by(policy, StatusCode::OK);
     // A path without this version leads to another file tomorrow.
     let keep = if is_current { "public, max-age=31536000, immutable" } else { "no-cache" };
     response
         .insert_header((header::CACHE_CONTROL, keep))
         .insert_header((header::ETAG, format!("W/\"{}\"", file.tag)))
         .insert_header((header::VARY, "accept-encoding"));
-    if knows(&request, &file.tag) {
+    if knows(request, &file.tag) {
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
     let kind = mime_guess::from_path(path).first_or_octet_stream();
     let text = kind.type_() == "text" || kind.subtype() == "javascript";
     let kind = if text { format!("{kind}; charset=utf-8") } else { kind.to_string() };
-    let accept = AcceptEncoding::parse(&request).unwrap_or_else(|_| AcceptEncoding(Vec::new()));
+    let accept = AcceptEncoding::parse(request).unwrap_or_else(|_| AcceptEncoding(Vec::new()));
     let (encoding, data) = file.encoded(&accept);
     if let Some(encoding) = encoding {
         response.insert_header((header::CONTENT_ENCODING, encoding));

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 pub struct Seen {
     pub method: String,
     pub path: String,
+    pub authorization: Option<String>,
     pub body: Value,
 }
 
@@ -76,6 +77,11 @@ async fn take(
     let seen = Seen {
         method: request.method().to_string(),
         path: request.path().to_owned(),
+        authorization: request
+            .headers()
+            .get("authorization")
+            .and_then(|value| value.to_str().ok())
+            .map(ToOwned::to_owned),
         body: serde_json::from_slice(&body).unwrap_or_default(),
     };
     let (status, answer) = state.1(&seen);

@@ -106,7 +106,7 @@ fn answer(
         "{}".to_owned()
     };
     let answer = other.unwrap_or_else(|| response("200 OK", "content-type: application/json\r\n", &own));
-    seen.lock().unwrap().push(Seen { method, path, body });
+    seen.lock().unwrap().push(Seen { method, path, authorization: None, body });
     let _ = client.write_all(answer.as_bytes());
 }
 

@@ -8,6 +8,7 @@ mod faults;
 mod networks;
 mod protecting;
 mod redaction;
+mod sealed;
 mod setup;
 mod sharing;
 mod start;

@@ -1,0 +1,2 @@
+DROP TABLE sealed_items;
+DROP TABLE sealed_shares;
