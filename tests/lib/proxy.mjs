@@ -21,7 +21,7 @@ export class Proxy {
   #websockets = new WebSocketServer({ noServer: true })
 
   static async start(target) {
-    const proxy = new Proxy()
+    const proxy = new this()
     proxy.target = new URL(target)
     proxy.server = createServer((incoming, response) => proxy.#forward(incoming, response))
     proxy.server.on('upgrade', (incoming, socket, head) => proxy.#upgrade(incoming, socket, head))

@@ -51,7 +51,7 @@ export class SealingKeys {
 
   /** Seals a body, which is an object or the text of one. */
   seal(share, id, v, body, { nonce = randomBytes(12), deflate = true, length, encoding } = {}) {
-    const plain = Buffer.from(typeof body === "string" || Buffer.isBuffer(body) ? body : JSON.stringify(body))
+    const plain = Buffer.from(typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body))
     const small = deflate && plain.length >= DEFLATED_FROM ? deflateRawSync(plain) : plain
     const bytes = small.length <= plain.length * 0.75 ? small : plain
     const padded = Buffer.alloc(Math.max(64, padme(5 + bytes.length)))
@@ -92,7 +92,14 @@ export class SealedShare {
     const sealed = { version: 1, check: keys.check, ...(phrase !== undefined && { door: keys.lock }) }
     const { status, json, text } = await server.request('POST', '/api/share', { sessionID: 'x', sealed })
     if (status !== 200) throw new Error(`create: ${status} ${text}`)
-    return Object.assign(new SealedShare(), { server, key, keys, ...json, page: json.url, url: `${json.url}#k1=${key}` })
+    return Object.assign(new SealedShare(), {
+      server,
+      key,
+      keys,
+      ...json,
+      page: json.url,
+      url: `${json.url}#k1=${key}`,
+    })
   }
 
   /** What is sent for items of a plain share: themselves, sealed, what goes with them, and the manifest. */

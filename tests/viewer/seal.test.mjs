@@ -108,11 +108,13 @@ test('what was sealed by the right key and is no item is refused', async () => {
 
 test('what is a sealed item and a whole key, and what is none', () => {
   const name = 'A'.repeat(22)
-  for (const id of [name, `${name}/${name}`, `${name}/${name}/12`, `${name}/0`]) assert.ok(isSealed({ id, v: 1, c: '' }))
+  for (const id of [name, `${name}/${name}`, `${name}/${name}/12`, `${name}/0`])
+    assert.ok(isSealed({ id, v: 1, c: '' }))
   for (const id of ['', 'A', `${name}/`, `/${name}`, `${name}/${name}/${name}`, `${name}/x`, `${name}\n`, 7, undefined])
     assert.ok(!isSealed({ id, v: 1, c: '' }), String(id))
   for (const v of [0, -1, 1.5, '1', 2 ** 53, NaN, undefined]) assert.ok(!isSealed({ id: name, v, c: '' }), String(v))
-  for (const other of [undefined, null, [], 'x', { id: name, v: 1 }, { id: name, v: 1, c: 7 }]) assert.ok(!isSealed(other))
+  for (const other of [undefined, null, [], 'x', { id: name, v: 1 }, { id: name, v: 1, c: 7 }])
+    assert.ok(!isSealed(other))
   assert.ok(isKey(link))
   for (const key of ['', link.slice(1), `${link}x`, `${link.slice(1)}-`, `${link}\n`]) assert.ok(!isKey(key), key)
 })

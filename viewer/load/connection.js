@@ -153,7 +153,8 @@ export class Connection extends EventTarget {
       await this.#stayLive(attempt)
     } catch (error) {
       reason = error
-      if (error instanceof Locked && !this.#opener) await this.#lookAtLock(attempt.signal).catch((why) => (reason = why))
+      if (error instanceof Locked && !this.#opener)
+        await this.#lookAtLock(attempt.signal).catch((why) => (reason = why))
     }
     this.#attempt = undefined
     attempt.end()
