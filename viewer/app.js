@@ -1,12 +1,13 @@
 // The page put together: the session, its connection, and the rooms in which it is looked at.
 
-import { fragmentOf, readFragment } from './address.js'
+import { fragmentOf, keyOf, ownerOf, readFragment } from './address.js'
 import { Bell } from './bell.js'
 import { tick } from './clock.js'
-import { el, guarded, iconButton, inSlices, onScrolled } from './dom.js'
+import { copyButton, el, guarded, iconButton, inSlices, onScrolled } from './dom.js'
 import { Environment } from './environment.js'
 import { downloadHtml } from './export.js'
 import { Follow } from './follow.js'
+import { exactTime } from './format.js'
 import { Head } from './head.js'
 import { goTo } from './hold.js'
 import { icon } from './icons.js'
@@ -32,6 +33,16 @@ import { giveWay, putAround } from './written.js'
 const { id, base, isEmbedded } = placeOf(location.href)
 document.documentElement.toggleAttribute('data-embedded', isEmbedded)
 const session = new Session()
+const environment = new Environment()
+const url = `${base}api/share/${id}`
+
+// The key of a link stays in the address, and decides: with one only what it opens counts.
+const key = keyOf(location.hash)
+const opener = key === undefined ? undefined : await openerBy(key)
+async function openerBy(key) {
+  const { Opener } = await import('./load/opener.js')
+  return new Opener(id, key, environment)
+}
 
 show()
 const nodes = {
@@ -43,9 +54,11 @@ const nodes = {
   search: el('div', { class: 'search', role: 'search', hidden: true }),
   rail: el('div', { class: 'rail', 'aria-hidden': 'true', hidden: true }),
   outline: el('nav', { class: 'outline', 'aria-label': strings.outline }),
+  doubts: el('ul', { class: 'doubts', role: 'alert', hidden: true }),
   band: el('p', { class: 'band', role: 'status', hidden: true }),
   head: el('div', { class: 'head' }),
-  notice: el('p', { class: 'empty', hidden: true }),
+  gate: el('section', { class: 'gate', hidden: true }),
+  notice: el('div', { class: 'empty', hidden: true }),
   timeline: el('div', { class: 'timeline' }),
   review: el('div', { class: 'review', hidden: true }),
   live: el('div', { class: 'visually-hidden', 'aria-live': 'polite' }),
@@ -80,6 +93,10 @@ const share = new Share({
   ...{ base, id, isEmbedded, link },
   here: () => turns.get(outline.here) ?? turns.all[0],
   html: () => downloadHtml(session, timeline),
+  own: opener && {
+    markdown: async (turn) => (await import('./take-along.js')).markdown(session, turn ? [turn] : turns.all),
+    json: async () => (await import('./take-along.js')).json(opener.items),
+  },
 })
 timeline.openTurn = (turn) => share.openTurn(turn)
 
@@ -118,10 +135,11 @@ putAround(
     nodes.search,
     nodes.rail,
   ),
+  nodes.doubts,
   nodes.band,
   outline.scrim,
   nodes.outline,
-  el('main', { id: 'app' }, nodes.head, nodes.notice, nodes.timeline, nodes.review),
+  el('main', { id: 'app' }, nodes.gate, nodes.head, nodes.notice, nodes.timeline, nodes.review),
   follow.pill,
   follow.beginning,
   share.bubble,
@@ -192,13 +210,42 @@ function sumUp() {
   })
 }
 
-nodes.notice.append(el('strong', {}, strings.waiting), el('br'), strings.waitingHint)
+const waiting = [el('strong', {}, strings.waiting), el('br'), strings.waitingHint]
+nodes.notice.append(...waiting)
 function notice() {
   playItem.hidden = !isWhole || session.empty
-  nodes.notice.hidden = !(session.empty && status.isLive)
+  const shut = strings.shut[status.state]
+  nodes.notice.hidden = !(shut || (session.empty && status.isLive))
+  if (shut && nodes.notice.firstChild === waiting[0]) nodes.notice.replaceChildren(...whyShut(shut))
+  document.body.classList.toggle('shut', Boolean(shut) || (session.empty && status.state === 'locked'))
+  document.body.classList.toggle('locked', status.state === 'locked')
 }
 
+function whyShut({ title, hint, command }) {
+  const link = () => share.addressOf({})
+  return [
+    el('h1', {}, title),
+    el('p', {}, hint),
+    command && el('div', { class: 'import' }, el('code', {}, command), copyButton(strings, link, strings.copyShare)),
+  ].filter(Boolean)
+}
+
+/** What the server did that an honest one does not. */
+function tellDoubts({ plain, changed, older, less }) {
+  const { doubts } = strings
+  const told = [
+    plain && doubts.plain,
+    changed && doubts.changed,
+    older && doubts.older,
+    less && doubts.less(less.at && exactTime(less.at)),
+  ].filter(Boolean)
+  nodes.doubts.hidden = !told.length
+  if (nodes.doubts.textContent !== told.join('')) nodes.doubts.replaceChildren(...told.map((words) => el('li', {}, words)))
+}
+opener?.addEventListener('doubts', ({ detail }) => tellDoubts(detail))
+
 let ends
+let isProtected = false
 let files
 function about() {
   const { state } = status
@@ -275,8 +322,43 @@ function point(id) {
   mark.classList.add('pointed')
   setTimeout(() => mark.classList.remove('pointed'), 2500)
 }
-addEventListener('hashchange', go)
-addEventListener('popstate', go)
+
+/** The address is another. */
+function moved() {
+  // Of another key nothing here is.
+  if (keyOf(location.hash) !== key) return location.reload()
+  takeSecret()
+  go()
+}
+addEventListener('hashchange', moved)
+addEventListener('popstate', moved)
+// Beside a key a browser knows no places: who goes where they were last goes there all the same.
+if (key !== undefined)
+  addEventListener('click', ({ target }) => {
+    const { hash } = target.closest?.('a[href^="#"]') ?? {}
+    if (hash && hash === location.hash) go()
+  })
+
+// An owner's secret is held in memory alone: whoever is shown the address, or copies it, is no owner by it.
+let owner
+async function takeSecret() {
+  const secret = ownerOf(location.hash)
+  if (secret === undefined) return
+  history.replaceState(null, '', fragmentOf(readFragment(location.hash), location.hash))
+  if (isEmbedded) return
+  const { Owner } = await import('./owner.js')
+  owner?.button.remove()
+  owner = new Owner({
+    ...{ url, secret, isSealed: key !== undefined },
+    share: () => ({ ends: ends && exactTime(ends), isProtected }),
+    changed: async (password) => {
+      // Who set it is let in by it.
+      if (password) await openBy(url, { password })
+      await connection.refresh(true)
+    },
+  })
+  share.menu.after(owner.button)
+}
 
 onScrolled(() => document.body.classList.toggle('scrolled', scrollY > 120))
 
@@ -311,11 +393,18 @@ let isStart = true
 function start() {
   isStart = false
   if (readFragment(location.hash).room === 'playback') go()
-  if (location.hash || scrollY > 0 || status.does !== 'busy') return
+  if (Object.keys(readFragment(location.hash)).length || scrollY > 0 || status.does !== 'busy') return
   requestAnimationFrame(() => follow.begin())
 }
 
-const connection = new Connection(`${base}api/share/${id}`, session, new Environment())
+let gate
+async function askAtGate() {
+  const { Gate } = await import('./gate.js')
+  gate ??= new Gate(nodes.gate, { url, opener, opened: () => connection.unlock() })
+  gate.ask()
+}
+
+const connection = new Connection(url, session, environment, {}, opener)
 connection.addEventListener('change', ({ detail }) => changed(detail))
 connection.addEventListener('viewers', ({ detail }) => {
   nodes.viewers.textContent = status.isLive ? strings.viewers(detail) : ''
@@ -324,6 +413,7 @@ connection.addEventListener('state', ({ detail }) => {
   status.state = detail
   about()
   sumUp()
+  if (detail === 'locked') askAtGate()
   if (!status.isLive) return
   isWhole = true
   // What came before is drawn now, also when it is nothing.
@@ -333,6 +423,8 @@ connection.addEventListener('state', ({ detail }) => {
   if (isStart) start()
 })
 connection.addEventListener('summary', ({ detail }) => {
+  isProtected = detail.protected === true
+  if (isProtected) share.importByLink()
   ends = moment(detail.expiresAt)
   status.lastWord = Math.max(status.lastWord ?? 0, moment(detail.updatedAt) ?? 0)
   sumUp()
@@ -340,4 +432,5 @@ connection.addEventListener('summary', ({ detail }) => {
 // A sync may put the end off.
 const REFRESH_EVERY = 5 * 60_000
 setInterval(() => document.hidden || connection.refresh(), REFRESH_EVERY)
+takeSecret()
 connection.start()
