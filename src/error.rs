@@ -26,6 +26,19 @@ pub enum Error {
     /// The secret is not the one that was given out when the share was created.
     #[error("wrong secret for this share")]
     WrongSecret,
+    /// Only the share's readers can open it: the server has nothing to show.
+    #[error(
+        "this session is encrypted, and the server cannot open it: run `brutus-share read LINK`, with the whole link"
+    )]
+    Sealed,
+    /// Sealed items belong into sealed shares, and no others do.
+    #[error(
+        "data[{index}]: a sealed share takes `sealed` and `sealed.removed` alone, and no other share does"
+    )]
+    SealedMismatch {
+        /// The item's place in the batch.
+        index: usize,
+    },
     /// The share does not exist, was deleted, or has expired.
     #[error("no such share: it never existed, or it was deleted")]
     NoSuchShare,
@@ -167,6 +180,8 @@ impl Error {
             Self::Malformed(_) => ("malformed", StatusCode::BAD_REQUEST),
             Self::NotAnUpgrade(_) => ("not_an_upgrade", StatusCode::BAD_REQUEST),
             Self::WrongSecret => ("wrong_secret", StatusCode::UNAUTHORIZED),
+            Self::Sealed => ("sealed", StatusCode::FORBIDDEN),
+            Self::SealedMismatch { .. } => ("sealed_mismatch", StatusCode::CONFLICT),
             Self::NoSuchShare => ("no_such_share", StatusCode::NOT_FOUND),
             Self::NoSuchPath => ("no_such_path", StatusCode::NOT_FOUND),
             Self::UnknownFormat => ("unknown_format", StatusCode::NOT_IMPLEMENTED),

@@ -139,6 +139,7 @@ pub(super) fn run(admin: &Admin) -> Result<(), Box<dyn Error>> {
             say!("changed  {} ago", age(share.updated_at));
             say!("ends     {}", share.expires_at.map_or("-".into(), |at| format!("in {}", until(at))));
             say!("token    {}", contents.token.as_deref().unwrap_or("-"));
+            say!("sealed   {}", if share.lock.sealed { "yes" } else { "no" });
             say!("size     {}", bytes(share.size));
             for kind in &contents.items {
                 say!("         {} × {}, {}", kind.count, plain(&kind.kind), bytes(kind.bytes));

@@ -10,14 +10,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::openapi::EmbedRefused;
 use super::pages::share_of;
-use super::preview::preview;
-use super::shares::fresh;
+use super::preview::{SEALED_TITLE, preview};
+use super::shares::{fresh, read_all};
 use super::{Service, ServiceData};
 use crate::error::Error;
 use crate::model::ShareId;
 use crate::protocol::Malformed;
 use crate::render::{PICTURE_HEIGHT, PICTURE_WIDTH, escape};
-use crate::share::ReadAll;
 
 /// The size of a frame, in CSS pixels, where nothing less is asked for.
 const WIDTH: u32 = 800;
@@ -81,8 +80,11 @@ pub(super) async fn oembed(request: HttpRequest, service: ServiceData) -> Result
     let (id, fragment) = named(&url, &service.public_url).ok_or(Error::NoSuchShare)?;
     // What is held is given back with it.
     let _read = service.heavy_read(&request).await?;
-    let snapshot = service.shares.ask(&id, || ReadAll).await?;
-    let title = preview(&service, &snapshot).await?.title.to_owned();
+    let title = match read_all(&service, &id).await {
+        Ok(snapshot) => preview(&service, &snapshot).await?.title.to_owned(),
+        Err(Error::Sealed) => SEALED_TITLE.to_owned(),
+        Err(error) => return Err(error),
+    };
     let fits = |max: Option<u32>, size: u32| max.is_none_or(|max| size <= max);
     let has_thumbnail = fits(maxwidth, PICTURE_WIDTH) && fits(maxheight, PICTURE_HEIGHT);
     let has_frame = service.page_policy.allows_frames();

@@ -40,6 +40,8 @@ use crate::error::{Error, ErrorBody};
     ),
     components(schemas(
         CreateRequest,
+        Sealed,
+        SealedSummary,
         Created,
         SecretRequest,
         SyncRequest,
@@ -93,6 +95,35 @@ pub(super) struct CreateRequest {
     /// How long the share shall live, in seconds; `None` leaves it to the server.
     #[schema(rename = "expiresIn", minimum = 1)]
     expires_in: Option<u64>,
+    /// That only its readers can open its items; absent when the server can.
+    sealed: Option<Sealed>,
+}
+
+/// What the server knows of a share whose items only its readers can open.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub(super) struct Sealed {
+    /// The version of the items' format: 1
+    #[schema(minimum = 1, maximum = 1)]
+    version: u32,
+    /// What the right key is told from others by: 16 bytes in base64url
+    #[schema(pattern = "^[0-9A-Za-z_-]{21}[AQgw]$")]
+    check: String,
+    /// The SHA-256, in base64url, of what readers show besides the link; absent when the link is enough
+    #[schema(pattern = "^[0-9A-Za-z_-]{42}[048AEIMQUYcgkosw]$")]
+    door: Option<String>,
+}
+
+/// What is known of how a share is sealed.
+#[derive(ToSchema)]
+#[allow(dead_code)] // As below.
+pub(super) struct SealedSummary {
+    /// The version of the items' format
+    version: u32,
+    /// What the right key is told from others by
+    check: String,
+    /// Whether readers need a phrase besides the link
+    locked: bool,
 }
 
 /// The answer to a create. The secret is given out once, here.
@@ -169,6 +200,8 @@ pub(super) struct Summary {
     viewers: u64,
     /// The sequence number of its last change
     seq: u64,
+    /// How it is sealed; absent when it is not
+    sealed: Option<SealedSummary>,
 }
 
 /// What an agent does.
@@ -265,6 +298,7 @@ refusals! {
     /// Of a sync.
     SyncRefused:
         Error::malformed(""), Error::BodyIncomplete, Error::WrongSecret, Error::NoSuchShare, Error::BodyTimeout,
+        Error::SealedMismatch { index: 0 },
         Error::BodyTooLarge { max: 0 }, Error::ItemTooLarge { index: 0, max: 0 }, Error::ShareTooLarge { max: 0 },
         Error::TooManyItems { max: 0 }, Error::Forbidden(""), TOO_MANY_REQUESTS,
         Error::StorageFull(""), Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
@@ -275,6 +309,9 @@ refusals! {
         Error::Unavailable;
     /// Of reading a share.
     ReadRefused: Error::NoSuchShare, TOO_MANY_REQUESTS, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
+    /// Of reading all items of a share.
+    DataRefused:
+        Error::Sealed, Error::NoSuchShare, TOO_MANY_REQUESTS, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of reading a share from a position.
     PositionRefused:
         Error::malformed(""), Error::NoSuchShare, TOO_MANY_REQUESTS, Error::Busy, Error::TooMuchAtOnce,
@@ -286,7 +323,7 @@ refusals! {
     /// Of a file of the page.
     AssetRefused: Error::NoSuchPath;
     /// Of the page.
-    PageRefused: TOO_MANY_REQUESTS, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
+    PageRefused: Error::Sealed, TOO_MANY_REQUESTS, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of asking how a link is shown.
     EmbedRefused:
         Error::malformed(""), Error::NoSuchShare, Error::UnknownFormat, TOO_MANY_REQUESTS, Error::Busy,

@@ -14,9 +14,9 @@ use super::answers::{self, Pieces};
 use super::assets::assets;
 use super::limits::Portion;
 use super::openapi::{self, PageRefused};
-use super::picture::picture;
-use super::preview::{Preview, preview};
-use super::shares::{Id, fresh, snapshot_json};
+use super::picture::{neutral_picture, picture};
+use super::preview::{Preview, SEALED_TITLE, preview};
+use super::shares::{Id, fresh, read_all, snapshot_json};
 use super::{Service, ServiceData, oembed, offload};
 use crate::config::FrameAncestors;
 use crate::discovery::Fingerprint;
@@ -24,7 +24,7 @@ use crate::error::{Error, ErrorBody};
 use crate::model::{Content, Key, ShareId};
 use crate::protocol::Malformed;
 use crate::render::{Markdown, PICTURE_HEIGHT, PICTURE_WIDTH, Turns, escape, first_turns, markdown};
-use crate::share::{ReadAll, Snapshot, TextKind};
+use crate::share::{Snapshot, TextKind};
 
 /// What the page may do: run and load what this server sent, and nothing else. Who may show it in a frame is its
 /// operator's choice.
@@ -112,7 +112,7 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
     let format = format.unwrap_or_else(|| accepted(&request));
     let read = service.heavy_read(&request).await?;
     let found = match id.parse::<ShareId>() {
-        Ok(id) => service.shares.ask(&id, || ReadAll).await.map(|snapshot| (id, snapshot)),
+        Ok(id) => read_all(&service, &id).await.map(|snapshot| (id, snapshot)),
         Err(_) => Err(Error::NoSuchShare),
     };
     let (id, snapshot) = match found {
@@ -120,6 +120,9 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
         Err(Error::NoSuchShare) if format == Format::Page => {
             let head = head("No such session", None);
             return html(&service, StatusCode::NOT_FOUND, "missing.html", &head, "");
+        }
+        Err(Error::Sealed) if matches!(format, Format::Page | Format::Picture) => {
+            return closed(&request, &service, id, format).await;
         }
         Err(error) => return Err(error),
     };
@@ -144,10 +147,24 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
                  <a href=\"../s/{id}.json\">JSON</a>.</p></noscript>\n{}",
                 snapshot.text(TextKind::Beginning).unwrap_or_default()
             );
-            let of_share = OfShare { id, description, service: &service };
+            let of_share = OfShare { id, description, is_open: true, service: &service };
             html(&service, StatusCode::OK, "index.html", &head(title, Some(&of_share)), &turns)
         }
     }
+}
+
+/// The page or the picture of a share of which nothing may be said, or can be.
+async fn closed(
+    request: &HttpRequest,
+    service: &Service,
+    id: &str,
+    format: Format,
+) -> Result<HttpResponse, Error> {
+    if format == Format::Picture {
+        return neutral_picture(request, service, SEALED_TITLE).await;
+    }
+    let of_share = OfShare { id, description: None, is_open: false, service };
+    html(service, StatusCode::OK, "index.html", &head(SEALED_TITLE, Some(&of_share)), "")
 }
 
 /// A link with a slash behind it: to the link.
@@ -318,6 +335,8 @@ pub(super) fn secured(service: &Service, status: StatusCode) -> HttpResponseBuil
 struct OfShare<'a> {
     id: &'a str,
     description: Option<&'a str>,
+    /// Whether it is there in other formats for who has the link.
+    is_open: bool,
     service: &'a Service,
 }
 
@@ -325,7 +344,7 @@ struct OfShare<'a> {
 fn head(title: &str, share: Option<&OfShare>) -> String {
     let title = escape(title);
     let mut head = format!("<title>{title}</title>\n");
-    let Some(OfShare { id, description, service }) = share else { return head };
+    let Some(OfShare { id, description, is_open, service }) = share else { return head };
     let link = service.link(id);
     let link = escape(&link);
     let _ = writeln!(
@@ -345,7 +364,8 @@ fn head(title: &str, share: Option<&OfShare>) -> String {
              <meta property=\"og:description\" content=\"{description}\">"
         );
     }
-    for (kind, ending) in [("text/markdown", "md"), ("application/json", "json")] {
+    let others = [("text/markdown", "md"), ("application/json", "json")];
+    for (kind, ending) in others.into_iter().filter(|_| *is_open) {
         let _ = writeln!(head, "<link rel=\"alternate\" type=\"{kind}\" href=\"../s/{id}.{ending}\">");
     }
     if service.page_policy.allows_frames() {

@@ -66,7 +66,7 @@ impl Redaction {
         all.as_deref()
     }
 
-    /// A batch of a share as it is to be stored.
+    /// A batch of a share as it is to be stored. What is sealed is not looked at: there is nothing to be seen.
     ///
     /// # Errors
     /// When an item cannot be looked at or becomes too large, or names cannot be stored.
@@ -75,9 +75,12 @@ impl Redaction {
         service: &Service,
         share: &ShareId,
         changes: Vec<Change>,
+        is_sealed: bool,
     ) -> Result<Batch, Error> {
         let bytes = contents(&changes);
-        let Some(net) = &self.net else { return Ok(Batch { changes, found: 0, grown: 0 }) };
+        let Some(net) = self.net.as_ref().filter(|_| !is_sealed) else {
+            return Ok(Batch { changes, found: 0, grown: 0 });
+        };
         let mut look = Look {
             net: net.clone(),
             values: Values::new(service.store.naming().clone(), share.clone()),

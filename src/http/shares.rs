@@ -14,13 +14,15 @@ use super::answers::{self, Pieces};
 use super::body::{Incoming, Received};
 use super::budget::Account;
 use super::limits::Portion;
-use super::openapi::{self, CreateRefused, DeleteRefused, Done, PositionRefused, ReadRefused, SyncRefused};
+use super::openapi::{
+    self, CreateRefused, DataRefused, DeleteRefused, Done, PositionRefused, ReadRefused, SyncRefused,
+};
 use super::{Service, ServiceData, offload, who};
 use crate::error::Error;
 use crate::metrics::METRICS;
-use crate::model::{Change, SecretHash, ShareId};
+use crate::model::{Change, Lock, Sealed, SecretHash, ShareId};
 use crate::protocol::{CreateRequest, Created, Malformed, SecretRequest, SyncItem, SyncRequest};
-use crate::share::{Create, Delete, Deletion, Frame, Look, Read, ReadAll, Snapshot, Standing, Stretch, Sync};
+use crate::share::{Create, Delete, Deletion, Frame, Known, Look, Read, ReadAll, Snapshot, Stretch, Sync};
 
 /// The body of a create or a delete is small: an id or a secret, and JSON around it.
 const MAX_SMALL_BODY: u64 = 64 << 10;
@@ -51,11 +53,12 @@ pub(super) async fn create(
     service: ServiceData,
 ) -> Result<HttpResponse, Error> {
     let body = Incoming::of(&request, payload, &service).all(MAX_SMALL_BODY).await?;
-    let CreateRequest { session_id, expires_in } = CreateRequest::parse(&body.bytes)?;
+    let CreateRequest { session_id, expires_in, sealed } = CreateRequest::parse(&body.bytes)?;
     let token = who::admit(&service, &request).await?;
     service.store.has_room(&service.limits.get())?;
     let lifetime = expires_in.map(Duration::from_secs);
-    let share = service.shares.create(Create { session_id, lifetime, token }).await?;
+    let lock = Lock { sealed };
+    let share = service.shares.create(Create { session_id, lifetime, token, lock }).await?;
     METRICS.creates.inc();
     Ok(fresh(StatusCode::OK).json(Created {
         id: share.id.as_str().to_owned(),
@@ -81,7 +84,7 @@ pub(super) async fn sync(
     let id = share_id(&request)?;
     let mut body = Incoming::of(&request, payload, &service);
     // The share and the secret before all else: nothing of a body is kept or read for somebody who may not write.
-    body.meanwhile(admit_writer(&service, &id, None)).await?;
+    let is_sealed = body.meanwhile(admit_writer(&service, &id, None)).await?.lock.is_sealed();
     body.limit(u64::MAX)?;
     let mut checked = None;
     while body.more().await? {
@@ -94,10 +97,10 @@ pub(super) async fn sync(
     }
     let body = body.into_received();
     let bytes = body.bytes.len() as u64;
-    let Batch { secret, changes, mut account } = read_batch(&service, &id, body, checked).await?;
+    let Batch { secret, changes, mut account } = read_batch(&service, &id, body, checked, is_sealed).await?;
     service.store.has_room(&service.limits.get())?;
     // What the body took is for what stands in the place of secrets, until they are named.
-    let redacted = service.redaction.of_batch(&service, &id, changes).await?;
+    let redacted = service.redaction.of_batch(&service, &id, changes, is_sealed).await?;
     account.shrink(bytes.saturating_sub(redacted.grown));
     account.grow(redacted.grown.saturating_sub(bytes)).await?;
     let changes = redacted.changes;
@@ -110,11 +113,11 @@ pub(super) async fn sync(
 }
 
 /// Looks whether a share can be written, and whether the secret is its own when it is known.
-async fn admit_writer(service: &Service, id: &ShareId, secret: Option<&SecretHash>) -> Result<(), Error> {
-    match service.shares.check(id, secret).await? {
-        Standing::Live => Ok(()),
-        Standing::Ended => Err(Error::NoSuchShare),
-    }
+async fn admit_writer(service: &Service, id: &ShareId, secret: Option<&SecretHash>) -> Result<Known, Error> {
+    let known = service.shares.find(id).await?;
+    secret.map_or(Ok(()), |secret| known.check(secret))?;
+    known.lives()?;
+    Ok(known)
 }
 
 /// A sync that has been read.
@@ -134,6 +137,7 @@ async fn read_batch(
     id: &ShareId,
     body: Received,
     mut checked: Option<SecretHash>,
+    is_sealed: bool,
 ) -> Result<Batch, Error> {
     let (max_item, max_items) = {
         let limits = service.limits.get();
@@ -145,7 +149,7 @@ async fn read_batch(
     // What is kept of the items are copies.
     account.grow(size as u64 + room as u64 * ITEM_OVERHEAD).await?;
     loop {
-        let max = ItemLimits { size: max_item, count: max_items, room };
+        let max = ItemLimits { size: max_item, count: max_items, room, is_sealed };
         let read;
         if size > offload::WORTH_IT {
             let reading = move || {
@@ -181,6 +185,8 @@ struct ItemLimits {
     count: u64,
     /// How many there is memory for.
     room: usize,
+    /// Whether only readers can open them.
+    is_sealed: bool,
 }
 
 /// How far a sync's body was read.
@@ -221,6 +227,9 @@ fn read_changes(bytes: &[u8], checked: Option<SecretHash>, max: &ItemLimits) -> 
         if index >= max.room {
             return Err(Stopped::NoRoom);
         }
+        if Change::is_of_sealed(&kind) != max.is_sealed {
+            return Err(Stopped::Refused(Error::SealedMismatch { index }));
+        }
         if data.get().len() as u64 > max.size {
             return Err(Stopped::Refused(Error::ItemTooLarge { index, max: max.size }));
         }
@@ -258,7 +267,7 @@ pub(super) async fn delete(
     let id = share_id(&request)?;
     let mut body = Incoming::of(&request, payload, &service);
     // One that has ended can be deleted, again too.
-    body.meanwhile(service.shares.check(&id, None)).await?;
+    body.meanwhile(service.shares.find(&id)).await?;
     let body = body.all(MAX_SMALL_BODY).await?;
     let secret = SecretHash::of(&SecretRequest::parse(&body.bytes)?.secret);
     Ok(match service.shares.ask(&id, || Delete { secret }).await? {
@@ -287,7 +296,7 @@ pub(super) async fn summary(request: HttpRequest, service: ServiceData) -> Resul
         }
         status
     });
-    Ok(fresh(StatusCode::OK).json(json!({
+    let mut answer = json!({
         "id": id.as_str(),
         "title": summary.title,
         "status": status,
@@ -296,7 +305,11 @@ pub(super) async fn summary(request: HttpRequest, service: ServiceData) -> Resul
         "expiresAt": summary.expires_at,
         "viewers": summary.viewers,
         "seq": summary.seq,
-    })))
+    });
+    if let Some(Sealed { version, check, door }) = &summary.lock.sealed {
+        answer["sealed"] = json!({"version": version, "check": check, "locked": door.is_some()});
+    }
+    Ok(fresh(StatusCode::OK).json(answer))
 }
 
 /// All items: the session, each message by time and id with its parts by id, then the rest.
@@ -307,14 +320,24 @@ pub(super) async fn summary(request: HttpRequest, service: ServiceData) -> Resul
     responses(
         (status = 200, description = "All items", body = Vec<openapi::Item>),
         (status = 304, description = "The same as `If-None-Match` names"),
-        ReadRefused,
+        DataRefused,
     ),
 )]
 pub(super) async fn data(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
     let read = service.heavy_read(&request).await?;
-    let snapshot = service.shares.ask(&id, || ReadAll).await?;
+    let snapshot = read_all(&service, &id).await?;
     snapshot_json(&request, &service, snapshot, read).await
+}
+
+/// All items of a share that the server can open.
+pub(super) async fn read_all(service: &Service, id: &ShareId) -> Result<Arc<Snapshot>, Error> {
+    let known = service.shares.find(id).await?;
+    known.lives()?;
+    if known.lock.is_sealed() {
+        return Err(Error::Sealed);
+    }
+    service.shares.ask(id, || ReadAll).await
 }
 
 /// A session's items as JSON, or that they are the same as before.

@@ -10,7 +10,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::Key;
+use super::{Key, sealed};
 use crate::protocol::Malformed;
 
 /// An item's JSON, shared by the transcript, the writer and the frames.
@@ -23,7 +23,7 @@ pub enum Change {
     Put(Key, Content),
     /// Adds to the list of models, by (providerID, id).
     MergeModels(Content),
-    /// Takes an item away; with a message go its parts.
+    /// Takes an item away; with a message go its parts, with a sealed item those below it.
     Remove(Key),
 }
 
@@ -37,6 +37,11 @@ const MAX_MODELS: usize = 1000;
 const MAX_MODEL_BYTES: usize = 1 << 20;
 
 impl Change {
+    /// Whether an item of a type belongs into a share whose items only readers can open, and into no other.
+    pub fn is_of_sealed(kind: &str) -> bool {
+        Key::removed_kind(kind).unwrap_or(kind) == sealed::KIND
+    }
+
     /// Reads one `{type, data}`. `place` says where it stood, for the refusal: `data[3]`.
     pub fn from_item(kind: &str, data: &RawValue, place: &str) -> Result<Self, Malformed> {
         if let Some(removed) = Key::removed_kind(kind) {
@@ -50,6 +55,7 @@ impl Change {
             "session" => Self::Put(key, without(data, &["permission", "metadata"]).map_err(broken)?),
             "message" if role_is_user(data) => Self::Put(key, without(data, &["system"]).map_err(broken)?),
             Key::MESSAGES => Self::Put(key, without_system(data).map_err(broken)?),
+            sealed::KIND => Self::Put(key, sealed::kept(data, place)?),
             _ => Self::Put(key, Arc::from(data.to_owned())),
         })
     }

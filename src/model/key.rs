@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::sealed;
 use crate::protocol::Malformed;
 
 /// Characters in an item's type.
@@ -16,7 +17,7 @@ const MAX_TYPE: usize = 64;
 pub const MAX_ID: usize = 256;
 
 /// `session`, `message/{id}`, `part/{messageID}/{id}`, `messages/{sessionID}`, `session_diff`, `model`, or for a type
-/// that this server does not know `type` or `type/{data.id}`. A type has no slash, so the type is what stands before
+/// that this server does not know, and a sealed item, `type` or `type/{data.id}`. A type has no slash, so the type is what stands before
 /// the first one.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(Arc<str>);
@@ -52,6 +53,13 @@ impl Key {
                     return Err(Malformed::new(format!("`{place}.data.messageID` must not contain a slash")));
                 }
                 Ok(Self::part(&message, &required(ids.id, place, "id")?))
+            }
+            sealed::KIND => {
+                let id = required(object(data, place)?.id, place, "id")?;
+                if !sealed::is_id(&id) {
+                    return Err(Malformed::new(format!("`{place}.data.id` is no name of a sealed item")));
+                }
+                Ok(Self::from(format!("{}/{id}", sealed::KIND)))
             }
             "session_diff" | Self::MODEL => {
                 if data.get().starts_with('[') {
@@ -93,10 +101,19 @@ impl Key {
         Self::from(format!("part/{message_id}/{id}"))
     }
 
-    /// What stands before the keys of all parts of a message. None names one with a slash in its id: what stands there
-    /// is of another.
-    pub(super) fn parts_of(message_id: &str) -> Option<String> {
-        (!message_id.contains('/')).then(|| format!("part/{message_id}/"))
+    /// What stands before the keys of all that goes with this item: the parts of a message, and what is sealed below
+    /// another sealed item. No part names a message with a slash in its id: what stands there is of another.
+    pub(super) fn below(&self) -> Option<String> {
+        if self.kind() == sealed::KIND {
+            return Some(format!("{}/", self.0));
+        }
+        let message = self.message_id().filter(|id| !id.contains('/'))?;
+        Some(format!("part/{message}/"))
+    }
+
+    /// Whether the item is one that only readers can open.
+    pub(super) fn is_sealed(&self) -> bool {
+        self.kind() == sealed::KIND
     }
 
     /// The type of what an item of this type removes: `message` for `message.removed`.

@@ -9,7 +9,7 @@ use std::ops::Bound;
 use serde::Deserialize;
 
 use super::change::merge_models;
-use super::{Activity, Arrived, Change, Content, Key, subagents};
+use super::{Activity, Arrived, Change, Content, Key, sealed, subagents};
 
 /// What an item costs beside its key and content, in bytes: its places in the two maps. It also keeps a share from
 /// growing without bound by tombstones.
@@ -199,11 +199,11 @@ impl Transcript {
     /// What a batch would change, in the order in which it gets its sequence numbers: parts last, because a client may
     /// send a part before its message.
     fn stage(&self, changes: Vec<Change>) -> Vec<(Key, Option<Content>)> {
-        // A message's parts are gone through once, at its last removal, however often the batch removes it.
+        // What goes with an item is gone through once, at its last removal, however often the batch removes it.
         let mut last_removals = HashMap::new();
         for (place, change) in changes.iter().enumerate() {
             if let Change::Remove(key) = change
-                && key.message_id().is_some()
+                && (key.message_id().is_some() || key.is_sealed())
             {
                 last_removals.insert(key.clone(), place);
             }
@@ -212,17 +212,24 @@ impl Transcript {
         let mut models = Vec::new();
         for (place, change) in changes.into_iter().enumerate() {
             match change {
-                Change::Put(key, content) => staged.set(key, Some(content)),
+                Change::Put(key, content) => {
+                    let there = match staged.get(&key) {
+                        Some((_, staged)) => staged.as_ref(),
+                        None => self.content(key.as_str()),
+                    };
+                    if !(key.is_sealed() && there.is_some_and(|there| sealed::is_late(&content, there))) {
+                        staged.set(key, Some(content));
+                    }
+                }
                 Change::MergeModels(newer) => models.push(newer),
                 Change::Remove(key) => {
-                    if let Some(message) = key.message_id()
-                        && last_removals.get(&key) == Some(&place)
-                        && let Some(prefix) = Key::parts_of(message)
+                    if last_removals.get(&key) == Some(&place)
+                        && let Some(prefix) = key.below()
                     {
                         let stored = with_prefix(&self.items, &prefix);
                         let stored = stored.filter(|(_, item)| item.content.is_some()).map(|(key, _)| key);
-                        for part in stored.chain(staged.with_prefix(&prefix)).cloned().collect::<Vec<_>>() {
-                            staged.set(part, None);
+                        for below in stored.chain(staged.with_prefix(&prefix)).cloned().collect::<Vec<_>>() {
+                            staged.set(below, None);
                         }
                     }
                     staged.set(key, None);
@@ -350,6 +357,11 @@ impl Staged {
             self.places.insert(key.clone(), self.changes.len());
             self.changes.push((key, content));
         }
+    }
+
+    /// What the batch says of an item so far.
+    fn get(&self, key: &Key) -> Option<&(Key, Option<Content>)> {
+        self.places.get(key).map(|&place| &self.changes[place])
     }
 
     fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a Key> {

@@ -5,6 +5,7 @@
 mod frame;
 mod malformed;
 mod request;
+mod sealed;
 
 pub use frame::{Closed, FrameItem, ItemsFrame, Reason, Viewers, WireAppend, WireItem, close_code};
 pub use malformed::Malformed;
@@ -12,3 +13,4 @@ pub use request::{
     CreateRequest, Created, LeadingSecret, MAX_NESTING, MAX_SESSION_ID, SecretRequest, SyncBody, SyncItem,
     SyncRequest, leading_secret,
 };
+pub use sealed::Sealed;

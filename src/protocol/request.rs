@@ -10,7 +10,7 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::Malformed;
+use super::{Malformed, Sealed};
 
 /// Brackets that may stand open at once in a body. A reader with the usual limit of 128 (`serde_json`'s) can then
 /// read every frame, because a frame wraps an item no deeper than a sync does.
@@ -28,6 +28,9 @@ pub struct CreateRequest {
     /// How long the share shall live, in seconds; `None` leaves it to the server.
     #[serde(rename = "expiresIn", skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<u64>,
+    /// That only its readers can open its items; `None` when the server can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Sealed>,
 }
 
 impl CreateRequest {
@@ -39,8 +42,10 @@ impl CreateRequest {
             session_id: Option<&'a RawValue>,
             #[serde(borrow, rename = "expiresIn")]
             expires_in: Option<&'a RawValue>,
+            #[serde(borrow)]
+            sealed: Option<&'a RawValue>,
         }
-        let fields: Fields = object(body, "{sessionID, expiresIn?}")?;
+        let fields: Fields = object(body, "{sessionID, expiresIn?, sealed?}")?;
         let session_id = string(fields.session_id, "sessionID")?.into_owned();
         if session_id.is_empty() || session_id.chars().count() > MAX_SESSION_ID {
             return Err(Malformed::new(format!("`sessionID` must have 1 to {MAX_SESSION_ID} characters")));
@@ -50,7 +55,8 @@ impl CreateRequest {
             _ => Err(Malformed::new("`expiresIn` must be a whole number of seconds above zero")),
         };
         let expires_in = fields.expires_in.map(seconds).transpose()?;
-        Ok(Self { session_id, expires_in })
+        let sealed = fields.sealed.map(Sealed::parse).transpose()?;
+        Ok(Self { session_id, expires_in, sealed })
     }
 }
 
@@ -349,6 +355,31 @@ mod tests {
         assert_eq!(refusal(r#"{"secret":"s","data":[1]}"#), "`data[0]` must be an object {type, data}");
         assert!(refusal("{").contains("line 1, column 1"));
         assert!(refusal("[]").contains("must be a JSON object"));
+    }
+
+    #[test]
+    fn what_is_said_of_a_seal_is_read_strictly() {
+        let check = "A".repeat(22);
+        let door = "A".repeat(43);
+        let parse = |sealed: &str| {
+            CreateRequest::parse(format!(r#"{{"sessionID":"s","sealed":{sealed}}}"#).as_bytes())
+        };
+        let sealed =
+            parse(&format!(r#"{{"version":1,"check":"{check}","door":"{door}"}}"#)).expect("read").sealed;
+        assert_eq!(sealed, Some(Sealed { version: 1, check: check.clone(), door: Some(door.clone()) }));
+        assert!(parse(&format!(r#"{{"version":1,"check":"{check}"}}"#)).is_ok());
+        for wrong in [
+            "{}".to_owned(),
+            "true".to_owned(),
+            format!(r#"[1,"{check}",null]"#),
+            format!(r#"{{"version":2,"check":"{check}"}}"#),
+            format!(r#"{{"version":1,"check":"{check}A"}}"#),
+            format!(r#"{{"version":1,"check":"{}"}}"#, "+".repeat(22)),
+            format!(r#"{{"version":1,"check":"{check}","door":"{check}"}}"#),
+            format!(r#"{{"version":1,"check":"{check}","key":"{check}"}}"#),
+        ] {
+            assert!(parse(&wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

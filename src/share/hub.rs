@@ -24,7 +24,7 @@ use crate::bus::{Hint, Node};
 use crate::clock::now_ms;
 use crate::config::LiveLimits;
 use crate::error::Error;
-use crate::model::{Secret, SecretHash, ShareId, expires_at, random_epoch};
+use crate::model::{Lock, Secret, SecretHash, ShareId, expires_at, random_epoch};
 use crate::store::{self, Store, StoreError};
 
 /// Shares that the store is asked about at once.
@@ -60,6 +60,7 @@ struct OpenShare {
     num: i64,
     actor: Addr<Share>,
     secret: SecretHash,
+    lock: Arc<Lock>,
     usage: Arc<Usage>,
     hints: Arc<Hints>,
 }
@@ -85,6 +86,37 @@ pub enum Standing {
     Live,
     /// It was deleted, or its time is over: all that can be done is to delete it, again.
     Ended,
+}
+
+/// What is known of a share without loading it.
+#[derive(Debug, Clone)]
+pub struct Known {
+    secret: SecretHash,
+    /// How it is with it.
+    pub standing: Standing,
+    /// What its readers need besides the link.
+    pub lock: Arc<Lock>,
+}
+
+impl Known {
+    /// Whether a secret is its own.
+    ///
+    /// # Errors
+    /// When it is another.
+    pub fn check(&self, secret: &SecretHash) -> Result<(), Error> {
+        if self.secret.matches(secret) { Ok(()) } else { Err(Error::WrongSecret) }
+    }
+
+    /// Whether it can be read and written.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn lives(&self) -> Result<(), Error> {
+        match self.standing {
+            Standing::Live => Ok(()),
+            Standing::Ended => Err(Error::NoSuchShare),
+        }
+    }
 }
 
 /// Finds shares, and has the Hub start those that are not open. Clones are of the same directory.
@@ -215,24 +247,20 @@ impl Directory {
         self.hub.send(Open(head)).await.map_err(|_| Error::Unavailable)
     }
 
-    /// How it is with a share, and whether a secret is its own when one is given. Looks at its record alone, so that it
-    /// can be asked before anything of a request is read.
+    /// What is known of a share. Looks at its record alone, so that it can be asked before anything of a request is
+    /// read.
     ///
     /// # Errors
-    /// When there is no such share, the secret is another, or the database cannot be read.
-    pub async fn check(&self, id: &ShareId, secret: Option<&SecretHash>) -> Result<Standing, Error> {
-        let open = read(&self.open).shares.get(id).map(|open| (open.secret, open.usage.standing()));
-        let (own, standing) = if let Some(open) = open {
-            open
-        } else {
-            let head = self.store.head(id).await?.ok_or(Error::NoSuchShare)?;
-            let over = head.life.ended(&self.limits.get().lifetimes(), now_ms());
-            (head.secret_hash, if head.deleted || over { Standing::Ended } else { Standing::Live })
-        };
-        match secret {
-            Some(secret) if !own.matches(secret) => Err(Error::WrongSecret),
-            _ => Ok(standing),
+    /// When there is no such share, or the database cannot be read.
+    pub async fn find(&self, id: &ShareId) -> Result<Known, Error> {
+        if let Some(open) = read(&self.open).shares.get(id) {
+            let (secret, standing, lock) = (open.secret, open.usage.standing(), open.lock.clone());
+            return Ok(Known { secret, standing, lock });
         }
+        let head = self.store.head(id).await?.ok_or(Error::NoSuchShare)?;
+        let over = head.life.ended(&self.limits.get().lifetimes(), now_ms());
+        let standing = if head.deleted || over { Standing::Ended } else { Standing::Live };
+        Ok(Known { secret: head.secret_hash, standing, lock: Arc::new(head.lock) })
     }
 
     /// The actor of a share that is open.
@@ -352,6 +380,7 @@ impl Handler<Create> for Hub {
                 at: now,
                 expires_at: share.expires_at,
                 token: create.token,
+                lock: create.lock,
             };
             store.create(stored).await?;
             Ok(share)
@@ -375,6 +404,7 @@ impl Handler<Open> for Hub {
         let (store, hub, config) = (self.store.clone(), ctx.address(), self.config.clone());
         let (id, num, secret) = (head.id.clone(), head.num, head.secret_hash);
         let usage = Arc::new(Usage::new(head.deleted));
+        let lock = Arc::new(head.lock.clone());
         let hints = Arc::new(Hints::default());
         let (own_usage, own_hints) = (usage.clone(), hints.clone());
         let actor = Share::start_in_arbiter(&arbiter.handle(), move |_| {
@@ -383,7 +413,7 @@ impl Handler<Open> for Hub {
         if self.closing {
             actor.do_send(Shutdown);
         }
-        open.insert(id, OpenShare { num, actor: actor.clone(), secret, usage, hints });
+        open.insert(id, OpenShare { num, actor: actor.clone(), secret, lock, usage, hints });
         MessageResult(actor)
     }
 }

@@ -10,7 +10,7 @@ use bytestring::ByteString;
 
 use super::{Feed, Frame, Seat, Share, Snapshot};
 use crate::error::Error;
-use crate::model::{Activity, Change, Secret, SecretHash, ShareId};
+use crate::model::{Activity, Change, Lock, Secret, SecretHash, ShareId};
 use crate::store::{Head, StoredHead};
 
 // To the Hub.
@@ -25,6 +25,8 @@ pub struct Create {
     pub lifetime: Option<Duration>,
     /// The token by which it is created.
     pub token: Option<i64>,
+    /// What its readers need besides the link.
+    pub lock: Lock,
 }
 
 /// What a create gives out, once.
@@ -137,6 +139,8 @@ pub struct Summary {
     pub updated_at: i64,
     /// When it ends unless something changes that, in milliseconds since 1970.
     pub expires_at: Option<i64>,
+    /// What its readers need besides the link.
+    pub lock: Arc<Lock>,
     /// Viewers that are connected.
     pub viewers: usize,
     /// Whether there is room for one more viewer.

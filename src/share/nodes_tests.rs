@@ -64,8 +64,9 @@ impl Database {
 
     fn load(&self) -> StoredShare {
         let StoredShare { num, secret_hash, head, life, deleted, .. } = self.share;
-        let (epoch, rows) = (self.share.epoch.clone(), self.share.rows.clone());
-        StoredShare { num, secret_hash, epoch, head, life, deleted, rows }
+        let StoredShare { epoch, lock, rows, .. } = &self.share;
+        let (epoch, lock, rows) = (epoch.clone(), lock.clone(), rows.clone());
+        StoredShare { num, secret_hash, epoch, head, life, lock, deleted, rows }
     }
 
     fn write(&mut self, write: &Write) -> Result<(), StoreError> {

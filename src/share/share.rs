@@ -36,7 +36,7 @@ use super::frame::{Frame, encode};
 use super::messages::{Ack, Deletion, Goodbye, Page, Read, Stretch, Summary, Sync};
 use crate::config::Limits;
 use crate::error::Error;
-use crate::model::{Capacity, Key, Life, Lifetimes, Row, SecretHash, ShareFull, Transcript};
+use crate::model::{Capacity, Key, Life, Lifetimes, Lock, Row, SecretHash, ShareFull, Transcript};
 use crate::protocol::{Closed, Reason, close_code};
 use crate::store::{Added, Head, StoreError, StoredShare, Write};
 
@@ -124,6 +124,7 @@ pub(super) struct OpenShare {
     secret: SecretHash,
     epoch: ByteString,
     life: Life,
+    lock: Arc<Lock>,
     transcript: Transcript,
     title: Option<String>,
     /// What was read as a whole last, as long as it is what there is.
@@ -603,6 +604,7 @@ impl OpenShare {
             feed: Feed::new(epoch.clone(), transcript.seq()),
             epoch,
             life: stored.life,
+            lock: Arc::new(stored.lock),
             title: transcript.title(),
             transcript,
             snapshot: None,
@@ -845,6 +847,7 @@ impl OpenShare {
                     created_at: self.life.created_at,
                     updated_at: self.life.updated_at,
                     expires_at: self.life.end(&around.limits.lifetimes()),
+                    lock: self.lock.clone(),
                     viewers: around.viewers.saturating_add(around.elsewhere),
                     room: around.viewers.saturating_add(around.elsewhere) < around.limits.max_viewers,
                     seq: self.transcript.seq(),

@@ -77,6 +77,7 @@ pub(super) fn stored() -> StoredShare {
         epoch: "e".into(),
         head: Head { seq: 0, writer: 0 },
         life: Life { created_at: 0, updated_at: 0, synced: false, expires_at: Some(1_000_000) },
+        lock: Lock::default(),
         deleted: false,
         rows: Vec::new(),
     }

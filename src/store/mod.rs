@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 pub use moving::{Compared, Copied, Move, MoveError, Place};
 pub use names::{MAX_NAMES, Name, Names, Naming};
-pub use operator::{Contents, Filter, Kind, Operator, OperatorError, ShareRecord, Sort, Stats};
+pub use operator::{Contents, Filter, Kind, Locked, Operator, OperatorError, ShareRecord, Sort, Stats};
 pub(crate) use postgres::Database as PostgresDatabase;
 pub use postgres::{PostgresError, PostgresStore};
 pub use records::{Added, Deletions, Head, Heads, NewShare, ShareHead, StoredHead, StoredShare, Write};

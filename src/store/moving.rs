@@ -117,6 +117,7 @@ struct Record {
     purged_at: Option<i64>,
     deletion: Option<i64>,
     writer: i64,
+    lock: Option<String>,
 }
 
 /// A token's row.
@@ -351,6 +352,7 @@ impl Move {
                             shares::purged_at.eq(excluded(shares::purged_at)),
                             shares::deletion.eq(excluded(shares::deletion)),
                             shares::writer.eq(excluded(shares::writer)),
+                            shares::lock.eq(excluded(shares::lock)),
                         ))
                         .execute(to)?;
                     if share.is_known && share.after.is_none() {

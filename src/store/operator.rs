@@ -13,7 +13,7 @@ use super::direct::{Direct, on};
 use super::records::unsigned;
 use super::schema::{create_tokens, share_data, shares};
 use super::{CreateToken, NewToken, PostgresError, tokens};
-use crate::model::{Key, random_epoch};
+use crate::model::{Key, Lock, random_epoch};
 use crate::sqlite::{self, StartupError};
 
 /// Characters that have to be known of an id before a share is looked for by its start.
@@ -85,6 +85,24 @@ pub struct ShareRecord {
     pub expires_at: Option<i64>,
     /// When it was deleted.
     pub deleted_at: Option<i64>,
+    /// What its readers need besides the link.
+    #[diesel(deserialize_as = Option<String>)]
+    #[serde(flatten)]
+    pub lock: Locked,
+}
+
+/// What an operator sees of a share's lock.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Locked {
+    /// Whether only its readers can open its items.
+    pub sealed: bool,
+}
+
+impl From<Option<String>> for Locked {
+    fn from(lock: Option<String>) -> Self {
+        let lock: Option<Lock> = lock.and_then(|lock| serde_json::from_str(&lock).ok());
+        Self { sealed: lock.is_some_and(|lock| lock.is_sealed()) }
+    }
 }
 
 /// The sort key of a list of shares: the largest or newest come first.

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use serde_json::value::RawValue;
 
 use super::schema::shares;
-use crate::model::{Content, Key, Life, Row, SecretHash, ShareId};
+use crate::model::{Content, Key, Life, Lock, Row, SecretHash, ShareId};
 
 /// A share to be created.
 #[derive(Clone)]
@@ -25,6 +25,8 @@ pub struct NewShare {
     pub expires_at: Option<i64>,
     /// The token by which it is created.
     pub token: Option<i64>,
+    /// What its readers need besides the link.
+    pub lock: Lock,
 }
 
 impl NewShare {
@@ -44,8 +46,15 @@ impl NewShare {
             updated_at: self.at,
             expires_at: self.expires_at,
             token_num: self.token,
+            lock: lock_text(&self.lock),
         }
     }
+}
+
+/// A lock as it is stored; nothing when it locks nothing.
+pub(super) fn lock_text(lock: &Lock) -> Option<String> {
+    // Strings and numbers: nothing of that can fail to be written.
+    (*lock != Lock::default()).then(|| serde_json::to_string(lock).unwrap_or_default())
 }
 
 /// The row of a new share.
@@ -60,6 +69,7 @@ pub(super) struct NewRow<'a> {
     updated_at: i64,
     expires_at: Option<i64>,
     token_num: Option<i64>,
+    lock: Option<String>,
 }
 
 /// The last change of a share. No two changes leave the same, whoever makes them, as long as the epoch is the same.
@@ -117,6 +127,8 @@ pub struct StoredShare {
     pub head: Head,
     /// What says when it ends.
     pub life: Life,
+    /// What its readers need besides the link.
+    pub lock: Lock,
     /// Whether it was deleted.
     pub deleted: bool,
     /// Its items and tombstones, in the order in which they first came; none when it was deleted or its time is over.
@@ -149,6 +161,8 @@ pub struct StoredHead {
     pub size: u64,
     /// What says when it ends.
     pub life: Life,
+    /// What its readers need besides the link.
+    pub lock: Lock,
     /// Whether it was deleted.
     pub deleted: bool,
 }
@@ -211,6 +225,7 @@ pub(super) struct ShareRow {
     updated_at: i64,
     deleted_at: Option<i64>,
     expires_at: Option<i64>,
+    lock: Option<String>,
 }
 
 impl ShareRow {
@@ -235,15 +250,22 @@ impl ShareRow {
         SecretHash::from_bytes(&self.secret_hash).ok_or_else(|| damaged("a secret's hash has a wrong length"))
     }
 
+    /// What cannot be read keeps everybody out.
+    fn lock(&self) -> QueryResult<Lock> {
+        let lock = self.lock.as_deref().map_or(Ok(Lock::default()), serde_json::from_str);
+        lock.map_err(|_| damaged("a lock cannot be read"))
+    }
+
     pub(super) fn into_head(self, id: ShareId) -> QueryResult<StoredHead> {
         let (num, secret_hash, size) = (self.num, self.secret_hash()?, unsigned(self.size));
-        Ok(StoredHead { num, id, secret_hash, size, life: self.life(), deleted: self.is_deleted() })
+        let (life, lock, deleted) = (self.life(), self.lock()?, self.is_deleted());
+        Ok(StoredHead { num, id, secret_hash, size, life, lock, deleted })
     }
 
     pub(super) fn into_share(self, rows: Vec<Row>) -> QueryResult<StoredShare> {
         let (secret_hash, head) = (self.secret_hash()?, self.head());
-        let (life, deleted) = (self.life(), self.is_deleted());
-        Ok(StoredShare { num: self.num, secret_hash, epoch: self.epoch, head, life, deleted, rows })
+        let (life, lock, deleted) = (self.life(), self.lock()?, self.is_deleted());
+        Ok(StoredShare { num: self.num, secret_hash, epoch: self.epoch, head, life, lock, deleted, rows })
     }
 
     pub(super) fn into_added(self, rows: Vec<Row>) -> Added {

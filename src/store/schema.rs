@@ -24,6 +24,7 @@ diesel::table! {
         purged_at -> Nullable<BigInt>,
         deletion -> Nullable<BigInt>,
         writer -> BigInt,
+        lock -> Nullable<Text>,
     }
 }
 

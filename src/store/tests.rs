@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::model::{Content, Key, Row, Secret};
+use crate::model::{Content, Key, Lock, Row, Secret};
 
 #[path = "../../tests/stories/harness/postgres.rs"]
 #[allow(dead_code, unreachable_pub)]
@@ -50,6 +50,7 @@ async fn share(store: &Store, token: Option<i64>) -> Result<(ShareId, i64), Stor
         at: 1,
         expires_at: Some(7),
         token,
+        lock: Lock::default(),
     };
     store.create(share).await?;
     let num = store.head(&id).await.unwrap().unwrap().num;

@@ -116,10 +116,7 @@ pub(super) async fn since(
         .filter(shares::num.eq(num))
         .filter(shares::deleted_at.is_null())
         .order(share_data::arrived)
-        .select((
-            ShareRow::as_select(),
-            (share_data::key, share_data::content, share_data::seq).nullable(),
-        ));
+        .select((ShareRow::as_select(), (share_data::key, share_data::content, share_data::seq).nullable()));
     let mut found = found.load_stream::<(ShareRow, Option<StoredRow>)>(connection).await?;
     let (mut share, mut rows) = (None, Vec::new());
     while let Some((of, row)) = found.try_next().await? {

@@ -13,6 +13,7 @@ mod odd;
 mod options;
 mod preview;
 mod redaction;
+mod sealed;
 mod secrets;
 mod sharing;
 mod shutdown;
