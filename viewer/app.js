@@ -12,6 +12,7 @@ import { Head } from './head.js'
 import { goTo } from './hold.js'
 import { icon } from './icons.js'
 import { listen, showHelp } from './keyboard.js'
+import { ask, isSummary, send } from './load/answers.js'
 import { Changes } from './load/changes.js'
 import { Connection } from './load/connection.js'
 import { Session } from './load/session.js'
@@ -240,7 +241,8 @@ function tellDoubts({ plain, changed, older, less }) {
     less && doubts.less(less.at && exactTime(less.at)),
   ].filter(Boolean)
   nodes.doubts.hidden = !told.length
-  if (nodes.doubts.textContent !== told.join('')) nodes.doubts.replaceChildren(...told.map((words) => el('li', {}, words)))
+  if (nodes.doubts.textContent !== told.join(''))
+    nodes.doubts.replaceChildren(...told.map((words) => el('li', {}, words)))
 }
 opener?.addEventListener('doubts', ({ detail }) => tellDoubts(detail))
 
@@ -339,6 +341,9 @@ if (key !== undefined)
     if (hash && hash === location.hash) go()
   })
 
+// Milliseconds in which a server answers an owner.
+const PATIENCE = 30_000
+
 // An owner's secret is held in memory alone: whoever is shown the address, or copies it, is no owner by it.
 let owner
 async function takeSecret() {
@@ -353,8 +358,12 @@ async function takeSecret() {
     share: () => ({ ends: ends && exactTime(ends), isProtected }),
     changed: async (password) => {
       // Who set it is let in by it.
-      if (password) await openBy(url, { password })
-      await connection.refresh(true)
+      if (password && (await send(`${url}/open`, 'POST', { password }))?.ok) {
+        gate?.close()
+        connection.unlock()
+      }
+      const summary = await ask(environment.fetch, url, AbortSignal.timeout(PATIENCE), () => {}).catch(() => undefined)
+      if (isSummary(summary)) summarised(summary)
     },
   })
   share.menu.after(owner.button)
@@ -422,13 +431,14 @@ connection.addEventListener('state', ({ detail }) => {
   connection.refresh()
   if (isStart) start()
 })
-connection.addEventListener('summary', ({ detail }) => {
-  isProtected = detail.protected === true
+function summarised(summary) {
+  isProtected = summary.protected === true
   if (isProtected) share.importByLink()
-  ends = moment(detail.expiresAt)
-  status.lastWord = Math.max(status.lastWord ?? 0, moment(detail.updatedAt) ?? 0)
+  ends = moment(summary.expiresAt)
+  status.lastWord = Math.max(status.lastWord ?? 0, moment(summary.updatedAt) ?? 0)
   sumUp()
-})
+}
+connection.addEventListener('summary', ({ detail }) => summarised(detail))
 // A sync may put the end off.
 const REFRESH_EVERY = 5 * 60_000
 setInterval(() => document.hidden || connection.refresh(), REFRESH_EVERY)

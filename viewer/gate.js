@@ -1,6 +1,7 @@
 // Where a session is locked: the one field in which a password or a phrase is given. Fetched when it is needed.
 
 import { el } from './dom.js'
+import { send } from './load/answers.js'
 import { strings } from './strings.js'
 
 // Bytes of a password that a server takes.
@@ -51,6 +52,11 @@ export class Gate {
     this.input.focus()
   }
 
+  close() {
+    this.input.value = ''
+    this.root.hidden = true
+  }
+
   async #submit(event) {
     event.preventDefault()
     if (this.button.disabled || !this.input.value) return
@@ -64,8 +70,7 @@ export class Gate {
       this.input.select()
       return
     }
-    this.input.value = ''
-    this.root.hidden = true
+    this.close()
     this.#opened()
   }
 
@@ -75,18 +80,12 @@ export class Gate {
     // What is typed for a link with a key never leaves this page, whatever the server says of the share.
     const door = this.#opener && (await this.#opener.unlock(typed))
     if (this.#opener && door === undefined) return wrong
-    const answer = await this.#send(this.#opener ? { door } : { password: typed })
+    const answer = await send(`${this.#url}/open`, 'POST', this.#opener ? { door } : { password: typed })
     if (!answer) return strings.noAnswer
     if (answer.status === 401) return wrong
     if (answer.status === 429) return this.#wait(Number(answer.headers.get('retry-after')) || 60)
     // That there is no such share any more is said by the page.
     return answer.ok || answer.status === 404 ? undefined : strings.noAnswer
-  }
-
-  #send(body) {
-    const headers = { 'content-type': 'application/json' }
-    const how = { method: 'POST', headers, body: JSON.stringify(body), cache: 'no-store', redirect: 'error' }
-    return fetch(`${this.#url}/open`, how).catch(() => undefined)
   }
 
   /** Counts the seconds down, after which it can be tried again. */

@@ -2,8 +2,9 @@
 // has the owner's secret, which is kept here and nowhere else.
 
 import { el, iconButton } from './dom.js'
-import { parsed } from './load/answers.js'
+import { parsed, send } from './load/answers.js'
 import { strings } from './strings.js'
+import { isRecord, own, text } from './values.js'
 
 const HOUR = 3600
 const ENDS = { hour: HOUR, day: 24 * HOUR, week: 7 * 24 * HOUR, month: 30 * 24 * HOUR, never: null }
@@ -38,7 +39,7 @@ export class Owner {
       { class: 'manage', 'aria-labelledby': 'manage' },
       el('header', {}, el('h2', { id: 'manage' }, strings.owner.manage), close),
       this.#ends(),
-      this.isSealed ? el('p', { class: 'note' }, strings.owner.noPassword) : this.#password(),
+      this.isSealed ? el('section', {}, strings.owner.noPassword) : this.#password(),
       this.#unshare(),
       this.#said,
     )
@@ -117,16 +118,10 @@ export class Owner {
   /** Asks the server for it, and says when it does not do it. Gives `done`, or `deleting` when that is not over yet. */
   async #do(method, fields) {
     this.#say(strings.owner.asking)
-    const headers = { 'content-type': 'application/json' }
-    const body = JSON.stringify({ secret: this.#secret, ...fields })
-    try {
-      const answer = await fetch(this.#url, { method, headers, body, cache: 'no-store', redirect: 'error' })
-      const told = parsed(await answer.text())
-      if (answer.ok && told) return answer.status === 202 ? 'deleting' : 'done'
-      this.#say(strings.owner.refused[told?.error?.code] ?? strings.noAnswer)
-    } catch {
-      this.#say(strings.noAnswer)
-    }
+    const answer = await send(this.#url, method, { secret: this.#secret, ...fields })
+    const told = parsed(await answer?.text().catch(() => ''))
+    if (answer?.ok && isRecord(told)) return answer.status === 202 ? 'deleting' : 'done'
+    this.#say(own(strings.owner.refused, text(told?.error?.code)) ?? strings.noAnswer)
     return undefined
   }
 

@@ -26,7 +26,12 @@ export class Share {
     Object.assign(this, { base, id, here, link, own })
     // OpenCode takes a link to the share's own address, not to this page's.
     this.command = el('code', {}, `opencode import ${base}share/${id}`)
-    this.importing = el('div', { class: 'import' }, this.command, copyButton(strings, () => this.command.textContent))
+    this.importing = el(
+      'div',
+      { class: 'import' },
+      this.command,
+      copyButton(strings, () => this.command.textContent),
+    )
     if (own) this.importByLink()
     const action = (label, act) =>
       el('button', { type: 'button', onclick: ({ target }) => this.#do(target, act) }, label)

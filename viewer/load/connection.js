@@ -267,12 +267,12 @@ export class Connection extends EventTarget {
   /**
    * Asks for the share's summary: when it ends, and whether the server has more than what came here. When that does
    * not come, the socket is dead without a close, and is replaced. Does nothing while not live, or soon after the
-   * last time, unless it has to be `atOnce`.
+   * last time.
    */
-  async refresh(atOnce = false) {
+  async refresh() {
     const attempt = this.#attempt
     const now = this.#environment.now()
-    if (!attempt?.liveSince || (!atOnce && now - attempt.refreshedAt < this.#timing.maxDelay)) return
+    if (!attempt?.liveSince || now - attempt.refreshedAt < this.#timing.maxDelay) return
     attempt.refreshedAt = now
     let summary
     try {

@@ -8,6 +8,9 @@ import { Keys, isAble, isKey, isSealed, toBase64 } from './seal.js'
 /** Milliseconds after which a difference to the manifest is one: it comes in frames of its own, too. */
 const SETTLE = 3000
 
+// Items that are opened at once: between two such batches the browser gets its turn.
+const AT_ONCE = 50
+
 const SEGMENT = /^(.+)\/(\d+)$/
 
 /**
@@ -72,7 +75,7 @@ export class Opener extends EventTarget {
 
   /** A frame as a plain share has it; `position` is the one that it is to follow. */
   async open(frame, position) {
-    const opened = await Promise.all(frame.items.map((item) => this.#opened(item)))
+    const opened = await inBatches(frame.items, (item) => this.#opened(item))
     // Everything comes anew.
     if (position?.epoch !== frame.epoch) this.#forget()
     const changed = new Set(opened.flatMap((item) => (item ? this.#put(item) : [])))
@@ -82,9 +85,11 @@ export class Opener extends EventTarget {
     return { ...frame, items: [...changed].flatMap((id) => this.#plain(id)), removed }
   }
 
-  /** All that it holds, as items of a plain share. */
+  /** All that it holds, as items of a plain share, by when they first came. */
   get items() {
-    return [...this.#items.keys()].flatMap((id) => this.#plain(id)).map(({ type, data }) => ({ type, data }))
+    const placeOf = ({ n }) => n ?? Infinity
+    const items = [...this.#items.keys()].flatMap((id) => this.#plain(id))
+    return items.sort((one, other) => (placeOf(one) < placeOf(other) ? -1 : placeOf(one) > placeOf(other) ? 1 : 0))
   }
 
   async #opened({ key, type, data, n }) {
@@ -169,12 +174,10 @@ export class Opener extends EventTarget {
     const due = [...this.#uncounted]
     const tally = this.#tally
     this.#uncounted.clear()
-    const tags = await Promise.all(
-      due.map((id) => {
-        const { lives, v } = this.#items.get(id)
-        return lives ? this.#keys.tagOf(id, v) : undefined
-      }),
-    )
+    const tags = await inBatches(due, (id) => {
+      const { lives, v } = this.#items.get(id)
+      return lives ? this.#keys.tagOf(id, v) : undefined
+    })
     // What was counted means nothing once everything comes anew.
     if (tally !== this.#tally) return
     due.forEach((id, nth) => {
@@ -190,6 +193,13 @@ export class Opener extends EventTarget {
     Object.assign(this.#doubts, doubts)
     this.dispatchEvent(new CustomEvent('doubts', { detail: this.doubts }))
   }
+}
+
+async function inBatches(things, work) {
+  const done = []
+  for (let at = 0; at < things.length; at += AT_ONCE)
+    done.push(...(await Promise.all(things.slice(at, at + AT_ONCE).map(work))))
+  return done
 }
 
 // What there is once in a session; and by what else is named what there may be more of.

@@ -2,7 +2,7 @@
 // by the browser's own cryptography; the keys cannot be read back from it. Knows no page and no network.
 
 import { isRecord } from '../values.js'
-import { Inflate } from '../vendor/inflate.min.js'
+import { Inflate, inflateSync } from '../vendor/inflate.min.js'
 
 const FORMAT = 'brutus-share/e2e/1'
 const KEY = /^[0-9A-Za-z]{22}$/
@@ -13,6 +13,8 @@ const HEAD_BYTES = 5
 
 /** The most bytes that one item may inflate to. */
 const MAX_BYTES = 64 << 20
+// Nearly all items fit in here, where they are read before the next: to make room for each takes longer than the rest.
+const scratch = new Uint8Array(256 << 10)
 // Inflated at most a thousand times as long, so a step takes no more memory than the whole may.
 const STEP_BYTES = 64 << 10
 
@@ -100,6 +102,8 @@ function unpadded(buffer) {
 }
 
 function inflated(bytes) {
+  const short = inflatedShort(bytes)
+  if (short) return short
   const pieces = []
   let length = 0
   const inflate = new Inflate((piece) => {
@@ -110,6 +114,16 @@ function inflated(bytes) {
   for (let at = 0; at < bytes.length; at += STEP_BYTES)
     inflate.push(bytes.subarray(at, at + STEP_BYTES), at + STEP_BYTES >= bytes.length)
   return pieces.length === 1 ? pieces[0] : joined(...pieces)
+}
+
+/** The same for what fits; nothing when it does not, or may be cut at its end. */
+function inflatedShort(bytes) {
+  try {
+    const short = inflateSync(bytes, { out: scratch })
+    return short.length < scratch.length ? short : undefined
+  } catch {
+    return undefined
+  }
 }
 
 function joined(...pieces) {
