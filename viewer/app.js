@@ -55,7 +55,7 @@ const nodes = {
   search: el('div', { class: 'search', role: 'search', hidden: true }),
   rail: el('div', { class: 'rail', 'aria-hidden': 'true', hidden: true }),
   outline: el('nav', { class: 'outline', 'aria-label': strings.outline }),
-  doubts: el('ul', { class: 'doubts', role: 'alert', hidden: true }),
+  doubts: el('div', { class: 'doubts', role: 'alert', hidden: true }),
   band: el('p', { class: 'band', role: 'status', hidden: true }),
   head: el('div', { class: 'head' }),
   gate: el('section', { class: 'gate', hidden: true }),
@@ -242,7 +242,7 @@ function tellDoubts({ plain, changed, older, less }) {
   ].filter(Boolean)
   nodes.doubts.hidden = !told.length
   if (nodes.doubts.textContent !== told.join(''))
-    nodes.doubts.replaceChildren(...told.map((words) => el('li', {}, words)))
+    nodes.doubts.replaceChildren(...told.map((words) => el('p', {}, words)))
 }
 opener?.addEventListener('doubts', ({ detail }) => tellDoubts(detail))
 
@@ -358,10 +358,7 @@ async function takeSecret() {
     share: () => ({ ends: ends && exactTime(ends), isProtected }),
     changed: async (password) => {
       // Who set it is let in by it.
-      if (password && (await send(`${url}/open`, 'POST', { password }))?.ok) {
-        gate?.close()
-        connection.unlock()
-      }
+      if (password && (await send(`${url}/open`, 'POST', { password }))?.ok) connection.unlock()
       const summary = await ask(environment.fetch, url, AbortSignal.timeout(PATIENCE), () => {}).catch(() => undefined)
       if (isSummary(summary)) summarised(summary)
     },
@@ -406,11 +403,17 @@ function start() {
   requestAnimationFrame(() => follow.begin())
 }
 
+const forgetWritten = () => giveWay(() => undefined)
+// What a server wrote into the page was not opened by the key.
+if (opener) forgetWritten()
+
 let gate
 async function askAtGate() {
+  forgetWritten()
   const { Gate } = await import('./gate.js')
   gate ??= new Gate(nodes.gate, { url, opener, opened: () => connection.unlock() })
-  gate.ask()
+  // Meanwhile it may have been opened elsewhere.
+  if (connection.state === 'locked') gate.ask()
 }
 
 const connection = new Connection(url, session, environment, {}, opener)
@@ -423,6 +426,7 @@ connection.addEventListener('state', ({ detail }) => {
   about()
   sumUp()
   if (detail === 'locked') askAtGate()
+  else gate?.close()
   if (!status.isLive) return
   isWhole = true
   // What came before is drawn now, also when it is nothing.
