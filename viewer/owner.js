@@ -110,6 +110,8 @@ export class Owner {
       const state = await this.#do('DELETE', {})
       if (!state) return turn(false)
       for (const section of this.#dialog.querySelectorAll('form, section')) section.remove()
+      // What had the focus is gone.
+      this.#dialog.querySelector('header button').focus()
       this.#say(strings.owner[state])
     })
     return el('section', {}, ask, question, words)

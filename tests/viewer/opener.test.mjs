@@ -86,7 +86,7 @@ test('a long text grows by its segments, shrinks again, and is taken away', () =
   }))
 
 test('a key that is cut short or another opens nothing, and a share without its key says so', async () => {
-  for (const key of ['', 'abc'])
+  for (const key of ['', 'abc', randomKey()])
     await scene(
       async ({ reader }) => {
         await reader.running
