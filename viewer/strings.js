@@ -109,7 +109,7 @@ export const strings = {
   shut: {
     keyless: {
       title: 'The link is cut short',
-      hint: 'This session is encrypted. Its key, which stands behind the # of a link, is missing. Ask for the whole link.',
+      hint: 'This session is encrypted. Its key, which stands behind the # of a link, is missing. Ask for all of it.',
     },
     wrongKey: {
       title: 'The link is cut or changed',
@@ -118,8 +118,8 @@ export const strings = {
     unable: {
       title: 'This page cannot open it safely',
       hint:
-        'This session is encrypted, and browsers do not decrypt on pages that come over plain http. With brutus-share on ' +
-        'your machine this opens it:',
+        'This session is encrypted, and browsers do not decrypt on pages that come over plain http. ' +
+        'With brutus-share on your machine this opens it:',
       command: 'brutus-share open LINK',
     },
   },

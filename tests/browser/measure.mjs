@@ -1,6 +1,6 @@
 // The page's figures on this machine, beside its goals: `node tests/browser/measure.mjs`; with names behind it,
-// `stream`, `large`, `sealed`, `read`, `load` or `axe`, these alone. `TIMES=1` takes one run of each in place of the median of
-// five. Not a test.
+// `stream`, `large`, `sealed`, `read`, `load` or `axe`, these alone. `TIMES=1` takes one run of each in place of the
+// median of five. Not a test.
 
 import { AxeBuilder } from '@axe-core/playwright'
 

@@ -1,5 +1,5 @@
-// A session that only its readers can open: read as any other, with its key wherever one goes; and whatever a server does
-// that an honest one does not is seen.
+// A session that only its readers can open: read as any other, with its key wherever one goes; and whatever a server
+// does that an honest one does not is seen.
 
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'

@@ -11,9 +11,9 @@ export class Proxy {
   /** The requests that came: `{ path, upgrade }`. */
   requests = []
   /**
-   * Asked for each request, `{ path, upgrade, method, headers, body() }`, what becomes of it: nothing, then it goes to the server; an
-   * answer, `{ status, type, headers, body }`, which `breaks` off when it says so; `{ cut: true }`, a broken
-   * connection; for an upgrade also `{ websocket }`, which takes the open socket. It may take its time.
+   * Asked for each request, `{ path, upgrade, method, headers, body() }`, what becomes of it: nothing, then it goes to
+   * the server; an answer, `{ status, type, headers, body }`, which `breaks` off when it says so; `{ cut: true }`, a
+   * broken connection; for an upgrade also `{ websocket }`, which takes the open socket. It may take its time.
    */
   answer = () => undefined
   /** The path that the proxy serves its server under, and takes away. */

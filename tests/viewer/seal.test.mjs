@@ -57,7 +57,7 @@ test('whatever another client seals is opened', async () => {
   }
 })
 
-test('nothing opens in another share, under another name, as another version, with another key, or changed', async () => {
+test('nothing opens elsewhere, under another name, as another version, with another key, or changed', async () => {
   const keys = await Keys.of(link)
   const [item] = vectors.cases[0].items
   const opens = (share, item) =>

@@ -22,7 +22,8 @@ export class Locked extends Error {}
 
 /**
  * The JSON that a share server answers a request with. Throws `Over` when it says that there is no such share, `Locked`
- * when it wants a password, and another error when anything else happens or answers. `alive` is called whenever something of the answer has come.
+ * when it wants a password, and another error when anything else happens or answers. `alive` is called whenever
+ * something of the answer has come.
  */
 export async function ask(fetch, url, signal, alive) {
   // The share server itself redirects nothing.

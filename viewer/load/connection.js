@@ -34,8 +34,8 @@ class Interrupted extends Error {
 
 /**
  * Emits `state` (`loading`, `live`, `reconnecting`, `offline`, `locked` until `unlock` is called, and the states of
- * `Over`), `change` (what `Session.apply`
- * returned), `viewers` (their count) and `summary` (what the server says of the share as a whole).
+ * `Over`), `change` (what `Session.apply` returned), `viewers` (their count) and `summary` (what the server says of the
+ * share as a whole).
  */
 export class Connection extends EventTarget {
   #url
