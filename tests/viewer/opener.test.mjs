@@ -4,6 +4,8 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 
+import { Opener } from '../../viewer/load/opener.js'
+import { Session } from '../../viewer/load/session.js'
 import { answer, prompt, session, text } from '../lib/items.mjs'
 import { shareLarge } from '../lib/large.mjs'
 import { LyingProxy } from '../lib/lying.mjs'
@@ -333,3 +335,62 @@ test('what comes is taken in as it came, however long it takes to be opened', as
     await reader.close()
   }
 })
+
+const SEEDS = Number(process.env.BRUTUS_SEEDS ?? 40)
+
+/** Numbers below a limit, the same for the same seed. */
+function random(seed) {
+  let state = seed + 1
+  return (below) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return Math.floor((state / 2 ** 32) * below)
+  }
+}
+
+test(`whatever a server makes of what it has, only what was sent is shown, and never less new (${SEEDS} seeds)`, async () => {
+  const share = Object.assign(await SealedShare.create(server), { send: async () => {} })
+  const sent = []
+  const versions = new Map()
+  for (let at = 0; at < 12; at++) {
+    const items = [session({ title: `Title ${at}` }), MESSAGE, part(`Words ${at} `.repeat(at * 20), `prt_${at % 3}`)]
+    for (const { data } of items) versions.set(JSON.stringify(data), at)
+    sent.push(...share.seal(...items).map((item) => ({ key: `sealed/${item.data.id}`, ...item })))
+  }
+  const environment = { after: () => () => {} }
+  for (let seed = 0; seed < SEEDS; seed++) {
+    const below = random(seed)
+    const any = (list) => list[below(list.length)]
+    const opener = new Opener(share.id, share.key, environment)
+    await opener.begin(async () => ({ sealed: { check: share.keys.check, locked: false } }))
+    const held = new Session()
+    const newest = new Map()
+    for (let frame = 1; frame < 15; frame++) {
+      const items = Array.from({ length: below(12) }, () => mangled(any(sent), any(sent), below))
+      const removed = Array.from({ length: below(3) }, () => any(sent).key)
+      const told = { type: 'items', epoch: `e${below(8) ? 0 : below(3)}`, seq: frame, items, removed, more: !below(4) }
+      held.apply(await opener.open(told, held.position))
+      const messages = [...held.ordered(), ...held.stray()]
+      const shown = [held.info, ...messages.flatMap((message) => held.partsOf(message))].filter(Boolean)
+      for (const data of shown) {
+        const version = versions.get(JSON.stringify(data))
+        assert.ok(version !== undefined, `seed ${seed}: ${JSON.stringify(data).slice(0, 200)}`)
+        assert.ok(version >= (newest.get(data.id) ?? 0), `seed ${seed}: ${data.id} goes back`)
+        newest.set(data.id, version)
+      }
+    }
+  }
+})
+
+/** An item as a server may give it: as it was, or of another, or not sealed. */
+function mangled(item, other, below) {
+  const { key, data } = structuredClone(item)
+  const lies = [
+    () => ({ key, type: 'sealed', data: { ...data, c: other.data.c } }),
+    () => ({ key, type: 'sealed', data: { ...data, v: other.data.v } }),
+    () => ({ key: other.key, type: 'sealed', data: { ...data, id: other.data.id } }),
+    () => ({ key: other.key, type: 'sealed', data }),
+    () => ({ key: 'session', type: 'session', data: { id: 'ses_1', title: 'EVIL' } }),
+    () => ({ key: 'part/msg_9/prt_0', append: { path: '/text', at: 0, text: 'EVIL' } }),
+  ]
+  return { n: below(20), ...(lies[below(lies.length * 3)]?.() ?? item) }
+}
