@@ -252,12 +252,20 @@ export class Connection extends EventTarget {
   }
 
   async #apply(frame, signal) {
-    let plain = frame
-    if (this.#opener) {
-      plain = await this.#opener.open(frame, this.#session.position)
+    if (!this.#opener) {
+      if (frame.items.some(({ type }) => type === 'sealed')) throw new Over('keyless')
+      return this.#take(frame)
+    }
+    const opened = await this.#opener.open(frame, this.#session.position)
+    for (const step of stepsOf(opened, this.#session.position)) {
       signal.throwIfAborted()
-    } else if (frame.items.some(({ type }) => type === 'sealed')) throw new Over('keyless')
-    const change = this.#session.apply(plain)
+      this.#take(step)
+      if (step !== opened) await new Promise((resolve) => setTimeout(resolve))
+    }
+  }
+
+  #take(frame) {
+    const change = this.#session.apply(frame)
     // Everything is loaded anew by the next attempt. The delay before it is fixed, so that a server whose frames never
     // fit is asked less and less often.
     if (change.lost) throw new Interrupted('a frame does not fit', { fixed: true })
@@ -354,6 +362,19 @@ export class Connection extends EventTarget {
   #emit(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }))
   }
+}
+
+// Items that are taken in at once: what is sealed is small on its way, so that many come in one frame.
+const STEP = 400
+
+/** A frame in steps. Until the last is taken in the position stays that of what was there before. */
+function stepsOf(frame, position) {
+  const { items, epoch } = frame
+  const seq = position?.epoch === epoch ? position.seq : 0
+  const steps = []
+  for (let at = 0; at + STEP < items.length; at += STEP)
+    steps.push({ ...frame, seq, items: items.slice(at, at + STEP), removed: [], more: true })
+  return [...steps, steps.length ? { ...frame, items: items.slice(steps.length * STEP) } : frame]
 }
 
 /** The query of what is newer than a position. With `order` items say at which place they first came. */
