@@ -3,6 +3,7 @@
 //! A message says what was wrong and what is expected. It never repeats what the client sent: a mistyped
 //! secret would be in it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
@@ -26,6 +27,30 @@ pub enum Error {
     /// The secret is not the one that was given out when the share was created.
     #[error("wrong secret for this share")]
     WrongSecret,
+    /// Readers of this share need more than its link.
+    #[error(
+        "readers of this session need its password, or what its phrase comes to: send `Authorization: Basic` with any \
+         name, or `Bearer`, or open it first"
+    )]
+    PasswordNeeded {
+        /// Whether a browser is to ask for it by itself.
+        ask: bool,
+    },
+    /// The password, or what was shown in its place, is another.
+    #[error("wrong password for this session")]
+    WrongPassword {
+        /// Whether a browser is to ask for it by itself.
+        ask: bool,
+    },
+    /// Too many tries failed, of this address or of this share.
+    #[error("too many wrong passwords: wait {} s", .retry_after.as_secs())]
+    TooManyTries {
+        /// When the next one may come.
+        retry_after: Duration,
+    },
+    /// The share has another lock than the one by which a reader was let in: it is to be let in again.
+    #[error("what readers of this session need was changed just now: try again")]
+    Relocked,
     /// Only the share's readers can open it: the server has nothing to show.
     #[error(
         "this session is encrypted, and the server cannot open it: run `brutus-share read LINK`, with the whole link"
@@ -50,7 +75,7 @@ pub enum Error {
     UnknownFormat,
     /// The path is known, the method is not.
     #[error("method not allowed here: use {0}")]
-    MethodNotAllowed(&'static str),
+    MethodNotAllowed(Cow<'static, str>),
     /// The client took too long to send its body.
     #[error("the request's body did not arrive in time")]
     BodyTimeout,
@@ -180,6 +205,9 @@ impl Error {
             Self::Malformed(_) => ("malformed", StatusCode::BAD_REQUEST),
             Self::NotAnUpgrade(_) => ("not_an_upgrade", StatusCode::BAD_REQUEST),
             Self::WrongSecret => ("wrong_secret", StatusCode::UNAUTHORIZED),
+            Self::PasswordNeeded { .. } => ("password_needed", StatusCode::UNAUTHORIZED),
+            Self::WrongPassword { .. } => ("wrong_password", StatusCode::UNAUTHORIZED),
+            Self::TooManyTries { .. } => ("too_many_tries", StatusCode::TOO_MANY_REQUESTS),
             Self::Sealed => ("sealed", StatusCode::FORBIDDEN),
             Self::SealedMismatch { .. } => ("sealed_mismatch", StatusCode::CONFLICT),
             Self::NoSuchShare => ("no_such_share", StatusCode::NOT_FOUND),
@@ -200,7 +228,7 @@ impl Error {
             Self::StorageFull(_) => ("storage_full", StatusCode::SERVICE_UNAVAILABLE),
             Self::TooManyViewers => ("too_many_viewers", StatusCode::SERVICE_UNAVAILABLE),
             Self::TooManyViewersHere => ("too_many_viewers_here", StatusCode::TOO_MANY_REQUESTS),
-            Self::Busy => ("busy", StatusCode::SERVICE_UNAVAILABLE),
+            Self::Busy | Self::Relocked => ("busy", StatusCode::SERVICE_UNAVAILABLE),
             Self::WrongToken => ("wrong_token", StatusCode::UNAUTHORIZED),
             Self::Forbidden(_) => ("forbidden", StatusCode::FORBIDDEN),
             Self::Disabled(_) => ("disabled", StatusCode::FORBIDDEN),
@@ -223,12 +251,12 @@ impl Error {
     /// How long a client should wait before it tries again; `None` where trying again is no use.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::TooManyCreates { retry_after } | Self::TooManyRequests { retry_after } => {
-                Some(*retry_after)
-            }
+            Self::TooManyCreates { retry_after }
+            | Self::TooManyRequests { retry_after }
+            | Self::TooManyTries { retry_after } => Some(*retry_after),
             Self::TooManyViewers | Self::TooManyViewersHere => Some(Duration::from_secs(30)),
             Self::StorageFull(_) => Some(Duration::from_secs(60)),
-            Self::Busy | Self::TooMuchAtOnce => Some(Duration::from_secs(1)),
+            Self::Busy | Self::Relocked | Self::TooMuchAtOnce => Some(Duration::from_secs(1)),
             Self::Unavailable | Self::UpstreamBusy(_) => Some(Duration::from_secs(5)),
             _ => None,
         }
@@ -286,7 +314,10 @@ impl ResponseError for Error {
             response.insert_header((header::RETRY_AFTER, seconds.max(1)));
         }
         if let Self::MethodNotAllowed(allowed) = self {
-            response.insert_header((header::ALLOW, *allowed));
+            response.insert_header((header::ALLOW, allowed.as_ref()));
+        }
+        if let Self::PasswordNeeded { ask: true } | Self::WrongPassword { ask: true } = self {
+            response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"share\", charset=\"UTF-8\""));
         }
         response.insert_header((header::CACHE_CONTROL, "no-store"));
         let message = self.to_string();
@@ -299,7 +330,8 @@ impl ResponseError for Error {
 }
 
 /// A resource that answers a method it does not know with 405 and what it knows.
-pub fn resource(path: &str, allowed: &'static str) -> Resource {
-    let refuse = move || std::future::ready(Err::<HttpResponse, _>(Error::MethodNotAllowed(allowed)));
+pub fn resource(path: &str, allowed: impl Into<Cow<'static, str>>) -> Resource {
+    let allowed = allowed.into();
+    let refuse = move || std::future::ready(Err::<HttpResponse, _>(Error::MethodNotAllowed(allowed.clone())));
     web::resource(path).default_service(web::to(refuse))
 }

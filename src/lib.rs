@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! protocol, model, sqlite, trust <- store <- share <- http <- serve
-//!                           store <- bus <- share
+//!                           store <- bus <- share <- access <- http
 //!                  model <- render         <- http
 //!                  model <- redact         <- http
 //! protocol, model, sqlite, import <- client <- sources <- relay
@@ -19,6 +19,7 @@
 //! | [`store`] | the shares' tables: written in groups, read through connections of their own |
 //! | [`bus`] | hints between servers: what has changed, what is gone, how many watch |
 //! | [`share`] | the actor of a share, and the Hub that finds it |
+//! | [`access`] | who may do what with a share: links, passwords, secrets |
 //! | [`http`] | the server's routes, the viewer's session and page |
 //! | [`serve`] | the server put together |
 //! | [`render`] | a session as Markdown: pure |
@@ -34,6 +35,7 @@
 //! | [`memory`], [`text`], [`cli`] | the budget of memory, text of strangers, commands |
 //! | [`trust`] | whose certificates hold |
 
+pub mod access;
 mod acp;
 pub mod bus;
 pub mod cli;

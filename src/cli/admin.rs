@@ -139,7 +139,9 @@ pub(super) fn run(admin: &Admin) -> Result<(), Box<dyn Error>> {
             say!("changed  {} ago", age(share.updated_at));
             say!("ends     {}", share.expires_at.map_or("-".into(), |at| format!("in {}", until(at))));
             say!("token    {}", contents.token.as_deref().unwrap_or("-"));
-            say!("sealed   {}", if share.lock.sealed { "yes" } else { "no" });
+            let yes_or_no = |is: bool| if is { "yes" } else { "no" };
+            say!("sealed   {}", yes_or_no(share.lock.sealed));
+            say!("password {}", yes_or_no(share.lock.protected));
             say!("size     {}", bytes(share.size));
             for kind in &contents.items {
                 say!("         {} × {}, {}", kind.count, plain(&kind.kind), bytes(kind.bytes));

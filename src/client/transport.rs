@@ -170,7 +170,8 @@ impl Transport {
             })
         };
         let expires_in = lifetime.map(|lifetime| lifetime.as_secs().max(1));
-        let body = CreateRequest { session_id: session_id.to_owned(), expires_in, sealed: None };
+        let body =
+            CreateRequest { session_id: session_id.to_owned(), expires_in, password: None, sealed: None };
         let answer = match self.send(Method::POST, &place, "/api/share", &body).await {
             Ok(answer) => answer,
             Err(reason) => return Err(unreachable(reason).await),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 
-use super::limits::{Client, InUse, Portion};
-use super::{Service, who};
+use super::Service;
+use super::limits::{InUse, Portion};
 use crate::error::Error;
 use crate::memory::{Held, Memory};
 
@@ -51,7 +51,7 @@ impl Service {
     /// An account for a request that has taken nothing yet.
     pub(super) fn account(&self, request: &HttpRequest) -> Account {
         let limits = self.limits.get();
-        let client = who::address(request, &limits.trusted_proxies).map(Client::at);
+        let client = self.client(request);
         Account {
             held: self.budget.memory.nothing(),
             portion: client.map(|client| self.budget.bytes.nothing(client)),
@@ -64,8 +64,7 @@ impl Service {
     /// # Errors
     /// When they take too long.
     pub(super) async fn heavy_read(&self, request: &HttpRequest) -> Result<Option<Portion>, Error> {
-        let client = who::address(request, &self.limits.get().trusted_proxies).map(Client::at);
-        let Some(client) = client else { return Ok(None) };
+        let Some(client) = self.client(request) else { return Ok(None) };
         let mut read = self.budget.reads.nothing(client);
         if read.grow(1, READS, WAIT).await { Ok(Some(read)) } else { Err(too_many()) }
     }

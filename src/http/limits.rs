@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -13,6 +12,7 @@ use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 use tokio::sync::Notify;
 
+use crate::access::Client;
 use crate::config::Rate;
 use crate::error::Error;
 use crate::memory::taken_in_time;
@@ -23,17 +23,6 @@ const REMEMBERED: usize = 10_000;
 /// How many times the rate of one IPv6 network of /64 all networks of its /48 may have together: whoever is given a /48
 /// has 65,536 of them.
 const SITE_FACTOR: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
-
-/// Who is counted as one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Client {
-    /// An address; an IPv6 network of /64 counts as one, for its owner has all of it.
-    Network(IpAddr),
-    /// An IPv6 network of /48.
-    Site(Ipv6Addr),
-    /// A token, by its number.
-    Token(i64),
-}
 
 type Limiter = RateLimiter<Client, DashMapStateStore<Client>, DefaultClock>;
 
@@ -49,27 +38,6 @@ struct Remembering {
     limiter: Limiter,
     /// How many clients there may be before the old ones are looked for: that costs a look at each.
     tidy_beyond: AtomicUsize,
-}
-
-impl Client {
-    /// The client at an address.
-    pub fn at(address: IpAddr) -> Self {
-        Self::Network(match address.to_canonical() {
-            IpAddr::V6(address) => network(address, 64).into(),
-            address @ IpAddr::V4(_) => address,
-        })
-    }
-
-    fn site(&self) -> Option<Self> {
-        match self {
-            Self::Network(IpAddr::V6(address)) => Some(Self::Site(network(*address, 48))),
-            _ => None,
-        }
-    }
-}
-
-fn network(address: Ipv6Addr, bits: u32) -> Ipv6Addr {
-    Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - bits)))
 }
 
 impl CreateLimit {

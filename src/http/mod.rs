@@ -5,6 +5,7 @@ mod answers;
 mod assets;
 mod body;
 mod budget;
+mod gate;
 mod health;
 mod limits;
 mod log;
@@ -29,8 +30,9 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header;
 use actix_web::middleware::{Compress, Next};
-use actix_web::{HttpResponse, Resource, ResponseError, guard, web};
+use actix_web::{HttpResponse, Resource, ResponseError, Route, guard, web};
 
+use crate::access::{Access, Need};
 use crate::config::LiveLimits;
 use crate::discovery::Identity;
 use crate::error::{Error, resource};
@@ -41,7 +43,7 @@ pub use about::{About, about_routes};
 pub use answers::Endpoint;
 pub use budget::Budget;
 pub use health::Readiness;
-pub use limits::{Client, CreateLimit, InUse, Portion};
+pub use limits::{CreateLimit, InUse, Portion};
 pub use log::RequestSpan;
 pub use offload::Offload;
 pub use openapi::document as openapi_document;
@@ -55,6 +57,8 @@ pub struct Service {
     pub shares: Directory,
     /// For readiness, room, tokens and the names of secrets: everything else goes through shares.
     pub store: Store,
+    /// Lets requests at shares.
+    pub access: Access,
     /// The limits that handlers hold.
     pub limits: LiveLimits,
     /// Counts creates by client.
@@ -97,40 +101,89 @@ impl Service {
 /// Handlers take this.
 pub type ServiceData = web::Data<Arc<Service>>;
 
+/// Before the paths of shares: with a token for clients that cannot send a header.
+const API: &[&str] = &["/api/share", "/api/shares", "/t/{token}/api/share", "/t/{token}/api/shares"];
+
+/// Before the paths of pages. `/embed` is for frames of other pages, and the same page: its scripts leave out what a
+/// frame has no room for.
+const PAGES: &[&str] = &["/s", "/share", "/embed"];
+
+/// Before the paths of all else.
+const ROOT: &[&str] = &[""];
+
+/// Where something is answered.
+pub struct At {
+    bases: &'static [&'static str],
+    rest: &'static str,
+    /// Whether answers are compressed when that is asked for.
+    compressed: bool,
+    routes: &'static [Answers],
+}
+
+/// The methods that are answered, what a request needs, and the handler.
+pub struct Answers(pub &'static str, pub Need, fn() -> Route);
+
+impl At {
+    /// The paths: the first is the one that is told.
+    pub fn paths(&self) -> impl Iterator<Item = String> {
+        self.bases.iter().map(|base| format!("{base}{}", self.rest))
+    }
+
+    /// What is answered there.
+    pub fn answers(&self) -> &'static [Answers] {
+        self.routes
+    }
+}
+
+const fn at(bases: &'static [&'static str], rest: &'static str, routes: &'static [Answers]) -> At {
+    At { bases, rest, compressed: false, routes }
+}
+
+const fn compressed_at(bases: &'static [&'static str], rest: &'static str, routes: &'static [Answers]) -> At {
+    At { bases, rest, compressed: true, routes }
+}
+
+/// All that is answered. Each says what a request needs; a story holds them to it.
+#[rustfmt::skip]
+pub const ROUTES: &[At] = &[
+    at(API, "", &[Answers("POST", Need::Token, || web::post().to(shares::create))]),
+    at(API, "/{id}", &[
+        Answers("GET, HEAD", Need::Link, || read().to(shares::summary)),
+        Answers("PATCH", Need::Secret, || web::patch().to(shares::amend)),
+        Answers("DELETE", Need::Delete, || web::delete().to(shares::delete)),
+    ]),
+    at(API, "/{id}/sync", &[Answers("POST", Need::Secret, || web::post().to(shares::sync))]),
+    at(API, "/{id}/open", &[Answers("POST", Need::Key, || web::post().to(shares::open))]),
+    compressed_at(API, "/{id}/data", &[Answers("GET, HEAD", Need::Text, || read().to(shares::data))]),
+    compressed_at(API, "/{id}/items", &[Answers("GET, HEAD", Need::Items, || read().to(shares::items))]),
+    at(API, "/{id}/poll", &[Answers("GET", Need::Items, || web::get().to(viewer::poll))]),
+    // The page and its picture; with `.md` or `.json`, or when one of these is preferred, what `Need::Text` says.
+    compressed_at(PAGES, "/{id}", &[Answers("GET, HEAD", Need::Link, || read().to(pages::page))]),
+    at(PAGES, "/{id}/", &[Answers("GET, HEAD", Need::Nothing, || read().to(pages::with_slash))]),
+    at(ROOT, "/", &[Answers("GET, HEAD", Need::Nothing, || read().to(pages::start))]),
+    compressed_at(ROOT, "/assets/{path:.*}", &[Answers("GET, HEAD", Need::Nothing, || read().to(assets::asset))]),
+    at(ROOT, "/oembed", &[Answers("GET, HEAD", Need::Link, || read().to(oembed::oembed))]),
+    at(ROOT, "/api/server", &[Answers("GET, HEAD", Need::Nothing, || read().to(server::server))]),
+    at(ROOT, "/api/openapi.json", &[Answers("GET, HEAD", Need::Nothing, || read().to(openapi::openapi))]),
+    at(ROOT, "/healthz", &[Answers("GET, HEAD", Need::Nothing, || read().to(health::healthz))]),
+    at(ROOT, "/readyz", &[Answers("GET, HEAD", Need::Nothing, || read().to(health::readyz))]),
+];
+
 /// The routes.
 pub fn routes(app: &mut web::ServiceConfig) {
-    // With a token in its path for clients that cannot send a header.
-    for base in ["/api/share", "/api/shares", "/t/{token}/api/share", "/t/{token}/api/shares"] {
-        app.service(resource(base, "POST").route(web::post().to(shares::create)))
-            .service(
-                resource(&format!("{base}/{{id}}"), "GET, HEAD, DELETE")
-                    .route(read().to(shares::summary))
-                    .route(web::delete().to(shares::delete)),
-            )
-            .service(resource(&format!("{base}/{{id}}/sync"), "POST").route(web::post().to(shares::sync)))
-            .service(compressed(
-                resource(&format!("{base}/{{id}}/data"), "GET, HEAD").route(read().to(shares::data)),
-            ))
-            .service(compressed(
-                resource(&format!("{base}/{{id}}/items"), "GET, HEAD").route(read().to(shares::items)),
-            ))
-            .service(resource(&format!("{base}/{{id}}/poll"), "GET").route(web::get().to(viewer::poll)));
+    for at in ROUTES {
+        let allowed = at.routes.iter().map(|Answers(methods, ..)| *methods).collect::<Vec<_>>().join(", ");
+        for path in at.paths() {
+            let routes = at.routes.iter().map(|Answers(.., route)| route());
+            let resource = routes.fold(resource(&path, allowed.clone()), Resource::route);
+            if at.compressed {
+                app.service(compressed(resource));
+            } else {
+                app.service(resource);
+            }
+        }
     }
-    // `/embed` is for frames of other pages, and the same page: its scripts leave out what a frame has no room for.
-    for base in ["/s", "/share", "/embed"] {
-        app.service(compressed(
-            resource(&format!("{base}/{{id}}"), "GET, HEAD").route(read().to(pages::page)),
-        ))
-        .service(resource(&format!("{base}/{{id}}/"), "GET, HEAD").route(read().to(pages::with_slash)));
-    }
-    app.service(resource("/", "GET, HEAD").route(read().to(pages::start)))
-        .service(compressed(resource("/assets/{path:.*}", "GET, HEAD").route(read().to(assets::asset))))
-        .service(resource("/oembed", "GET, HEAD").route(read().to(oembed::oembed)))
-        .service(resource("/api/server", "GET, HEAD").route(read().to(server::server)))
-        .service(resource("/api/openapi.json", "GET, HEAD").route(read().to(openapi::openapi)))
-        .service(resource("/healthz", "GET, HEAD").route(read().to(health::healthz)))
-        .service(resource("/readyz", "GET, HEAD").route(read().to(health::readyz)))
-        .default_service(web::to(async || Err::<HttpResponse, _>(Error::NoSuchPath)));
+    app.default_service(web::to(async || Err::<HttpResponse, _>(Error::NoSuchPath)));
 }
 
 /// Around every request: web pages of others are refused what is not reading, and headers stand on every answer. The
@@ -164,7 +217,7 @@ pub async fn around(
     Ok(response)
 }
 
-fn read() -> actix_web::Route {
+fn read() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 

@@ -8,10 +8,11 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::gate::Seen;
 use super::openapi::EmbedRefused;
 use super::pages::share_of;
-use super::preview::{SEALED_TITLE, preview};
-use super::shares::{fresh, read_all};
+use super::preview::preview;
+use super::shares::fresh;
 use super::{Service, ServiceData};
 use crate::error::Error;
 use crate::model::ShareId;
@@ -80,10 +81,9 @@ pub(super) async fn oembed(request: HttpRequest, service: ServiceData) -> Result
     let (id, fragment) = named(&url, &service.public_url).ok_or(Error::NoSuchShare)?;
     // What is held is given back with it.
     let _read = service.heavy_read(&request).await?;
-    let title = match read_all(&service, &id).await {
-        Ok(snapshot) => preview(&service, &snapshot).await?.title.to_owned(),
-        Err(Error::Sealed) => SEALED_TITLE.to_owned(),
-        Err(error) => return Err(error),
+    let title = match service.see(&request, &id).await? {
+        Seen::All(snapshot) => preview(&service, &snapshot).await?.title.to_owned(),
+        Seen::Title(title) => title.to_owned(),
     };
     let fits = |max: Option<u32>, size: u32| max.is_none_or(|max| size <= max);
     let has_thumbnail = fits(maxwidth, PICTURE_WIDTH) && fits(maxheight, PICTURE_HEIGHT);

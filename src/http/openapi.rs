@@ -25,6 +25,8 @@ use crate::error::{Error, ErrorBody};
     paths(
         shares::create,
         shares::sync,
+        shares::amend,
+        shares::open,
         shares::delete,
         shares::summary,
         shares::data,
@@ -43,6 +45,8 @@ use crate::error::{Error, ErrorBody};
         Sealed,
         SealedSummary,
         Created,
+        AmendRequest,
+        OpenRequest,
         SecretRequest,
         SyncRequest,
         SyncItem,
@@ -95,6 +99,9 @@ pub(super) struct CreateRequest {
     /// How long the share shall live, in seconds; `None` leaves it to the server.
     #[schema(rename = "expiresIn", minimum = 1)]
     expires_in: Option<u64>,
+    /// What readers need besides the link. A sealed share has none: its phrase is a part of its key.
+    #[schema(min_length = 1, max_length = 1024)]
+    password: Option<String>,
     /// That only its readers can open its items; absent when the server can.
     sealed: Option<Sealed>,
 }
@@ -141,6 +148,31 @@ pub(super) struct Created {
     expires_at: Option<i64>,
 }
 
+/// The body of an amendment: what it does not name stays.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub(super) struct AmendRequest {
+    /// The share's secret.
+    secret: String,
+    /// What readers need besides the link; `null` when that is to be enough.
+    #[schema(min_length = 1, max_length = 1024)]
+    password: Option<String>,
+    /// How long the share shall live from now on, in seconds; `null` when it is to have no end of its own.
+    #[schema(rename = "expiresIn", minimum = 1)]
+    expires_in: Option<u64>,
+}
+
+/// The body of who opens a lock: one of both.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub(super) struct OpenRequest {
+    /// The password of a share that has one.
+    #[schema(min_length = 1, max_length = 1024)]
+    password: Option<String>,
+    /// What readers of a sealed share show for its phrase: 32 bytes in base64url
+    door: Option<String>,
+}
+
 /// The body of a delete.
 #[derive(ToSchema)]
 #[allow(dead_code)]
@@ -183,7 +215,8 @@ pub(super) struct Deleting {
 #[derive(ToSchema)]
 pub(super) struct Done {}
 
-/// What is known of a share. Times are milliseconds since 1970.
+/// What is known of a share. Times are milliseconds since 1970. Of one that is locked, for who has not opened it, only
+/// `id`, `protected` and `sealed` are there.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[allow(dead_code)] // For its schema alone: the handler writes it from several.
@@ -192,14 +225,16 @@ pub(super) struct Summary {
     title: Option<String>,
     /// What the agent does; absent when nothing says so
     status: Option<Activity>,
-    created_at: i64,
-    updated_at: i64,
+    created_at: Option<i64>,
+    updated_at: Option<i64>,
     /// When the share ends by itself, as things stand: a sync may put it off
     expires_at: Option<i64>,
     /// How many watch it now
-    viewers: u64,
+    viewers: Option<u64>,
     /// The sequence number of its last change
-    seq: u64,
+    seq: Option<u64>,
+    /// `true` when it has a password; absent when it has none
+    protected: Option<bool>,
     /// How it is sealed; absent when it is not
     sealed: Option<SealedSummary>,
 }
@@ -287,6 +322,9 @@ macro_rules! refusals {
     )+};
 }
 
+const PASSWORD_NEEDED: Error = Error::PasswordNeeded { ask: true };
+const WRONG_PASSWORD: Error = Error::WrongPassword { ask: true };
+const TOO_MANY_TRIES: Error = Error::TooManyTries { retry_after: Duration::ZERO };
 const TOO_MANY_REQUESTS: Error = Error::TooManyRequests { retry_after: Duration::ZERO };
 
 refusals! {
@@ -302,28 +340,39 @@ refusals! {
         Error::BodyTooLarge { max: 0 }, Error::ItemTooLarge { index: 0, max: 0 }, Error::ShareTooLarge { max: 0 },
         Error::TooManyItems { max: 0 }, Error::Forbidden(""), TOO_MANY_REQUESTS,
         Error::StorageFull(""), Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
+    /// Of an amendment.
+    AmendRefused:
+        Error::malformed(""), Error::BodyIncomplete, Error::WrongSecret, Error::NoSuchShare, Error::BodyTimeout,
+        Error::BodyTooLarge { max: 0 }, Error::Forbidden(""), TOO_MANY_REQUESTS, Error::Busy, Error::TooMuchAtOnce,
+        Error::Unavailable;
+    /// Of opening a lock.
+    OpenRefused:
+        Error::malformed(""), Error::BodyIncomplete, PASSWORD_NEEDED, WRONG_PASSWORD, Error::NoSuchShare,
+        Error::BodyTimeout, Error::BodyTooLarge { max: 0 }, Error::Forbidden(""), TOO_MANY_REQUESTS, TOO_MANY_TRIES,
+        Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of a delete.
     DeleteRefused:
         Error::malformed(""), Error::BodyIncomplete, Error::WrongSecret, Error::NoSuchShare, Error::BodyTimeout,
         Error::BodyTooLarge { max: 0 }, Error::Forbidden(""), TOO_MANY_REQUESTS, Error::Busy, Error::TooMuchAtOnce,
         Error::Unavailable;
     /// Of reading a share.
-    ReadRefused: Error::NoSuchShare, TOO_MANY_REQUESTS, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
+    ReadRefused: WRONG_PASSWORD, Error::NoSuchShare, TOO_MANY_REQUESTS, TOO_MANY_TRIES, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of reading all items of a share.
     DataRefused:
-        Error::Sealed, Error::NoSuchShare, TOO_MANY_REQUESTS, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
+        PASSWORD_NEEDED, WRONG_PASSWORD, Error::Sealed, Error::NoSuchShare, TOO_MANY_REQUESTS, TOO_MANY_TRIES,
+        Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of reading a share from a position.
     PositionRefused:
-        Error::malformed(""), Error::NoSuchShare, TOO_MANY_REQUESTS, Error::Busy, Error::TooMuchAtOnce,
-        Error::Unavailable;
+        Error::malformed(""), PASSWORD_NEEDED, WRONG_PASSWORD, Error::NoSuchShare, TOO_MANY_REQUESTS, TOO_MANY_TRIES,
+        Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of a WebSocket.
     PollRefused:
-        Error::NotAnUpgrade(String::new()), Error::malformed(""), Error::NoSuchShare, Error::TooManyViewers,
-        Error::TooManyViewersHere, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
+        Error::NotAnUpgrade(String::new()), Error::malformed(""), PASSWORD_NEEDED, WRONG_PASSWORD, Error::NoSuchShare,
+        Error::TooManyViewers, Error::TooManyViewersHere, TOO_MANY_TRIES, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of a file of the page.
     AssetRefused: Error::NoSuchPath;
     /// Of the page.
-    PageRefused: Error::Sealed, TOO_MANY_REQUESTS, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
+    PageRefused: PASSWORD_NEEDED, WRONG_PASSWORD, Error::Sealed, TOO_MANY_REQUESTS, TOO_MANY_TRIES, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
     /// Of asking how a link is shown.
     EmbedRefused:
         Error::malformed(""), Error::NoSuchShare, Error::UnknownFormat, TOO_MANY_REQUESTS, Error::Busy,

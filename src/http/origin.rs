@@ -6,12 +6,13 @@
 
 use std::net::IpAddr;
 
-use actix_web::HttpResponse;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, Uri};
+use actix_web::{HttpMessage, HttpResponse};
 
 use super::ServiceData;
+use super::gate::PastALock;
 use crate::config::is_in_clear;
 use crate::error::Error;
 
@@ -75,11 +76,13 @@ fn is_page<B>(response: &ServiceResponse<B>) -> bool {
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
 }
 
-/// Says on an answer that a page of any origin may read it, when it may. The viewer's page itself is for people.
+/// Says on an answer that a page of any origin may read it, when it may: not what stands behind a lock. The viewer's page
+/// itself is for people.
 pub(super) fn let_read<B>(response: &mut ServiceResponse<B>) {
     let request = response.request();
     let asks = request.method().is_safe() || request.method() == Method::OPTIONS;
-    if !asks || is_page(response) || !is_for_all(request.match_pattern()) {
+    let past_a_lock = request.extensions().contains::<PastALock>();
+    if !asks || past_a_lock || is_page(response) || !is_for_all(request.match_pattern()) {
         return;
     }
     let headers = response.headers_mut();

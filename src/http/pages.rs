@@ -12,19 +12,21 @@ use utoipa::IntoParams;
 
 use super::answers::{self, Pieces};
 use super::assets::assets;
+use super::gate::Seen;
 use super::limits::Portion;
 use super::openapi::{self, PageRefused};
 use super::picture::{neutral_picture, picture};
-use super::preview::{Preview, SEALED_TITLE, preview};
-use super::shares::{Id, fresh, read_all, snapshot_json};
+use super::preview::{Preview, preview};
+use super::shares::{Id, fresh, snapshot_json};
 use super::{Service, ServiceData, oembed, offload};
+use crate::access::Need;
 use crate::config::FrameAncestors;
 use crate::discovery::Fingerprint;
 use crate::error::{Error, ErrorBody};
 use crate::model::{Content, Key, ShareId};
 use crate::protocol::Malformed;
 use crate::render::{Markdown, PICTURE_HEIGHT, PICTURE_WIDTH, Turns, escape, first_turns, markdown};
-use crate::share::{Snapshot, TextKind};
+use crate::share::{ReadAll, Snapshot, TextKind};
 
 /// What the page may do: run and load what this server sent, and nothing else. Who may show it in a frame is its
 /// operator's choice.
@@ -112,17 +114,21 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
     let format = format.unwrap_or_else(|| accepted(&request));
     let read = service.heavy_read(&request).await?;
     let found = match id.parse::<ShareId>() {
-        Ok(id) => read_all(&service, &id).await.map(|snapshot| (id, snapshot)),
+        Ok(id) => seen(&request, &service, &id, format).await.map(|seen| (id, seen)),
         Err(_) => Err(Error::NoSuchShare),
     };
     let (id, snapshot) = match found {
-        Ok(found) => found,
+        Ok((id, Seen::All(snapshot))) => (id, snapshot),
+        Ok((id, Seen::Title(title))) if format == Format::Picture => {
+            return neutral_picture(&request, &service, &id, title).await;
+        }
+        Ok((id, Seen::Title(title))) => {
+            let of_share = OfShare { id: id.as_str(), description: None, is_open: false, service: &service };
+            return html(&service, StatusCode::OK, "index.html", &head(title, Some(&of_share)), "");
+        }
         Err(Error::NoSuchShare) if format == Format::Page => {
             let head = head("No such session", None);
             return html(&service, StatusCode::NOT_FOUND, "missing.html", &head, "");
-        }
-        Err(Error::Sealed) if matches!(format, Format::Page | Format::Picture) => {
-            return closed(&request, &service, id, format).await;
         }
         Err(error) => return Err(error),
     };
@@ -153,18 +159,14 @@ pub(super) async fn page(request: HttpRequest, service: ServiceData) -> Result<H
     }
 }
 
-/// The page or the picture of a share of which nothing may be said, or can be.
-async fn closed(
-    request: &HttpRequest,
-    service: &Service,
-    id: &str,
-    format: Format,
-) -> Result<HttpResponse, Error> {
-    if format == Format::Picture {
-        return neutral_picture(request, service, SEALED_TITLE).await;
+/// What of a share goes into a format: the page and its picture are for all who have the link.
+async fn seen(request: &HttpRequest, service: &Service, id: &ShareId, format: Format) -> Result<Seen, Error> {
+    match format {
+        Format::Page | Format::Picture => service.see(request, id).await,
+        Format::Markdown | Format::Json => {
+            service.read(request, id, Need::Text, ReadAll).await.map(|(_, snapshot)| Seen::All(snapshot))
+        }
     }
-    let of_share = OfShare { id, description: None, is_open: false, service };
-    html(service, StatusCode::OK, "index.html", &head(SEALED_TITLE, Some(&of_share)), "")
 }
 
 /// A link with a slash behind it: to the link.

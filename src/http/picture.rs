@@ -1,6 +1,6 @@
 //! The picture that previews of a link show.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use actix_web::http::header;
 use actix_web::web::Bytes;
@@ -9,6 +9,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::preview::preview;
 use super::shares::{not_modified, tag_of, tagged};
 use super::{Service, ServiceData};
+use crate::access::Need;
 use crate::error::Error;
 use crate::model::ShareId;
 use crate::render::{self, Card, Counts, counts};
@@ -16,9 +17,6 @@ use crate::share::{Look, Snapshot};
 
 /// What drawing takes, in bytes: the pixels, and the file that is made of them.
 const DRAWING: u64 = 4 << 20;
-
-/// What a neutral picture is known by: it never changes.
-const NEUTRAL_TAG: &str = "neutral";
 
 /// A session as a picture. It is drawn once for all who look at one position.
 pub(super) async fn picture(
@@ -32,7 +30,7 @@ pub(super) async fn picture(
         return Ok(known);
     }
     if snapshot.picture().is_none() {
-        let activity = service.shares.ask(id, || Look).await?.activity;
+        let activity = service.read(request, id, Need::Link, Look).await?.1.activity;
         let is_live = activity.is_some_and(|activity| activity.state == "busy");
         let said = preview(service, &snapshot).await?;
         let (title, prompt) = (said.title.to_owned(), said.description.unwrap_or_default().to_owned());
@@ -48,29 +46,30 @@ pub(super) async fn picture(
     answer(&tag, snapshot.picture())
 }
 
-/// The picture of a session of which nothing but this title may be said. It is drawn once.
+/// The picture of a session of which nothing but a title may be said.
 pub(super) async fn neutral_picture(
     request: &HttpRequest,
     service: &Service,
+    id: &ShareId,
     title: &'static str,
 ) -> Result<HttpResponse, Error> {
-    static DRAWN: OnceLock<Bytes> = OnceLock::new();
-    if let Some(known) = not_modified(request, NEUTRAL_TAG) {
+    // That it is there says the share itself: its time may be over.
+    service.read(request, id, Need::Link, Look).await?;
+    // The same title has the same picture.
+    let tag = title.replace(' ', "-");
+    if let Some(known) = not_modified(request, &tag) {
         return Ok(known);
     }
-    if DRAWN.get().is_none() {
-        let held = service.budget.memory().take(DRAWING).await?;
+    let held = service.budget.memory().take(DRAWING).await?;
+    let draw = move || {
         let card =
             Card { title: title.into(), prompt: String::new(), counts: Counts::default(), is_live: false };
-        let draw = move || {
-            let png = render::picture(&card).unwrap_or_default();
-            drop(held);
-            Bytes::from(png)
-        };
-        // Who else has drawn it meanwhile has drawn the same.
-        let _ = DRAWN.set(service.offload.run(draw).await?);
-    }
-    answer(NEUTRAL_TAG, DRAWN.get())
+        let png = render::picture(&card).unwrap_or_default();
+        drop(held);
+        Bytes::from(png)
+    };
+    let png = service.offload.run(draw).await?;
+    answer(&tag, Some(&png))
 }
 
 /// A picture, if it could be drawn.

@@ -15,9 +15,6 @@ const PROMPT_BYTES: u64 = 1 << 10;
 /// Characters of the first prompt that are shown.
 const PROMPT_CHARACTERS: usize = 200;
 
-/// What is said of a session that only its readers can open.
-pub(super) const SEALED_TITLE: &str = "An encrypted session";
-
 /// What is said of a session.
 pub(super) struct Preview<'a> {
     pub(super) title: &'a str,

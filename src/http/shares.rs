@@ -13,16 +13,26 @@ use utoipa::IntoParams;
 use super::answers::{self, Pieces};
 use super::body::{Incoming, Received};
 use super::budget::Account;
+use super::gate::{cookie_name, door};
 use super::limits::Portion;
 use super::openapi::{
-    self, CreateRefused, DataRefused, DeleteRefused, Done, PositionRefused, ReadRefused, SyncRefused,
+    self, AmendRefused, CreateRefused, DataRefused, DeleteRefused, Done, OpenRefused, PositionRefused,
+    ReadRefused, SyncRefused,
 };
 use super::{Service, ServiceData, offload, who};
+use crate::access::{Key, Need, OPEN_FOR, Shown};
+use crate::clock::now_ms;
 use crate::error::Error;
 use crate::metrics::METRICS;
-use crate::model::{Change, Lock, Sealed, SecretHash, ShareId};
-use crate::protocol::{CreateRequest, Created, Malformed, SecretRequest, SyncItem, SyncRequest};
-use crate::share::{Create, Delete, Deletion, Frame, Known, Look, Read, ReadAll, Snapshot, Stretch, Sync};
+use crate::model::{Change, Lock, Sealed, SecretHash, ShareId, expires_at};
+use crate::protocol::{
+    AmendRequest, Amended, CreateRequest, Created, Malformed, OpenRequest, SecretRequest, SyncItem,
+    SyncRequest,
+};
+use crate::share::{
+    Amend, Create, Delete, Deletion, Frame, Known, Look, Read, ReadAll, Snapshot, Stretch, Sync,
+};
+use crate::store::{Amendment, End};
 
 /// The body of a create or a delete is small: an id or a secret, and JSON around it.
 const MAX_SMALL_BODY: u64 = 64 << 10;
@@ -53,11 +63,15 @@ pub(super) async fn create(
     service: ServiceData,
 ) -> Result<HttpResponse, Error> {
     let body = Incoming::of(&request, payload, &service).all(MAX_SMALL_BODY).await?;
-    let CreateRequest { session_id, expires_in, sealed } = CreateRequest::parse(&body.bytes)?;
+    let CreateRequest { session_id, expires_in, password, sealed } = CreateRequest::parse(&body.bytes)?;
     let token = who::admit(&service, &request).await?;
     service.store.has_room(&service.limits.get())?;
     let lifetime = expires_in.map(Duration::from_secs);
-    let lock = Lock { sealed };
+    let password = match password {
+        Some(password) => Some(service.access.hash(&password).await?),
+        None => None,
+    };
+    let lock = Lock { sealed, password };
     let share = service.shares.create(Create { session_id, lifetime, token, lock }).await?;
     METRICS.creates.inc();
     Ok(fresh(StatusCode::OK).json(Created {
@@ -114,10 +128,8 @@ pub(super) async fn sync(
 
 /// Looks whether a share can be written, and whether the secret is its own when it is known.
 async fn admit_writer(service: &Service, id: &ShareId, secret: Option<&SecretHash>) -> Result<Known, Error> {
-    let known = service.shares.find(id).await?;
-    secret.map_or(Ok(()), |secret| known.check(secret))?;
-    known.lives()?;
-    Ok(known)
+    let shown = Shown { secret: secret.copied(), ..Shown::default() };
+    Ok(service.access.admit(&service.shares, id, Need::Secret, &shown).await?.known)
 }
 
 /// A sync that has been read.
@@ -243,6 +255,87 @@ fn read_changes(bytes: &[u8], checked: Option<SecretHash>, max: &ItemLimits) -> 
     }
 }
 
+/// Change what readers need besides the link, or when the share ends. What is not named stays; `null` is none. A new
+/// password ends all that was opened by an old one, and sends away who watches.
+#[utoipa::path(
+    patch,
+    path = "/api/share/{id}",
+    params(Id),
+    request_body = openapi::AmendRequest,
+    responses((status = 200, description = "It holds, at all servers", body = Done), AmendRefused),
+)]
+pub(super) async fn amend(
+    request: HttpRequest,
+    payload: web::Payload,
+    service: ServiceData,
+) -> Result<HttpResponse, Error> {
+    let id = share_id(&request)?;
+    let mut body = Incoming::of(&request, payload, &service);
+    body.meanwhile(admit_writer(&service, &id, None)).await?;
+    let body = body.all(MAX_SMALL_BODY).await?;
+    let AmendRequest { secret, password, expires_in } = AmendRequest::parse(&body.bytes)?;
+    let secret = SecretHash::of(&secret);
+    let is_sealed = admit_writer(&service, &id, Some(&secret)).await?.lock.is_sealed();
+    if is_sealed && password.is_some() {
+        return Err(Error::malformed("a sealed share has no `password`: its phrase is a part of its key"));
+    }
+    let lock = match password {
+        Some(Amended::To(password)) => {
+            Some(Lock { sealed: None, password: Some(service.access.hash(&password).await?) })
+        }
+        Some(Amended::Removed) => Some(Lock::default()),
+        None => None,
+    };
+    let end = expires_in.map(|expires_in| match expires_in {
+        Amended::Removed => End::Never,
+        Amended::To(seconds) => {
+            let asked = Some(Duration::from_secs(seconds));
+            expires_at(&service.limits.get().lifetimes(), now_ms(), asked).map_or(End::Never, End::At)
+        }
+    });
+    service.shares.ask(&id, || Amend { secret, amendment: Amendment { lock: lock.clone(), end } }).await?;
+    Ok(done())
+}
+
+/// Open a share's lock for a browser: it gets a cookie, which holds for twelve hours, or until there is another lock.
+#[utoipa::path(
+    post,
+    path = "/api/share/{id}/open",
+    params(Id),
+    request_body = openapi::OpenRequest,
+    responses((status = 200, description = "It is open", body = Done), OpenRefused),
+)]
+pub(super) async fn open(
+    request: HttpRequest,
+    payload: web::Payload,
+    service: ServiceData,
+) -> Result<HttpResponse, Error> {
+    let id = share_id(&request)?;
+    let mut body = Incoming::of(&request, payload, &service);
+    let admit = async |need, key| {
+        let shown = Shown { key, client: service.client(&request), ..Shown::default() };
+        service.access.admit(&service.shares, &id, need, &shown).await
+    };
+    body.meanwhile(admit(Need::Link, None)).await?;
+    let body = body.all(MAX_SMALL_BODY).await?;
+    let key = match OpenRequest::parse(&body.bytes)? {
+        OpenRequest::Password(password) => Key::Password(password),
+        OpenRequest::Door(text) => {
+            door(&text).ok_or_else(|| Error::malformed("`door` must be 32 bytes in base64url"))?
+        }
+    };
+    let admitted = admit(Need::Key, Some(key)).await?;
+    let mut response = fresh(StatusCode::OK);
+    if let Some(cookie) = service.access.cookie(&id, &admitted.known.lock) {
+        let secure =
+            if service.over_tls || service.public_url.starts_with("https:") { "; Secure" } else { "" };
+        let (name, age) = (cookie_name(&id), OPEN_FOR.as_secs());
+        let cookie = format!("{name}={cookie}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}");
+        response.insert_header((header::SET_COOKIE, cookie));
+    }
+    Ok(response.json(json!({})))
+}
+
 /// Delete a share for good. A repeated delete is answered like the first.
 #[utoipa::path(
     delete,
@@ -267,9 +360,14 @@ pub(super) async fn delete(
     let id = share_id(&request)?;
     let mut body = Incoming::of(&request, payload, &service);
     // One that has ended can be deleted, again too.
-    body.meanwhile(service.shares.find(&id)).await?;
+    let admit = async |secret| {
+        let shown = Shown { secret, ..Shown::default() };
+        service.access.admit(&service.shares, &id, Need::Delete, &shown).await
+    };
+    body.meanwhile(admit(None)).await?;
     let body = body.all(MAX_SMALL_BODY).await?;
     let secret = SecretHash::of(&SecretRequest::parse(&body.bytes)?.secret);
+    admit(Some(secret)).await?;
     Ok(match service.shares.ask(&id, || Delete { secret }).await? {
         Deletion::Gone => done(),
         Deletion::UnderWay => fresh(StatusCode::ACCEPTED).json(json!({"state": "deleting"})),
@@ -285,7 +383,17 @@ pub(super) async fn delete(
 )]
 pub(super) async fn summary(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
-    let summary = service.shares.ask(&id, || Look).await?;
+    let (admitted, summary) = service.read(&request, &id, Need::Link, Look).await?;
+    let mut answer = json!({"id": id.as_str(), "title": null});
+    if let Some(Sealed { version, check, door }) = &summary.lock.sealed {
+        answer["sealed"] = json!({"version": version, "check": check, "locked": door.is_some()});
+    }
+    if summary.lock.password.is_some() {
+        answer["protected"] = json!(true);
+    }
+    if !admitted.opened {
+        return Ok(fresh(StatusCode::OK).json(answer));
+    }
     let status = summary.activity.map(|activity| {
         let mut status = json!({"state": activity.state});
         if let Some(label) = activity.label {
@@ -296,18 +404,17 @@ pub(super) async fn summary(request: HttpRequest, service: ServiceData) -> Resul
         }
         status
     });
-    let mut answer = json!({
-        "id": id.as_str(),
-        "title": summary.title,
-        "status": status,
-        "createdAt": summary.created_at,
-        "updatedAt": summary.updated_at,
-        "expiresAt": summary.expires_at,
-        "viewers": summary.viewers,
-        "seq": summary.seq,
-    });
-    if let Some(Sealed { version, check, door }) = &summary.lock.sealed {
-        answer["sealed"] = json!({"version": version, "check": check, "locked": door.is_some()});
+    let rest = [
+        ("title", json!(summary.title)),
+        ("status", json!(status)),
+        ("createdAt", json!(summary.created_at)),
+        ("updatedAt", json!(summary.updated_at)),
+        ("expiresAt", json!(summary.expires_at)),
+        ("viewers", json!(summary.viewers)),
+        ("seq", json!(summary.seq)),
+    ];
+    for (name, value) in rest {
+        answer[name] = value;
     }
     Ok(fresh(StatusCode::OK).json(answer))
 }
@@ -326,18 +433,8 @@ pub(super) async fn summary(request: HttpRequest, service: ServiceData) -> Resul
 pub(super) async fn data(request: HttpRequest, service: ServiceData) -> Result<HttpResponse, Error> {
     let id = share_id(&request)?;
     let read = service.heavy_read(&request).await?;
-    let snapshot = read_all(&service, &id).await?;
+    let snapshot = service.read(&request, &id, Need::Text, ReadAll).await?.1;
     snapshot_json(&request, &service, snapshot, read).await
-}
-
-/// All items of a share that the server can open.
-pub(super) async fn read_all(service: &Service, id: &ShareId) -> Result<Arc<Snapshot>, Error> {
-    let known = service.shares.find(id).await?;
-    known.lives()?;
-    if known.lock.is_sealed() {
-        return Err(Error::Sealed);
-    }
-    service.shares.ask(id, || ReadAll).await
 }
 
 /// A session's items as JSON, or that they are the same as before.
@@ -381,8 +478,8 @@ pub(super) async fn items(request: HttpRequest, service: ServiceData) -> Result<
     let mut room = Frame::usual_size(PAGE_BYTES) as u64;
     account.grow(room).await?;
     let page = loop {
-        let read = || Read { after, epoch: epoch.clone(), max_bytes: PAGE_BYTES, room, places };
-        match service.shares.ask(&id, read).await? {
+        let read = |lock| Read { lock, after, epoch: epoch.clone(), max_bytes: PAGE_BYTES, room, places };
+        match service.read(&request, &id, Need::Items, read).await?.1 {
             Stretch::Made(page) => break page,
             Stretch::Takes(bytes) => {
                 account.grow(bytes.saturating_sub(room)).await?;

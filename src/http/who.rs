@@ -6,7 +6,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 
 use super::Service;
-use super::limits::Client;
+use crate::access::Client;
 use crate::clock::now_ms;
 use crate::config::Proxies;
 use crate::error::Error;

@@ -22,7 +22,7 @@ pub use change::{Change, Content};
 pub use id::{Secret, SecretHash, ShareId, random_epoch};
 pub use key::{Key, MAX_ID};
 pub use lifetime::{Life, Lifetimes, expires_at};
-pub use lock::Lock;
+pub use lock::{Lock, PasswordHash};
 pub use lossy::parse_lossy;
 pub use order::{Arrived, reading_order};
 pub use transcript::{Applied, Capacity, Row, ShareFull, Transcript, Window};

@@ -126,6 +126,11 @@ impl Transcript {
         self.seq = position;
     }
 
+    /// Goes to a position to which a change led that was none of its items.
+    pub fn reach(&mut self, position: u64) {
+        self.seq = self.seq.max(position);
+    }
+
     /// The sequence number of the last change.
     pub fn seq(&self) -> u64 {
         self.seq

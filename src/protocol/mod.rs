@@ -4,13 +4,15 @@
 
 mod frame;
 mod malformed;
+mod password;
 mod request;
 mod sealed;
 
 pub use frame::{Closed, FrameItem, ItemsFrame, Reason, Viewers, WireAppend, WireItem, close_code};
 pub use malformed::Malformed;
+pub use password::Password;
 pub use request::{
-    CreateRequest, Created, LeadingSecret, MAX_NESTING, MAX_SESSION_ID, SecretRequest, SyncBody, SyncItem,
-    SyncRequest, leading_secret,
+    AmendRequest, Amended, CreateRequest, Created, LeadingSecret, MAX_NESTING, MAX_SESSION_ID, OpenRequest,
+    SecretRequest, SyncBody, SyncItem, SyncRequest, leading_secret,
 };
 pub use sealed::Sealed;

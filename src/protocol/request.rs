@@ -1,4 +1,4 @@
-//! What a sharing client sends: create, sync, delete.
+//! What a sharing client sends: create, sync, amend, delete; and what a reader sends who opens a lock.
 //!
 //! Bodies are read in two steps, so that a refusal can name the field that is wrong, and so that an item's
 //! `data` is never parsed here: it stays raw JSON from the socket to the disk.
@@ -10,7 +10,7 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Malformed, Sealed};
+use super::{Malformed, Password, Sealed};
 
 /// Brackets that may stand open at once in a body. A reader with the usual limit of 128 (`serde_json`'s) can then
 /// read every frame, because a frame wraps an item no deeper than a sync does.
@@ -28,6 +28,9 @@ pub struct CreateRequest {
     /// How long the share shall live, in seconds; `None` leaves it to the server.
     #[serde(rename = "expiresIn", skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<u64>,
+    /// What its readers need besides the link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<Password>,
     /// That only its readers can open its items; `None` when the server can.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sealed: Option<Sealed>,
@@ -43,20 +46,22 @@ impl CreateRequest {
             #[serde(borrow, rename = "expiresIn")]
             expires_in: Option<&'a RawValue>,
             #[serde(borrow)]
+            password: Option<&'a RawValue>,
+            #[serde(borrow)]
             sealed: Option<&'a RawValue>,
         }
-        let fields: Fields = object(body, "{sessionID, expiresIn?, sealed?}")?;
+        let fields: Fields = object(body, "{sessionID, expiresIn?, password?, sealed?}")?;
         let session_id = string(fields.session_id, "sessionID")?.into_owned();
         if session_id.is_empty() || session_id.chars().count() > MAX_SESSION_ID {
             return Err(Malformed::new(format!("`sessionID` must have 1 to {MAX_SESSION_ID} characters")));
         }
-        let seconds = |raw: &RawValue| match raw.get().parse::<u64>() {
-            Ok(seconds @ 1..) => Ok(seconds),
-            _ => Err(Malformed::new("`expiresIn` must be a whole number of seconds above zero")),
-        };
         let expires_in = fields.expires_in.map(seconds).transpose()?;
+        let password = fields.password.map(password).transpose()?;
         let sealed = fields.sealed.map(Sealed::parse).transpose()?;
-        Ok(Self { session_id, expires_in, sealed })
+        if sealed.is_some() && password.is_some() {
+            return Err(Malformed::new("a sealed share has no `password`: its phrase is a part of its key"));
+        }
+        Ok(Self { session_id, expires_in, password, sealed })
     }
 }
 
@@ -90,6 +95,77 @@ impl<'a> SecretRequest<'a> {
         }
         let fields: Fields = object(body, "{secret}")?;
         Ok(Self { secret: string(fields.secret, "secret")? })
+    }
+}
+
+/// What becomes of something that a share may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Amended<T> {
+    /// It has none any more.
+    Removed,
+    /// It has this one.
+    To(T),
+}
+
+/// `PATCH /api/share/{id}`: what it does not name stays.
+pub struct AmendRequest<'a> {
+    /// The share's secret.
+    pub secret: Cow<'a, str>,
+    /// What its readers need besides the link.
+    pub password: Option<Amended<Password>>,
+    /// How long it shall live from now on, in seconds.
+    pub expires_in: Option<Amended<u64>>,
+}
+
+impl<'a> AmendRequest<'a> {
+    /// Reads the body of an amendment.
+    pub fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
+        #[derive(Deserialize)]
+        struct Fields<'a> {
+            #[serde(borrow)]
+            secret: Option<&'a RawValue>,
+            #[serde(borrow, default, deserialize_with = "present")]
+            password: Option<&'a RawValue>,
+            #[serde(borrow, default, rename = "expiresIn", deserialize_with = "present")]
+            expires_in: Option<&'a RawValue>,
+        }
+        let fields: Fields = object(body, "{secret, password?, expiresIn?}")?;
+        let secret = string(fields.secret, "secret")?;
+        let password = fields.password.map(|raw| amended(raw, password)).transpose()?;
+        let expires_in = fields.expires_in.map(|raw| amended(raw, seconds)).transpose()?;
+        if password.is_none() && expires_in.is_none() {
+            return Err(Malformed::new(
+                "expected `password`, `expiresIn`, or both: a value, or null for none",
+            ));
+        }
+        Ok(Self { secret, password, expires_in })
+    }
+}
+
+/// `POST /api/share/{id}/open`.
+pub enum OpenRequest {
+    /// The password of a share that has one.
+    Password(Password),
+    /// What opens the door of a sealed share, in base64url.
+    Door(String),
+}
+
+impl OpenRequest {
+    /// Reads the body.
+    pub fn parse(body: &[u8]) -> Result<Self, Malformed> {
+        #[derive(Deserialize)]
+        struct Fields<'a> {
+            #[serde(borrow)]
+            password: Option<&'a RawValue>,
+            #[serde(borrow)]
+            door: Option<&'a RawValue>,
+        }
+        let fields: Fields = object(body, "{password} or {door}")?;
+        match (fields.password, fields.door) {
+            (Some(raw), None) => password(raw).map(Self::Password),
+            (None, Some(raw)) => Ok(Self::Door(string(Some(raw), "door")?.into_owned())),
+            _ => Err(Malformed::new("expected either `password` or `door`")),
+        }
     }
 }
 
@@ -279,6 +355,25 @@ fn object<'a, T: Deserialize<'a>>(body: &'a [u8], shape: &str) -> Result<T, Malf
     })
 }
 
+fn seconds(raw: &RawValue) -> Result<u64, Malformed> {
+    match raw.get().parse::<u64>() {
+        Ok(seconds @ 1..) => Ok(seconds),
+        _ => Err(Malformed::new("`expiresIn` must be a whole number of seconds above zero")),
+    }
+}
+
+fn password(raw: &RawValue) -> Result<Password, Malformed> {
+    Password::new(string(Some(raw), "password")?)
+}
+
+/// What a field says that is there: `null` is nothing.
+fn amended<T>(
+    raw: &RawValue,
+    read: impl Fn(&RawValue) -> Result<T, Malformed>,
+) -> Result<Amended<T>, Malformed> {
+    if raw.get() == "null" { Ok(Amended::Removed) } else { read(raw).map(Amended::To) }
+}
+
 /// A value that is there, also when it is `null`.
 fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<&'de RawValue>, D::Error> {
     Deserialize::deserialize(value).map(Some)
@@ -380,6 +475,32 @@ mod tests {
         ] {
             assert!(parse(&wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_amendment_tells_what_is_taken_away_from_what_it_does_not_name() {
+        let amend = |rest: &str| {
+            let body = format!(r#"{{"secret":"s"{rest}}}"#);
+            AmendRequest::parse(body.as_bytes()).map(|read| (read.password, read.expires_in))
+        };
+        let password = |text: &str| Some(Amended::To(Password::new(text).expect("a password")));
+        assert_eq!(amend(r#","password":"p\u00e9""#), Ok((password("p\u{e9}"), None)));
+        assert_eq!(
+            amend(r#","password":null,"expiresIn":60"#),
+            Ok((Some(Amended::Removed), Some(Amended::To(60))))
+        );
+        assert_eq!(amend(r#","expiresIn":null"#), Ok((None, Some(Amended::Removed))));
+        let long = format!(r#","password":"{}""#, "x".repeat(1025));
+        for wrong in ["", r#","password":"""#, r#","password":7"#, r#","expiresIn":0"#, &long] {
+            assert!(amend(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(format!("{:?}", password("hunter2")), "Some(To(Password(…)))");
+        for wrong in ["{}", r#"{"password":"p","door":"d"}"#, r#"{"door":7}"#] {
+            assert!(OpenRequest::parse(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+        let both =
+            r#"{"sessionID":"s","password":"p","sealed":{"version":1,"check":"AAAAAAAAAAAAAAAAAAAAAA"}}"#;
+        assert!(CreateRequest::parse(both.as_bytes()).is_err());
     }
 
     #[test]

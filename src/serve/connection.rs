@@ -12,9 +12,10 @@ use actix_web::rt::net::{ActixStream, Ready, TcpStream, UnixStream};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::access::Client;
 use crate::config::LiveLimits;
 use crate::error::{Error, ErrorBody};
-use crate::http::{Client, Endpoint, InUse, Portion};
+use crate::http::{Endpoint, InUse, Portion};
 use crate::metrics::METRICS;
 
 /// When a client comes back that has too many connections.

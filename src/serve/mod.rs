@@ -26,6 +26,7 @@ use self::connection::Gate;
 use self::listen::Http;
 pub use self::tls::{Certificate, CertificateError};
 pub use self::workers::Workers;
+use crate::access::Access;
 use crate::bus::{Bus, BusError};
 use crate::config::{self, LiveLimits, StoreKind};
 use crate::daemon::{SocketFile, Sockets};
@@ -197,6 +198,7 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
     let service = web::Data::new(Arc::new(Service {
         shares: shares.clone(),
         store: store.clone(),
+        access: Access::new(store.clone()).map_err(std::io::Error::from)?,
         limits: limits.clone(),
         creates: CreateLimit::default(),
         viewers: InUse::default(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix::fut::wrap_future;
 use actix::prelude::*;
+use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
 use super::Snapshot;
@@ -12,8 +13,8 @@ use super::audience::Audience;
 use super::hints::Hints;
 use super::hub::{Hub, Usage};
 use super::messages::{
-    Ack, Delete, Deletion, Goodbye, Heard, Hinted, Idle, Join, Joined, LetGo, Look, Read, ReadAll, Removed,
-    SeatFreed, Shutdown, Stretch, Summary, Sync,
+    Ack, Amend, Delete, Deletion, Goodbye, Heard, Hinted, Idle, Join, Joined, LetGo, Look, Read, ReadAll,
+    Removed, SeatFreed, Shutdown, Stretch, Summary, Sync,
 };
 use super::share::{Effect, Node, Reading, Reply, ShareState, Surroundings};
 use crate::bus::Bus;
@@ -21,7 +22,7 @@ use crate::clock::now_ms;
 use crate::config::LiveLimits;
 use crate::error::Error;
 use crate::memory::{Held, Memory};
-use crate::model::{ShareId, random_epoch};
+use crate::model::{Lock, ShareId, random_epoch};
 use crate::protocol::close_code;
 use crate::store::{NoRoom, Store, StoreError, StoredHead};
 
@@ -68,6 +69,8 @@ pub struct Share {
     node: Node,
     audience: Audience,
     usage: Arc<Usage>,
+    /// What its readers need, for who asks the directory.
+    lock: Arc<ArcSwap<Lock>>,
     /// What other servers say of it.
     hints: Arc<Hints>,
     /// What its content takes, while nobody watches it.
@@ -90,6 +93,7 @@ impl Share {
         hub: Addr<Hub>,
         config: ShareConfig,
         usage: Arc<Usage>,
+        lock: Arc<ArcSwap<Lock>>,
         hints: Arc<Hints>,
     ) -> Self {
         usage.touch();
@@ -104,6 +108,7 @@ impl Share {
             state: ShareState::Loading,
             audience: Audience::new(),
             usage,
+            lock,
             hints,
             held: None,
             count_pending: false,
@@ -211,6 +216,7 @@ impl Share {
             Effect::Wake => self.audience.wake(),
             Effect::Publish(seq) => self.config.bus.publish(self.num, seq),
             Effect::PublishGone => self.config.bus.gone(self.num),
+            Effect::Relocked(lock) => self.lock.store(lock),
             Effect::Ended(reason) => tracing::info!(share = ?self.id, ?reason, "ended"),
             Effect::Dismiss(goodbye) => self.audience.dismiss(&goodbye),
             Effect::Stop => ctx.stop(),
@@ -309,6 +315,10 @@ impl Actor for Share {
                 Ok((state, writer, held)) => {
                     tracing::debug!(share = ?share.id, "loaded");
                     (share.state, share.node.writer) = (state, writer);
+                    if let ShareState::Open(open) = &share.state {
+                        // It may be another than when its record was read.
+                        share.lock.store(open.lock().clone());
+                    }
                     share.held = Some(held);
                 }
                 Err(error) => share.state = ShareState::Broken(error, 0),
@@ -361,6 +371,30 @@ impl Handler<Delete> for Share {
     }
 }
 
+impl Handler<Amend> for Share {
+    type Result = ResponseFuture<Result<(), Error>>;
+
+    fn handle(&mut self, Amend { secret, amendment }: Amend, ctx: &mut Self::Context) -> Self::Result {
+        let mut owned = Ok(());
+        self.step(ctx, |state, around, effects| owned = state.is_owner(&secret, around, effects));
+        if let Err(error) = owned {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        let (reply, answer) = oneshot::channel();
+        let (store, num) = (self.store.clone(), self.num);
+        let amended = async move { store.amend(num, amendment).await };
+        ctx.spawn(wrap_future::<_, Self>(amended).map(|amended, share, ctx| match amended {
+            Ok(seq) => {
+                share.config.bus.publish(share.num, seq);
+                share.step(ctx, |state, around, effects| state.amended(reply, around, effects));
+            }
+            // Who asked may have gone.
+            Err(error) => _ = reply.send(Err(error.into())),
+        }));
+        promised(answer)
+    }
+}
+
 impl Handler<Removed> for Share {
     type Result = ();
 
@@ -409,8 +443,8 @@ impl Handler<LetGo> for Share {
 impl Handler<Look> for Share {
     type Result = ResponseFuture<Result<Summary, Error>>;
 
-    fn handle(&mut self, _: Look, ctx: &mut Self::Context) -> Self::Result {
-        self.read(ctx, Reading::Look)
+    fn handle(&mut self, Look(lock): Look, ctx: &mut Self::Context) -> Self::Result {
+        self.read(ctx, |reply| Reading::Look(lock, reply))
     }
 }
 
@@ -425,20 +459,21 @@ impl Handler<Read> for Share {
 impl Handler<ReadAll> for Share {
     type Result = ResponseFuture<Result<Arc<Snapshot>, Error>>;
 
-    fn handle(&mut self, _: ReadAll, ctx: &mut Self::Context) -> Self::Result {
-        self.read(ctx, Reading::ReadAll)
+    fn handle(&mut self, ReadAll(lock): ReadAll, ctx: &mut Self::Context) -> Self::Result {
+        self.read(ctx, |reply| Reading::ReadAll(lock, reply))
     }
 }
 
 impl Handler<Join> for Share {
     type Result = Result<Joined, Error>;
 
-    fn handle(&mut self, Join { crowd, notices }: Join, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Join { crowd, lock, notices }: Join, ctx: &mut Self::Context) -> Self::Result {
         self.usage.touch();
         let mut opened = Ok(());
         self.step(ctx, |state, around, effects| opened = state.open(around, effects).map(|_| ()));
         opened?;
         let ShareState::Open(open) = &self.state else { return Err(Error::Unavailable) };
+        open.let_in(&lock)?;
         let feed = open.feed().clone();
         let max = if self.closing { 0 } else { self.config.limits.get().max_viewers };
         let max = max.saturating_sub(self.hints.viewers());

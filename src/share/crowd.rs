@@ -125,8 +125,8 @@ impl Actor for Crowd {
 impl Handler<Enter> for Crowd {
     type Result = ResponseActFuture<Self, Result<Joined, Error>>;
 
-    fn handle(&mut self, Enter { share, id, viewer }: Enter, ctx: &mut Self::Context) -> Self::Result {
-        let join = Join { crowd: self.id, notices: ctx.address().recipient() };
+    fn handle(&mut self, Enter { share, id, lock, viewer }: Enter, ctx: &mut Self::Context) -> Self::Result {
+        let join = Join { crowd: self.id, lock, notices: ctx.address().recipient() };
         Box::pin(wrap_future::<_, Self>(share.send(join)).map(move |joined, crowd, _| {
             let joined = joined.unwrap_or(Err(Error::Unavailable));
             // One that has gone meanwhile takes its seat along with this answer.

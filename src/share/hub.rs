@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use actix::dev::ToEnvelope;
 use actix::prelude::*;
+use arc_swap::ArcSwap;
 use data_encoding::HEXLOWER;
 use tokio::sync::Notify;
 
@@ -60,7 +61,7 @@ struct OpenShare {
     num: i64,
     actor: Addr<Share>,
     secret: SecretHash,
-    lock: Arc<Lock>,
+    lock: Arc<ArcSwap<Lock>>,
     usage: Arc<Usage>,
     hints: Arc<Hints>,
 }
@@ -91,6 +92,8 @@ pub enum Standing {
 /// What is known of a share without loading it.
 #[derive(Debug, Clone)]
 pub struct Known {
+    /// Its number in the store.
+    pub num: i64,
     secret: SecretHash,
     /// How it is with it.
     pub standing: Standing,
@@ -254,13 +257,21 @@ impl Directory {
     /// When there is no such share, or the database cannot be read.
     pub async fn find(&self, id: &ShareId) -> Result<Known, Error> {
         if let Some(open) = read(&self.open).shares.get(id) {
-            let (secret, standing, lock) = (open.secret, open.usage.standing(), open.lock.clone());
-            return Ok(Known { secret, standing, lock });
+            let (secret, standing, lock) = (open.secret, open.usage.standing(), open.lock.load_full());
+            return Ok(Known { num: open.num, secret, standing, lock });
         }
+        self.find_stored(id).await
+    }
+
+    /// The same, as the store has it now: another process may have changed it.
+    ///
+    /// # Errors
+    /// As `find`.
+    pub async fn find_stored(&self, id: &ShareId) -> Result<Known, Error> {
         let head = self.store.head(id).await?.ok_or(Error::NoSuchShare)?;
         let over = head.life.ended(&self.limits.get().lifetimes(), now_ms());
         let standing = if head.deleted || over { Standing::Ended } else { Standing::Live };
-        Ok(Known { secret: head.secret_hash, standing, lock: Arc::new(head.lock) })
+        Ok(Known { num: head.num, secret: head.secret_hash, standing, lock: Arc::new(head.lock) })
     }
 
     /// The actor of a share that is open.
@@ -404,11 +415,11 @@ impl Handler<Open> for Hub {
         let (store, hub, config) = (self.store.clone(), ctx.address(), self.config.clone());
         let (id, num, secret) = (head.id.clone(), head.num, head.secret_hash);
         let usage = Arc::new(Usage::new(head.deleted));
-        let lock = Arc::new(head.lock.clone());
+        let lock = Arc::new(ArcSwap::from_pointee(head.lock.clone()));
         let hints = Arc::new(Hints::default());
-        let (own_usage, own_hints) = (usage.clone(), hints.clone());
+        let (own_usage, own_lock, own_hints) = (usage.clone(), lock.clone(), hints.clone());
         let actor = Share::start_in_arbiter(&arbiter.handle(), move |_| {
-            Share::new(head, store, hub, config, own_usage, own_hints)
+            Share::new(head, store, hub, config, own_usage, own_lock, own_hints)
         });
         if self.closing {
             actor.do_send(Shutdown);

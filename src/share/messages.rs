@@ -11,7 +11,7 @@ use bytestring::ByteString;
 use super::{Feed, Frame, Seat, Share, Snapshot};
 use crate::error::Error;
 use crate::model::{Activity, Change, Lock, Secret, SecretHash, ShareId};
-use crate::store::{Head, StoredHead};
+use crate::store::{Amendment, Head, StoredHead};
 
 // To the Hub.
 
@@ -92,6 +92,17 @@ pub struct Delete {
     pub secret: SecretHash,
 }
 
+/// Changes what the share's readers need, or when it ends. Answered when it is durable and holds here: all who watch are
+/// sent away when they need something else now.
+#[derive(Message)]
+#[rtype(result = "Result<(), Error>")]
+pub struct Amend {
+    /// The hash of what the client claims to be the secret.
+    pub secret: SecretHash,
+    /// What changes.
+    pub amendment: Amendment,
+}
+
 /// How far a share is deleted. It has ended for everybody either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deletion {
@@ -121,10 +132,11 @@ pub(super) struct Heard(pub Option<Head>);
 #[rtype(result = "()")]
 pub(super) struct Hinted;
 
-/// What is to be said about the share as a whole.
+/// What is to be said about the share as a whole, for who was let in by this lock. All readings say by which: when the
+/// share has another one they are refused with [`Error::Relocked`], so that whoever changes a lock knows that it holds.
 #[derive(Message)]
 #[rtype(result = "Result<Summary, Error>")]
-pub struct Look;
+pub struct Look(pub Arc<Lock>);
 
 /// A share as a whole.
 #[derive(Debug, Clone)]
@@ -153,6 +165,8 @@ pub struct Summary {
 #[derive(Message)]
 #[rtype(result = "Result<Stretch, Error>")]
 pub struct Read {
+    /// By which the reader was let in.
+    pub lock: Arc<Lock>,
     /// The reader's position.
     pub after: u64,
     /// The epoch of that position; `None` asks from the start.
@@ -185,10 +199,10 @@ pub struct Page {
     pub frame: Frame,
 }
 
-/// All items, out of what is durable.
+/// All items, out of what is durable, for who was let in by this lock.
 #[derive(Message)]
 #[rtype(result = "Result<Arc<Snapshot>, Error>")]
-pub struct ReadAll;
+pub struct ReadAll(pub Arc<Lock>);
 
 // Between a share, its crowds, and the sessions of viewers.
 
@@ -216,6 +230,8 @@ pub struct Enter {
     pub share: Addr<Share>,
     /// The viewer's name.
     pub id: ViewerId,
+    /// The lock by which it was let in.
+    pub lock: Arc<Lock>,
     /// Told what happens. Woken without waiting: its mailbox should hold one message.
     pub viewer: Recipient<Notice>,
 }
@@ -231,6 +247,8 @@ pub struct Leave(pub ViewerId);
 pub struct Join {
     /// The crowd.
     pub crowd: CrowdId,
+    /// The lock by which the viewer was let in.
+    pub lock: Arc<Lock>,
     /// The crowd is told here what happens.
     pub notices: Recipient<Notice>,
 }

@@ -21,7 +21,7 @@ pub use feed::{Feed, News};
 pub use frame::{FRAME_BYTES, Frame, viewers_frame};
 pub use hub::{Directory, Hub, Known, Standing};
 pub use messages::{
-    Ack, Create, CrowdId, Delete, Deletion, Enter, Goodbye, Idle, Join, Joined, Leave, Look, NewShare,
+    Ack, Amend, Create, CrowdId, Delete, Deletion, Enter, Goodbye, Idle, Join, Joined, Leave, Look, NewShare,
     Notice, Open, Page, Read, ReadAll, SeatFreed, Shutdown, Stretch, Summary, Sync, ViewerId,
 };
 pub use snapshot::{Snapshot, TextKind};

@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 use tokio::sync::oneshot::Receiver;
 use tokio::sync::oneshot::error::TryRecvError;
 
-use super::tests::{Items, SECRET, follow, limits, stored};
+use super::tests::{Items, SECRET, follow, limits, stored, unlocked};
 use super::*;
 use crate::config::Limits;
-use crate::model::{Change, Content};
+use crate::model::{Change, Content, PasswordHash};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -37,6 +37,8 @@ enum Step {
     /// `kill -9`, and another process.
     Crash(usize),
     Delete(usize),
+    /// The store changes the share beside its items, for one of them.
+    Amend(usize),
 }
 
 /// What becomes of a write that fails.
@@ -98,7 +100,18 @@ impl Database {
     fn since(&self, after: u64) -> Option<Added> {
         let rows = self.share.rows.iter().filter(|row| row.seq > after).cloned().collect();
         let StoredShare { head, life, .. } = self.share;
-        (!self.share.deleted).then(|| Added { epoch: self.share.epoch.clone(), head, life, rows })
+        let (epoch, lock) = (self.share.epoch.clone(), self.share.lock.clone());
+        (!self.share.deleted).then_some(Added { epoch, head, life, lock, rows })
+    }
+
+    fn amend(&mut self, lock: Lock) {
+        if !self.share.deleted {
+            self.share.lock = lock;
+            let Head { seq, writer } = self.share.head;
+            self.share.head = Head { seq: seq + 1, writer: writer - 1 };
+            self.share.life.synced = true;
+            self.states.push(Some((seq + 1, self.items())));
+        }
     }
 
     fn delete(&mut self) {
@@ -234,7 +247,7 @@ impl World {
                 Effect::Dismiss(_) => self.viewers.iter_mut().for_each(|viewer| viewer.leave(n)),
                 Effect::Stop => stopped = true,
                 Effect::Publish(seq) => self.hints.push(seq),
-                Effect::Wake | Effect::PublishGone | Effect::Ended(_) => {}
+                Effect::Wake | Effect::PublishGone | Effect::Relocked(_) | Effect::Ended(_) => {}
             }
         }
         if stopped {
@@ -255,7 +268,9 @@ impl World {
             Step::Sync(n, changes) => self.sync(n, &changes),
             Step::ReadAll(n) => {
                 let (reply, answer) = oneshot::channel();
-                self.drive(n, |state, around, effects| state.read(Reading::ReadAll(reply), around, effects));
+                self.drive(n, |state, around, effects| {
+                    state.read(Reading::ReadAll(unlocked(), reply), around, effects);
+                });
                 let states = self.database.states.len();
                 self.processes[n].reads.push(Waiting { question: (), states, answer });
             }
@@ -316,6 +331,10 @@ impl World {
                 }
             }
             Step::Crash(n) => self.reload(n),
+            Step::Amend(n) => {
+                let lock = self.database.share.lock.clone();
+                self.amend(n, lock);
+            }
             Step::Delete(n) => {
                 let (reply, answer) = oneshot::channel();
                 let secret = SecretHash::of(SECRET);
@@ -323,6 +342,14 @@ impl World {
                 self.processes[n].deletes.push(answer);
             }
         }
+    }
+
+    /// The store gives the share another lock, and tells who asked for it.
+    fn amend(&mut self, n: usize, lock: Lock) -> Receiver<Result<(), Error>> {
+        self.database.amend(lock);
+        let (reply, answer) = oneshot::channel();
+        self.drive(n, |state, around, effects| state.amended(reply, around, effects));
+        answer
     }
 
     /// One thing that the store was asked. Writes keep their order.
@@ -387,7 +414,8 @@ impl World {
         let Viewer { at: Some((n, _)), pull: None, epoch, seq, .. } = &self.viewers[viewer] else { return };
         let (n, epoch) = (*n, epoch.clone());
         // A window ends in the middle now and then.
-        let read = Read { after: *seq, epoch, max_bytes: 40, room: u64::MAX, places: false };
+        let read =
+            Read { lock: unlocked(), after: *seq, epoch, max_bytes: 40, room: u64::MAX, places: false };
         let (reply, answer) = oneshot::channel();
         self.viewers[viewer].pull = Some((self.database.states.len(), answer));
         self.drive(n, |state, around, effects| state.read(Reading::Read(read, reply), around, effects));
@@ -593,6 +621,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         40 => (0..2_usize).prop_map(Step::Poll),
         40 => (0..2_usize, 0..8_u8).prop_map(|(n, which)| Step::Hint(n, which)),
         10 => (0..2_usize).prop_map(Step::Gone),
+        10 => (0..2_usize).prop_map(Step::Amend),
         60 => (0..3_usize, 0..2_usize).prop_map(|(viewer, n)| Step::Move(viewer, n)),
         6 => (0..2_usize).prop_map(Step::Crash),
         1 => (0..2_usize).prop_map(Step::Delete),
@@ -765,6 +794,43 @@ fn who_only_reads_finds_out_that_history_was_lost() {
         }
         assert_ne!(world.database.share.epoch, stored().epoch);
     }
+}
+
+#[test]
+fn who_was_let_in_by_another_lock_is_refused_and_who_watches_is_sent_away() {
+    let lock = |hash: &str| Lock { sealed: None, password: Some(PasswordHash(hash.into())) };
+    let mut world = World::new();
+    world.step(Step::Sync(0, vec![(1, Some(1))]));
+    run(&mut world, 0);
+    // Each has a viewer, and the other one has not heard of anything when it is asked.
+    for n in [0, 1] {
+        world.step(Step::Move(n, n));
+        run(&mut world, n);
+    }
+    let mut amended = world.amend(0, lock("one"));
+    assert!(amended.try_recv().is_err(), "not before it holds here");
+    run(&mut world, 0);
+    assert_eq!(amended.try_recv(), Ok(Ok(())));
+    assert!(world.viewers[0].at.is_none() && world.viewers[1].at.is_some());
+    for n in [0, 1] {
+        let mut ask = |lock: Arc<Lock>| {
+            let (reply, mut answer) = oneshot::channel();
+            world.drive(n, |state, around, effects| {
+                state.read(Reading::ReadAll(lock, reply), around, effects);
+            });
+            run(&mut world, n);
+            answer.try_recv().expect("an answer").map(|_| ())
+        };
+        assert_eq!(ask(unlocked()), Err(Error::Relocked));
+        assert_eq!(ask(Arc::new(lock("another"))), Err(Error::Relocked));
+        assert_eq!(ask(Arc::new(lock("one"))), Ok(()));
+    }
+    assert!(world.viewers[1].at.is_none());
+    assert_eq!(world.database.share.epoch, stored().epoch, "no history was lost");
+    // A sync goes on from there.
+    world.step(Step::Sync(1, vec![(1, Some(2))]));
+    run(&mut world, 1);
+    assert_eq!(world.database.share.head.seq, 3);
 }
 
 #[test]

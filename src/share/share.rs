@@ -71,6 +71,8 @@ pub(super) enum Effect {
     Publish(u64),
     /// Tell them that it was deleted.
     PublishGone,
+    /// Readers need something else now: note it.
+    Relocked(Arc<Lock>),
     /// The share has ended for its readers: note it.
     Ended(Reason),
     /// Send the viewers away.
@@ -81,9 +83,11 @@ pub(super) enum Effect {
 
 /// What is to be read.
 pub(super) enum Reading {
-    Look(Reply<Summary>),
+    Look(Arc<Lock>, Reply<Summary>),
     Read(Read, Reply<Stretch>),
-    ReadAll(Reply<Arc<Snapshot>>),
+    ReadAll(Arc<Lock>, Reply<Arc<Snapshot>>),
+    /// Nothing: that what is here is what there is.
+    Nothing(Reply<()>),
 }
 
 /// A share.
@@ -396,6 +400,28 @@ impl ShareState {
         }
     }
 
+    /// Whether the share can be changed by who has this secret.
+    pub(super) fn is_owner(
+        &mut self,
+        secret: &SecretHash,
+        around: &Surroundings,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Error> {
+        if self.open(around, effects)?.secret.matches(secret) { Ok(()) } else { Err(Error::WrongSecret) }
+    }
+
+    /// The store has changed the share beside its items. It is taken in as what another process wrote, and then answered.
+    pub(super) fn amended(&mut self, reply: Reply<()>, around: &Surroundings, effects: &mut Vec<Effect>) {
+        match self.open(around, effects) {
+            Ok(share) => {
+                share.behind = true;
+                share.waiting_reads.push(Reading::Nothing(reply));
+                share.proceed(around, effects);
+            }
+            Err(error) => answer(reply, Err(error)),
+        }
+    }
+
     /// Deletes the share. Answered when its content is gone from the disk.
     pub(super) fn delete(
         &mut self,
@@ -625,6 +651,16 @@ impl OpenShare {
         }
     }
 
+    /// What its readers need besides the link.
+    pub(super) fn lock(&self) -> &Arc<Lock> {
+        &self.lock
+    }
+
+    /// Lets in who was let in by the lock that there is.
+    pub(super) fn let_in(&self, lock: &Lock) -> Result<(), Error> {
+        if *self.lock == *lock { Ok(()) } else { Err(Error::Relocked) }
+    }
+
     /// The newest frames, for all viewers.
     pub(super) fn feed(&self) -> &Feed {
         &self.feed
@@ -821,10 +857,17 @@ impl OpenShare {
     fn take_in(&mut self, added: Added, around: &Surroundings, effects: &mut Vec<Effect>) {
         let before = self.head.seq;
         (self.head, self.life) = (added.head, added.life);
+        if *self.lock != added.lock {
+            self.lock = Arc::new(added.lock);
+            effects.push(Effect::Relocked(self.lock.clone()));
+            // They come back, and are asked for what is needed now.
+            effects.push(Effect::Dismiss(Goodbye { last_words: None, code: close_code::RESTART }));
+        }
         if self.head.seq == before {
             return;
         }
         let older = self.transcript.take_in(added.rows);
+        self.transcript.reach(self.head.seq);
         let older = older.into_iter().map(|row| (row.key.clone(), row)).collect();
         self.snapshot = None;
         self.title = self.transcript.title();
@@ -838,8 +881,17 @@ impl OpenShare {
     }
 
     fn serve(&mut self, reading: Reading, around: &Surroundings) {
+        let lock = match &reading {
+            Reading::Look(lock, _) | Reading::ReadAll(lock, _) => lock,
+            Reading::Read(read, _) => &read.lock,
+            Reading::Nothing(_) => &self.lock,
+        };
+        if let Err(error) = self.let_in(lock) {
+            return reading.refuse(&error);
+        }
         match reading {
-            Reading::Look(reply) => answer(
+            Reading::Nothing(reply) => answer(reply, Ok(())),
+            Reading::Look(_, reply) => answer(
                 reply,
                 Ok(Summary {
                     title: self.title.clone(),
@@ -865,7 +917,7 @@ impl OpenShare {
                 };
                 answer(reply, Ok(stretch));
             }
-            Reading::ReadAll(reply) => answer(reply, Ok(self.snapshot())),
+            Reading::ReadAll(_, reply) => answer(reply, Ok(self.snapshot())),
         }
     }
 
@@ -911,9 +963,10 @@ impl OpenShare {
 impl Reading {
     fn refuse(self, error: &Error) {
         match self {
-            Self::Look(reply) => answer(reply, Err(error.clone())),
+            Self::Look(_, reply) => answer(reply, Err(error.clone())),
             Self::Read(_, reply) => answer(reply, Err(error.clone())),
-            Self::ReadAll(reply) => answer(reply, Err(error.clone())),
+            Self::ReadAll(_, reply) => answer(reply, Err(error.clone())),
+            Self::Nothing(reply) => answer(reply, Err(error.clone())),
         }
     }
 }

@@ -70,6 +70,11 @@ pub(super) const SECRET: &str = "secret";
 
 const ALONE: Node = Node { writer: 1, shared: false };
 
+/// The lock of who has the link of a share without one.
+pub(super) fn unlocked() -> Arc<Lock> {
+    Arc::default()
+}
+
 pub(super) fn stored() -> StoredShare {
     StoredShare {
         num: 1,
@@ -140,6 +145,7 @@ impl World {
                 }
                 Effect::MarkDeleted => self.marks += 1,
                 Effect::Purge => self.purges += 1,
+                Effect::Relocked(_) => panic!("nobody else changes it"),
                 Effect::Dismiss(_) => {
                     self.dismissed += 1;
                     self.watcher = None;
@@ -156,18 +162,28 @@ impl World {
             Step::WrongSync => self.sync("wrong", &[(0, Some(0))]),
             Step::Look => {
                 let (reply, answer) = oneshot::channel();
-                self.drive(|state, around, effects| state.read(Reading::Look(reply), around, effects));
+                self.drive(|state, around, effects| {
+                    state.read(Reading::Look(unlocked(), reply), around, effects);
+                });
                 self.looks.push(answer);
             }
             Step::ReadAll => {
                 let (reply, answer) = oneshot::channel();
-                self.drive(|state, around, effects| state.read(Reading::ReadAll(reply), around, effects));
+                self.drive(|state, around, effects| {
+                    state.read(Reading::ReadAll(unlocked(), reply), around, effects);
+                });
                 self.reads.push(answer);
             }
             Step::Pull => {
                 let (reply, answer) = oneshot::channel();
-                let pull =
-                    Read { after: 0, epoch: None, max_bytes: FRAME_BYTES, room: u64::MAX, places: false };
+                let pull = Read {
+                    lock: unlocked(),
+                    after: 0,
+                    epoch: None,
+                    max_bytes: FRAME_BYTES,
+                    room: u64::MAX,
+                    places: false,
+                };
                 self.drive(|state, around, effects| state.read(Reading::Read(pull, reply), around, effects));
                 self.pulls.push(answer);
             }

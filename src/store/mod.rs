@@ -12,6 +12,7 @@ mod room;
 mod schema;
 mod sqlite;
 mod tokens;
+mod tries;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,7 +23,9 @@ pub use names::{MAX_NAMES, Name, Names, Naming};
 pub use operator::{Contents, Filter, Kind, Locked, Operator, OperatorError, ShareRecord, Sort, Stats};
 pub(crate) use postgres::Database as PostgresDatabase;
 pub use postgres::{PostgresError, PostgresStore};
-pub use records::{Added, Deletions, Head, Heads, NewShare, ShareHead, StoredHead, StoredShare, Write};
+pub use records::{
+    Added, Amendment, Deletions, End, Head, Heads, NewShare, ShareHead, StoredHead, StoredShare, Write,
+};
 pub use room::{NoRoom, Sizes};
 pub use sqlite::{Backup, DeletedSince, RestoreError, Restored, SqliteStore, check, restore};
 pub use tokens::{CreateToken, NewToken};
@@ -135,6 +138,23 @@ impl Store {
     /// Stores what a batch changed, when the share's head is still the one that it was made on.
     pub async fn write(&self, write: Write) -> Result<(), StoreError> {
         each!(self, store => store.write(write).await)
+    }
+
+    /// Changes what a living share's readers need, or when it ends. That moves the head on, so that all who have the
+    /// share open find out; gives the position of it. Whoever writes meanwhile does so anew.
+    pub async fn amend(&self, num: i64, amendment: Amendment) -> Result<u64, StoreError> {
+        each!(self, store => store.amend(num, amendment).await)?.ok_or(StoreError::Gone)
+    }
+
+    /// Counts a try of a share's lock, or says when the next one may come: for all processes that serve the store
+    /// together. `at` is now; times are milliseconds since 1970.
+    pub async fn count_try(&self, num: i64, at: i64) -> Result<Result<(), i64>, StoreError> {
+        each!(self, store => store.count_try(num, at).await)
+    }
+
+    /// Takes a counted try back: it was right.
+    pub async fn forget_try(&self, num: i64) -> Result<(), StoreError> {
+        each!(self, store => store.forget_try(num).await)
     }
 
     /// The heads of some shares, but for those that are deleted: what this process knows of them is as new as that, or

@@ -45,6 +45,12 @@ impl Naming {
         self.0.digest(&[], "the database")
     }
 
+    /// The key of what readers are given who have opened a share's lock. Ids of shares have no blanks, so no value's
+    /// digest is of this text.
+    pub fn for_readers(&self) -> Digest {
+        self.0.digest(&[], "readers of a share")
+    }
+
     /// The digest of a value of a share, which is in it so that nobody can tell that two shares held the same.
     pub fn digest(&self, share: &ShareId, value: &str) -> Digest {
         // Ids are all of one length.

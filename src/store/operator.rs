@@ -96,12 +96,15 @@ pub struct ShareRecord {
 pub struct Locked {
     /// Whether only its readers can open its items.
     pub sealed: bool,
+    /// Whether it has a password.
+    pub protected: bool,
 }
 
 impl From<Option<String>> for Locked {
     fn from(lock: Option<String>) -> Self {
         let lock: Option<Lock> = lock.and_then(|lock| serde_json::from_str(&lock).ok());
-        Self { sealed: lock.is_some_and(|lock| lock.is_sealed()) }
+        let lock = lock.unwrap_or_default();
+        Self { sealed: lock.is_sealed(), protected: lock.password.is_some() }
     }
 }
 

@@ -115,6 +115,33 @@ impl Write {
     }
 }
 
+/// What is to be changed of a share beside its items.
+#[derive(Debug, Clone, Default)]
+pub struct Amendment {
+    /// What its readers need besides the link; `None` leaves it.
+    pub lock: Option<Lock>,
+    /// When it ends by itself; `None` leaves it.
+    pub end: Option<End>,
+}
+
+/// When a share ends by itself, for what is its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Only when the server's lifetimes end it.
+    Never,
+    /// At a time, in milliseconds since 1970.
+    At(i64),
+}
+
+impl End {
+    pub(super) fn time(self) -> Option<i64> {
+        match self {
+            Self::Never => None,
+            Self::At(at) => Some(at),
+        }
+    }
+}
+
 /// A share as it is stored.
 pub struct StoredShare {
     /// Its number in the database.
@@ -144,6 +171,8 @@ pub struct Added {
     pub head: Head,
     /// What says when it ends.
     pub life: Life,
+    /// What its readers need besides the link.
+    pub lock: Lock,
     /// The newest version of each item and tombstone that is newer, in the order in which they first came.
     pub rows: Vec<Row>,
 }
@@ -268,9 +297,9 @@ impl ShareRow {
         Ok(StoredShare { num: self.num, secret_hash, epoch: self.epoch, head, life, lock, deleted, rows })
     }
 
-    pub(super) fn into_added(self, rows: Vec<Row>) -> Added {
-        let (head, life) = (self.head(), self.life());
-        Added { epoch: self.epoch, head, life, rows }
+    pub(super) fn into_added(self, rows: Vec<Row>) -> QueryResult<Added> {
+        let (head, life, lock) = (self.head(), self.life(), self.lock()?);
+        Ok(Added { epoch: self.epoch, head, life, lock, rows })
     }
 }
 

@@ -36,6 +36,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    tries (share_num) {
+        share_num -> BigInt,
+        since -> BigInt,
+        count -> BigInt,
+    }
+}
+
+diesel::table! {
     redactions (id) {
         id -> BigInt,
         share_num -> BigInt,

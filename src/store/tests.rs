@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::model::{Content, Key, Lock, Row, Secret};
+use crate::model::{Content, Key, Lock, PasswordHash, Row, Secret};
 
 #[path = "../../tests/stories/harness/postgres.rs"]
 #[allow(dead_code, unreachable_pub)]
@@ -100,6 +100,52 @@ fn of_two_writes_on_one_head_one_takes_effect_and_is_read_by_its_position() {
         assert_eq!(other.write(write(num, added.head, 2, Vec::new())).await, Err(StoreError::Gone));
         assert_eq!(other.confirm(vec![num]).await.unwrap(), HashMap::new());
         assert!(other.since(num, 0).await.unwrap().is_none());
+    });
+}
+
+#[test]
+fn what_is_changed_beside_items_moves_the_head_on_and_is_read_with_it() {
+    on_both(async |one, other| {
+        let (id, num) = share(&one, None).await.unwrap();
+        let head = one.load(&id, LIMITLESS).await.unwrap().unwrap().head;
+        let lock = Lock { sealed: None, password: Some(PasswordHash("$hash".into())) };
+        let amend = |lock, end| Amendment { lock, end };
+        assert_eq!(one.amend(num, amend(Some(lock.clone()), None)).await, Ok(1));
+        let late = write(num, head, 1, vec![row("todo/a", Some("1"), 1)]);
+        assert_eq!(other.write(late).await, Err(StoreError::Conflict));
+        assert_eq!(other.head(&id).await.unwrap().unwrap().lock, lock);
+        let added = other.since(num, 0).await.unwrap().unwrap();
+        assert_eq!((added.head.seq, &added.lock, added.life.expires_at), (1, &lock, Some(7)));
+        assert_ne!(added.head.writer, head.writer);
+
+        assert_eq!(other.amend(num, amend(None, Some(End::At(9)))).await, Ok(2));
+        let stored = one.load(&id, LIMITLESS).await.unwrap().unwrap();
+        assert_eq!((stored.head.seq, &stored.lock, stored.life.expires_at), (2, &lock, Some(9)));
+        assert_eq!(other.amend(num, amend(Some(Lock::default()), Some(End::Never))).await, Ok(3));
+        let stored = one.load(&id, LIMITLESS).await.unwrap().unwrap();
+        assert_eq!((stored.lock, stored.life.expires_at), (Lock::default(), None));
+
+        one.mark_deleted(num, 6).await.unwrap();
+        assert_eq!(one.amend(num, amend(Some(lock), None)).await, Err(StoreError::Gone));
+        assert_eq!(one.head(&id).await.unwrap().unwrap().lock, Lock::default());
+    });
+}
+
+#[test]
+fn tries_are_counted_over_all_processes_and_taken_back() {
+    on_both(async |one, other| {
+        let ((_, num), (_, another)) = (share(&one, None).await.unwrap(), share(&one, None).await.unwrap());
+        for n in 0..50 {
+            assert_eq!(one.count_try(num, 1_000_000 + n).await, Ok(Ok(())));
+            assert_eq!(other.count_try(num, 1_000_000 + n).await, Ok(Ok(())));
+        }
+        assert_eq!(one.count_try(num, 1_000_100).await, Ok(Err(1_060_000)));
+        assert_eq!(other.count_try(num, 1_059_999).await, Ok(Err(1_060_000)));
+        assert_eq!(other.count_try(another, 1_000_100).await, Ok(Ok(())));
+        one.forget_try(num).await.unwrap();
+        assert_eq!(other.count_try(num, 1_000_100).await, Ok(Ok(())));
+        assert_eq!(one.count_try(num, 1_000_100).await, Ok(Err(1_060_000)));
+        assert_eq!(one.count_try(num, 1_060_000).await, Ok(Ok(())), "it begins anew");
     });
 }
 

@@ -27,8 +27,14 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
         &["actix_web", "awc", "diesel"],
     ),
     (
+        "access",
+        &["clock", "error", "model", "protocol", "share", "store"],
+        &["actix", "actix_web", "awc", "clap", "diesel"],
+    ),
+    (
         "http",
         &[
+            "access",
             "clock",
             "config",
             "discovery",
@@ -47,6 +53,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     (
         "serve",
         &[
+            "access",
             "bus",
             "config",
             "daemon",

@@ -7,10 +7,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
 
 use self::session::Viewer;
-use super::limits::{Client, Portion};
+use super::limits::Portion;
 use super::openapi::PollRefused;
 use super::shares::{Id, Position, position, share_id};
-use super::{Service, ServiceData, who};
+use super::{Service, ServiceData};
+use crate::access::Need;
 use crate::error::Error;
 use crate::share::{Crowds, Look};
 
@@ -33,23 +34,23 @@ pub(super) async fn poll(
     let id = share_id(&request)?;
     let mut response = ws::handshake(&request).map_err(|error| Error::NotAnUpgrade(error.to_string()))?;
     let position = position(&request)?;
-    if !service.shares.ask(&id, || Look).await?.room {
+    let (admitted, summary) = service.read(&request, &id, Need::Items, Look).await?;
+    if !summary.room {
         return Err(Error::TooManyViewers);
     }
     // What a viewer is sent is accounted for when it is made: while there is nothing left, none is let in.
     service.budget.memory().take(0).await?;
     let seat = seat(&service, &request)?;
     let share = service.shares.open(&id).await?;
-    let viewer = Viewer::new(share, crowds.of(&id), position, &service, seat);
+    let viewer = Viewer::new(share, admitted.lock(), crowds.of(&id), position, &service, seat);
     let wire = viewer.wire();
     Ok(response.streaming(wire::run(viewer, payload, MAX_INCOMING, wire)))
 }
 
 /// Counts a viewer against its address, if there is a limit for that.
 fn seat(service: &Service, request: &HttpRequest) -> Result<Option<Portion>, Error> {
-    let limits = service.limits.get();
-    let Some(max) = limits.max_viewers_per_address else { return Ok(None) };
-    let Some(address) = who::address(request, &limits.trusted_proxies) else { return Ok(None) };
-    let seat = service.viewers.take_one(Client::at(address), max as u64);
+    let Some(max) = service.limits.get().max_viewers_per_address else { return Ok(None) };
+    let Some(client) = service.client(request) else { return Ok(None) };
+    let seat = service.viewers.take_one(client, max as u64);
     seat.map(Some).ok_or(Error::TooManyViewersHere)
 }

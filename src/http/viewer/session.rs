@@ -6,6 +6,7 @@
 //! frame. When such a peer is dead, the kernel ends the connection (`TCP_USER_TIMEOUT`); a peer that is silent but
 //! takes bytes is found by pings.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::fut::wrap_future;
@@ -20,6 +21,7 @@ use crate::http::limits::Portion;
 use crate::http::shares::{Position, shared_epoch};
 use crate::memory::{Held, Memory};
 use crate::metrics::METRICS;
+use crate::model::Lock;
 use crate::protocol::close_code;
 use crate::share::{
     Crowd, Enter, FRAME_BYTES, Frame, Goodbye, Joined, Leave, Notice, Page, Read, Share, Stretch, ViewerId,
@@ -44,6 +46,8 @@ struct Takes {
 /// The session of one viewer.
 pub(super) struct Viewer {
     share: Addr<Share>,
+    /// The lock by which it was let in.
+    lock: Arc<Lock>,
     crowd: Addr<Crowd>,
     wire: Wire,
     id: ViewerId,
@@ -77,6 +81,7 @@ impl Viewer {
     /// A viewer that is about to be let into its share, and stands at a position.
     pub(super) fn new(
         share: Addr<Share>,
+        lock: Arc<Lock>,
         crowd: Addr<Crowd>,
         position: Position,
         service: &Service,
@@ -85,6 +90,7 @@ impl Viewer {
         let now = Instant::now();
         Self {
             share,
+            lock,
             crowd,
             wire: Wire::default(),
             id: ViewerId::next(),
@@ -147,6 +153,7 @@ impl Viewer {
             self.share.clone(),
             self.memory.clone(),
             Read {
+                lock: self.lock.clone(),
                 after: self.after,
                 epoch: self.epoch.clone(),
                 max_bytes: FRAME_BYTES,
@@ -208,7 +215,7 @@ impl Viewer {
 async fn pull(share: Addr<Share>, memory: Memory, read: Read) -> Result<(Frame, Held), Error> {
     let mut held = memory.take(Frame::usual_size(FRAME_BYTES) as u64).await?;
     loop {
-        let read = Read { room: held.bytes(), epoch: read.epoch.clone(), ..read };
+        let read = Read { lock: read.lock.clone(), room: held.bytes(), epoch: read.epoch.clone(), ..read };
         match share.send(read).await.map_err(|_| Error::Unavailable)?? {
             Stretch::Made(Page { frame, .. }) => {
                 held.resize(frame.text.len() as u64);
@@ -225,7 +232,8 @@ impl Actor for Viewer {
     fn started(&mut self, ctx: &mut Self::Context) {
         // One wake says all that many would say.
         ctx.set_mailbox_capacity(1);
-        let enter = Enter { share: self.share.clone(), id: self.id, viewer: ctx.address().recipient() };
+        let (share, lock) = (self.share.clone(), self.lock.clone());
+        let enter = Enter { share, id: self.id, lock, viewer: ctx.address().recipient() };
         ctx.wait(wrap_future::<_, Self>(self.crowd.send(enter)).map(|joined, viewer, ctx| match joined {
             Ok(Ok(joined)) => {
                 viewer.joined = Some(joined);
@@ -233,8 +241,8 @@ impl Actor for Viewer {
                 viewer.pull(ctx);
             }
             Ok(Err(Error::NoSuchShare)) => viewer.end(close_code::GONE, ctx),
+            Err(_) | Ok(Err(Error::Relocked)) => viewer.end(close_code::RESTART, ctx),
             Ok(Err(_)) => viewer.end(close_code::TRY_AGAIN, ctx),
-            Err(_) => viewer.end(close_code::RESTART, ctx),
         }));
     }
 

@@ -29,7 +29,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::names::{Names, Naming, OVERHEAD, is_complete};
-use super::records::{Added, Created, Deletions, Head, Heads, NewShare, StoredHead, StoredShare, Write};
+use super::records::{
+    Added, Amendment, Created, Deletions, Head, Heads, NewShare, StoredHead, StoredShare, Write,
+};
 use super::{CreateToken, NoRoom, Sizes, StoreError};
 use crate::clock::now_ms;
 use crate::config::Limits;
@@ -272,6 +274,18 @@ impl PostgresStore {
             Box::pin(queries::renew_epoch(connection, num, old.clone(), new.clone()))
         })
         .await
+    }
+
+    pub(super) async fn amend(&self, num: i64, amendment: Amendment) -> Result<Option<u64>, StoreError> {
+        self.lookup(move |connection| Box::pin(queries::amend(connection, num, amendment.clone()))).await
+    }
+
+    pub(super) async fn count_try(&self, num: i64, at: i64) -> Result<Result<(), i64>, StoreError> {
+        self.lookup(move |connection| Box::pin(queries::count_try(connection, num, at))).await
+    }
+
+    pub(super) async fn forget_try(&self, num: i64) -> Result<(), StoreError> {
+        self.lookup(move |connection| Box::pin(queries::forget_try(connection, num))).await
     }
 
     pub(super) fn naming(&self) -> &Naming {

@@ -18,11 +18,12 @@ use crate::store::CreateToken;
 use crate::store::moving::UNFINISHED;
 use crate::store::names::{self, Names, Naming, OVERHEAD};
 use crate::store::records::{
-    Added, Created, Deletions, Head, Heads, NewShare, SHARE_OVERHEAD, ShareHead, ShareRow, StoredHead,
-    StoredRow, StoredShare, heads_by_num, of_epoch, read, signed, unsigned,
+    Added, Amendment, Created, Deletions, Head, Heads, NewShare, SHARE_OVERHEAD, ShareHead, ShareRow,
+    StoredHead, StoredRow, StoredShare, heads_by_num, lock_text, of_epoch, read, signed, unsigned,
 };
-use crate::store::schema::{checks, create_tokens, passed_time, redaction_key, redactions, shares};
+use crate::store::schema::{checks, create_tokens, passed_time, redaction_key, redactions, shares, tries};
 use crate::store::tokens::living_shares;
+use crate::store::tries::Tries;
 
 /// Rows that one step of a purge deletes at the most, so that none is long.
 const PURGE_ROWS: i64 = 4000;
@@ -123,7 +124,7 @@ pub(super) async fn since(
         share = Some(of);
         rows.extend(row.map(read).transpose()?);
     }
-    Ok(share.map(|share| share.into_added(rows)))
+    share.map(|share| share.into_added(rows)).transpose()
 }
 
 /// A share with its content, at one moment, but for one that `ended` says is over.
@@ -156,6 +157,69 @@ async fn rows_after(connection: &mut AsyncPgConnection, num: i64, after: i64) ->
         .select((share_data::key, share_data::content, share_data::seq));
     let rows = rows.load_stream::<StoredRow>(connection).await?;
     rows.and_then(async |row| read(row)).try_collect().await
+}
+
+/// Changes a living share beside its items, and moves its head on to one that nobody knows; gives its position.
+pub(super) async fn amend(
+    connection: &mut AsyncPgConnection,
+    num: i64,
+    amendment: Amendment,
+) -> QueryResult<Option<u64>> {
+    let living = || shares::table.filter(shares::num.eq(num)).filter(shares::deleted_at.is_null());
+    connection
+        .transaction(async |connection| {
+            let moved = diesel::update(living())
+                .set((shares::seq.eq(shares::seq + 1), shares::writer.eq(shares::writer - 1)))
+                .returning(shares::seq);
+            let seq: Option<i64> = moved.get_result(connection).await.optional()?;
+            if let Some(lock) = &amendment.lock {
+                diesel::update(living()).set(shares::lock.eq(lock_text(lock))).execute(connection).await?;
+            }
+            if let Some(end) = amendment.end {
+                diesel::update(living()).set(shares::expires_at.eq(end.time())).execute(connection).await?;
+            }
+            Ok(seq.map(unsigned))
+        })
+        .await
+}
+
+/// Counts a try of a share's lock, or says when the next one may come.
+pub(super) async fn count_try(
+    connection: &mut AsyncPgConnection,
+    num: i64,
+    at: i64,
+) -> QueryResult<Result<(), i64>> {
+    connection
+        .transaction(async |connection| {
+            diesel::insert_into(tries::table)
+                .values((tries::share_num.eq(num), tries::since.eq(at), tries::count.eq(0)))
+                .on_conflict_do_nothing()
+                .execute(connection)
+                .await?;
+            // Locked: other processes count too.
+            let counted = tries::table.find(num).select((tries::since, tries::count)).for_update();
+            let counted: Option<(i64, i64)> = counted.first(connection).await.optional()?;
+            let counted = counted.map(|(since, count)| Tries { since, count });
+            let Tries { since, count } = match Tries::one_more(counted, at) {
+                Ok(tries) => tries,
+                Err(until) => return Ok(Err(until)),
+            };
+            diesel::update(tries::table.find(num))
+                .set((tries::since.eq(since), tries::count.eq(count)))
+                .execute(connection)
+                .await?;
+            Ok(Ok(()))
+        })
+        .await
+}
+
+/// Takes a counted try back.
+pub(super) async fn forget_try(connection: &mut AsyncPgConnection, num: i64) -> QueryResult<()> {
+    diesel::update(tries::table.find(num).filter(tries::count.gt(0)))
+        .set(tries::count.eq(tries::count - 1))
+        .execute(connection)
+        .await
+        .map(|_| ())
 }
 
 /// Gives a share another epoch, and a head that nobody knows.
@@ -200,7 +264,12 @@ pub(super) async fn mark_deleted(
                 .returning(last_deletion::deletion);
             let deletion: i64 = count.get_result(connection).await?;
             diesel::update(shares::table.find(num))
-                .set((shares::deleted_at.eq(at), shares::deletion.eq(deletion), shares::session_id.eq("")))
+                .set((
+                    shares::deleted_at.eq(at),
+                    shares::deletion.eq(deletion),
+                    shares::session_id.eq(""),
+                    shares::lock.eq(None::<String>),
+                ))
                 .execute(connection)
                 .await?;
             Ok(true)
@@ -220,6 +289,7 @@ pub(super) async fn purge(connection: &mut AsyncPgConnection, num: i64) -> Query
             diesel::delete(redactions::table.filter(redactions::share_num.eq(num)))
                 .execute(connection)
                 .await?;
+            diesel::delete(tries::table.find(num)).execute(connection).await?;
             let some = share_data::table
                 .filter(share_data::share_num.eq(num))
                 .select(share_data::key)

@@ -22,7 +22,7 @@ pub use restore::{Backup, DeletedSince, RestoreError, Restored, check, restore};
 
 use super::names::{Names, Naming, OVERHEAD, is_complete};
 use super::records::{
-    Added, Created, Deletions, Head, Heads, NewShare, StoredHead, StoredShare, Write, Written,
+    Added, Amendment, Created, Deletions, Head, Heads, NewShare, StoredHead, StoredShare, Write, Written,
 };
 use super::{CreateToken, NoRoom, Sizes, StoreError};
 use crate::clock::now_ms;
@@ -149,6 +149,19 @@ impl SqliteStore {
         let old = old.to_owned();
         let job = move |connection: &mut _| queries::renew_epoch(connection, num, &old, &new);
         Ok(self.writer.submit(0, job).await?)
+    }
+
+    pub(super) async fn amend(&self, num: i64, amendment: Amendment) -> Result<Option<u64>, StoreError> {
+        let job = move |connection: &mut _| queries::amend(connection, num, &amendment);
+        Ok(self.writer.submit(0, job).await?)
+    }
+
+    pub(super) async fn count_try(&self, num: i64, at: i64) -> Result<Result<(), i64>, StoreError> {
+        Ok(self.writer.submit(0, move |connection| queries::count_try(connection, num, at)).await?)
+    }
+
+    pub(super) async fn forget_try(&self, num: i64) -> Result<(), StoreError> {
+        Ok(self.writer.submit(0, move |connection| queries::forget_try(connection, num)).await?)
     }
 
     pub(super) fn naming(&self) -> &Naming {

@@ -13,11 +13,13 @@ use crate::model::{Life, SecretHash, ShareId};
 use crate::store::CreateToken;
 use crate::store::names::OVERHEAD;
 use crate::store::records::{
-    Added, Created, Deletions, Head, Heads, NewShare, SHARE_OVERHEAD, ShareHead, ShareRow, StoredHead,
-    StoredRow, StoredShare, Write, Written, heads_by_num, of_epoch, read, signed, unsigned,
+    Added, Amendment, Created, Deletions, Head, Heads, NewShare, SHARE_OVERHEAD, ShareHead, ShareRow,
+    StoredHead, StoredRow, StoredShare, Write, Written, heads_by_num, lock_text, of_epoch, read, signed,
+    unsigned,
 };
-use crate::store::schema::{checks, create_tokens, passed_time, redactions, share_data, shares};
+use crate::store::schema::{checks, create_tokens, passed_time, redactions, share_data, shares, tries};
 use crate::store::tokens::living_shares;
+use crate::store::tries::Tries;
 
 /// How far a purge is after one of its steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +101,7 @@ pub(super) fn since(connection: &mut SqliteConnection, num: i64, after: u64) -> 
     let mut rows: Vec<(i64, StoredRow)> = newer(num, after).load(connection)?;
     rows.sort_unstable_by_key(|(id, _)| *id);
     let rows = rows.into_iter().map(|(_, row)| read(row)).collect::<QueryResult<_>>()?;
-    Ok(Some(share.into_added(rows)))
+    share.into_added(rows).map(Some)
 }
 
 /// A share's rows that are newer than a position.
@@ -110,6 +112,53 @@ pub(super) fn newer(num: i64, after: u64) -> _ {
         .filter(share_data::share_num.eq(num))
         .filter(share_data::seq.gt(after))
         .select((share_data::id, (share_data::key, share_data::content, share_data::seq)))
+}
+
+/// Changes a living share beside its items, and moves its head on to one that nobody knows; gives its position.
+pub(super) fn amend(
+    connection: &mut SqliteConnection,
+    num: i64,
+    amendment: &Amendment,
+) -> QueryResult<Option<u64>> {
+    let living = || shares::table.find(num).filter(shares::deleted_at.is_null());
+    if let Some(lock) = &amendment.lock {
+        diesel::update(living()).set(shares::lock.eq(lock_text(lock))).execute(connection)?;
+    }
+    if let Some(end) = amendment.end {
+        diesel::update(living()).set(shares::expires_at.eq(end.time())).execute(connection)?;
+    }
+    diesel::update(living())
+        .set((shares::seq.eq(shares::seq + 1), shares::writer.eq(shares::writer - 1)))
+        .execute(connection)?;
+    let seq: Option<i64> = living().select(shares::seq).first(connection).optional()?;
+    Ok(seq.map(unsigned))
+}
+
+/// Counts a try of a share's lock, or says when the next one may come.
+pub(super) fn count_try(
+    connection: &mut SqliteConnection,
+    num: i64,
+    at: i64,
+) -> QueryResult<Result<(), i64>> {
+    let counted = tries::table.find(num).select((tries::since, tries::count));
+    let counted: Option<(i64, i64)> = counted.first(connection).optional()?;
+    let counted = counted.map(|(since, count)| Tries { since, count });
+    let Tries { since, count } = match Tries::one_more(counted, at) {
+        Ok(tries) => tries,
+        Err(until) => return Ok(Err(until)),
+    };
+    diesel::replace_into(tries::table)
+        .values((tries::share_num.eq(num), tries::since.eq(since), tries::count.eq(count)))
+        .execute(connection)?;
+    Ok(Ok(()))
+}
+
+/// Takes a counted try back.
+pub(super) fn forget_try(connection: &mut SqliteConnection, num: i64) -> QueryResult<()> {
+    diesel::update(tries::table.find(num).filter(tries::count.gt(0)))
+        .set(tries::count.eq(tries::count - 1))
+        .execute(connection)
+        .map(|_| ())
 }
 
 /// Gives a share another epoch, and a head that nobody knows.
@@ -137,7 +186,12 @@ pub(super) fn index_by_seq(connection: &mut SqliteConnection) -> QueryResult<()>
 pub(super) fn mark_deleted(connection: &mut SqliteConnection, num: i64, at: i64) -> QueryResult<()> {
     let deletion = last_deletion(connection)? + 1;
     diesel::update(shares::table.find(num).filter(shares::deleted_at.is_null()))
-        .set((shares::deleted_at.eq(at), shares::deletion.eq(deletion), shares::session_id.eq("")))
+        .set((
+            shares::deleted_at.eq(at),
+            shares::deletion.eq(deletion),
+            shares::session_id.eq(""),
+            shares::lock.eq(None::<String>),
+        ))
         .execute(connection)
         .map(|_| ())
 }
@@ -174,6 +228,7 @@ pub(super) fn purge(connection: &mut SqliteConnection, num: i64) -> QueryResult<
     }
     // A few: there is a limit to them.
     diesel::delete(redactions::table.filter(redactions::share_num.eq(num))).execute(connection)?;
+    diesel::delete(tries::table.find(num)).execute(connection)?;
     // From the record's head: `length` would read all of a text.
     let bytes = sql::<Integer>("coalesce(octet_length(content), 0)");
     let rows: Vec<(i64, i32)> = share_data::table

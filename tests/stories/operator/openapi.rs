@@ -45,7 +45,9 @@ fn the_protocol_names_the_same_requests_and_codes() {
     let mut said = BTreeSet::new();
     for piece in protocol.split('`').skip(1).step_by(2) {
         let mut words = piece.split([' ', '?']);
-        if let (Some(method @ ("GET" | "POST" | "DELETE")), Some(path)) = (words.next(), words.next()) {
+        if let (Some(method @ ("GET" | "POST" | "PATCH" | "DELETE")), Some(path)) =
+            (words.next(), words.next())
+        {
             said.insert(format!("{method} {path}"));
         }
     }

@@ -1,5 +1,6 @@
 //! The share server.
 
+mod access;
 mod assets;
 mod bad_input;
 mod bus;
