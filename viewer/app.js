@@ -200,7 +200,7 @@ function sumUp() {
     files = guarded(() => sumOf(changes.read().files))
     for (const part of [outline, review]) guarded(() => part.update(true))
     guarded(() => head.update(ends, files))
-    status.title = head.title
+    status.title = shutWords()?.title ?? head.title
     guarded(about)
     guarded(countErrors)
     rooms.count = files?.count
@@ -218,9 +218,14 @@ function notice() {
   const shut = strings.shut[status.state]
   nodes.notice.hidden = !(shut || (session.empty && status.isLive))
   if (shut && nodes.notice.firstChild === waiting[0]) nodes.notice.replaceChildren(...whyShut(shut))
-  document.body.classList.toggle('shut', Boolean(shut) || (session.empty && status.state === 'locked'))
+  document.body.classList.toggle('shut', Boolean(shutWords()))
   document.body.classList.toggle('locked', status.state === 'locked')
 }
+
+/** What is said where nothing of the session is here. */
+const shutWords = () =>
+  strings.shut[status.state] ??
+  (session.empty && status.state === 'locked' ? strings[opener ? 'phrase' : 'password'] : undefined)
 
 function whyShut({ title, hint, command }) {
   const link = () => share.addressOf({})
