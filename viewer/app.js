@@ -1,16 +1,18 @@
 // The page put together: the session, its connection, and the rooms in which it is looked at.
 
-import { fragmentOf, readFragment } from './address.js'
+import { fragmentOf, keyOf, ownerOf, readFragment } from './address.js'
 import { Bell } from './bell.js'
 import { tick } from './clock.js'
-import { el, guarded, iconButton, inSlices, onScrolled } from './dom.js'
+import { copyButton, el, guarded, iconButton, inSlices, onScrolled } from './dom.js'
 import { Environment } from './environment.js'
 import { downloadHtml } from './export.js'
 import { Follow } from './follow.js'
+import { exactTime } from './format.js'
 import { Head } from './head.js'
 import { goTo } from './hold.js'
 import { icon } from './icons.js'
 import { listen, showHelp } from './keyboard.js'
+import { ask, isSummary, send } from './load/answers.js'
 import { Changes } from './load/changes.js'
 import { Connection } from './load/connection.js'
 import { Session } from './load/session.js'
@@ -32,6 +34,16 @@ import { giveWay, putAround } from './written.js'
 const { id, base, isEmbedded } = placeOf(location.href)
 document.documentElement.toggleAttribute('data-embedded', isEmbedded)
 const session = new Session()
+const environment = new Environment()
+const url = `${base}api/share/${id}`
+
+// The key of a link stays in the address, and decides: with one only what it opens counts.
+const key = keyOf(location.hash)
+const opener = key === undefined ? undefined : await openerBy(key)
+async function openerBy(key) {
+  const { Opener } = await import('./load/opener.js')
+  return new Opener(id, key, environment)
+}
 
 show()
 const nodes = {
@@ -43,9 +55,11 @@ const nodes = {
   search: el('div', { class: 'search', role: 'search', hidden: true }),
   rail: el('div', { class: 'rail', 'aria-hidden': 'true', hidden: true }),
   outline: el('nav', { class: 'outline', 'aria-label': strings.outline }),
+  doubts: el('div', { class: 'doubts', role: 'alert', hidden: true }),
   band: el('p', { class: 'band', role: 'status', hidden: true }),
   head: el('div', { class: 'head' }),
-  notice: el('p', { class: 'empty', hidden: true }),
+  gate: el('section', { class: 'gate', hidden: true }),
+  notice: el('div', { class: 'empty', hidden: true }),
   timeline: el('div', { class: 'timeline' }),
   review: el('div', { class: 'review', hidden: true }),
   live: el('div', { class: 'visually-hidden', 'aria-live': 'polite' }),
@@ -80,6 +94,10 @@ const share = new Share({
   ...{ base, id, isEmbedded, link },
   here: () => turns.get(outline.here) ?? turns.all[0],
   html: () => downloadHtml(session, timeline),
+  own: opener && {
+    markdown: async (turn) => (await import('./take-along.js')).markdown(session, turn ? [turn] : turns.all),
+    json: async () => (await import('./take-along.js')).json(opener.items),
+  },
 })
 timeline.openTurn = (turn) => share.openTurn(turn)
 
@@ -118,10 +136,11 @@ putAround(
     nodes.search,
     nodes.rail,
   ),
+  nodes.doubts,
   nodes.band,
   outline.scrim,
   nodes.outline,
-  el('main', { id: 'app' }, nodes.head, nodes.notice, nodes.timeline, nodes.review),
+  el('main', { id: 'app' }, nodes.gate, nodes.head, nodes.notice, nodes.timeline, nodes.review),
   follow.pill,
   follow.beginning,
   share.bubble,
@@ -181,7 +200,7 @@ function sumUp() {
     files = guarded(() => sumOf(changes.read().files))
     for (const part of [outline, review]) guarded(() => part.update(true))
     guarded(() => head.update(ends, files))
-    status.title = head.title
+    status.title = shutWords()?.title ?? head.title
     guarded(about)
     guarded(countErrors)
     rooms.count = files?.count
@@ -192,13 +211,48 @@ function sumUp() {
   })
 }
 
-nodes.notice.append(el('strong', {}, strings.waiting), el('br'), strings.waitingHint)
+const waiting = [el('strong', {}, strings.waiting), el('br'), strings.waitingHint]
+nodes.notice.append(...waiting)
 function notice() {
   playItem.hidden = !isWhole || session.empty
-  nodes.notice.hidden = !(session.empty && status.isLive)
+  const shut = strings.shut[status.state]
+  nodes.notice.hidden = !(shut || (session.empty && status.isLive))
+  if (shut && nodes.notice.firstChild === waiting[0]) nodes.notice.replaceChildren(...whyShut(shut))
+  document.body.classList.toggle('shut', Boolean(shutWords()))
+  document.body.classList.toggle('locked', status.state === 'locked')
 }
 
+/** What is said where nothing of the session is here. */
+const shutWords = () =>
+  strings.shut[status.state] ??
+  (session.empty && status.state === 'locked' ? strings[opener ? 'phrase' : 'password'] : undefined)
+
+function whyShut({ title, hint, command }) {
+  const link = () => share.addressOf({})
+  return [
+    el('h1', {}, title),
+    el('p', {}, hint),
+    command && el('div', { class: 'import' }, el('code', {}, command), copyButton(strings, link, strings.copyShare)),
+  ].filter(Boolean)
+}
+
+/** What the server did that an honest one does not. */
+function tellDoubts({ plain, changed, older, less }) {
+  const { doubts } = strings
+  const told = [
+    plain && doubts.plain,
+    changed && doubts.changed,
+    older && doubts.older,
+    less && doubts.less(less.at && exactTime(less.at)),
+  ].filter(Boolean)
+  nodes.doubts.hidden = !told.length
+  if (nodes.doubts.textContent !== told.join(''))
+    nodes.doubts.replaceChildren(...told.map((words) => el('p', {}, words)))
+}
+opener?.addEventListener('doubts', ({ detail }) => tellDoubts(detail))
+
 let ends
+let isProtected = false
 let files
 function about() {
   const { state } = status
@@ -275,8 +329,47 @@ function point(id) {
   mark.classList.add('pointed')
   setTimeout(() => mark.classList.remove('pointed'), 2500)
 }
-addEventListener('hashchange', go)
-addEventListener('popstate', go)
+
+/** The address is another. */
+function moved() {
+  // Of another key nothing here is.
+  if (keyOf(location.hash) !== key) return location.reload()
+  takeSecret()
+  go()
+}
+addEventListener('hashchange', moved)
+addEventListener('popstate', moved)
+// Beside a key a browser knows no places: who goes where they were last goes there all the same.
+if (key !== undefined)
+  addEventListener('click', ({ target }) => {
+    const { hash } = target.closest?.('a[href^="#"]') ?? {}
+    if (hash && hash === location.hash) go()
+  })
+
+// Milliseconds in which a server answers an owner.
+const PATIENCE = 30_000
+
+// An owner's secret is held in memory alone: whoever is shown the address, or copies it, is no owner by it.
+let owner
+async function takeSecret() {
+  const secret = ownerOf(location.hash)
+  if (secret === undefined) return
+  history.replaceState(null, '', fragmentOf(readFragment(location.hash), location.hash))
+  if (isEmbedded) return
+  const { Owner } = await import('./owner.js')
+  owner?.button.remove()
+  owner = new Owner({
+    ...{ url, secret, isSealed: key !== undefined },
+    share: () => ({ ends: ends && exactTime(ends), isProtected }),
+    changed: async (password) => {
+      // Who set it is let in by it.
+      if (password && (await send(`${url}/open`, 'POST', { password }))?.ok) connection.unlock()
+      const summary = await ask(environment.fetch, url, AbortSignal.timeout(PATIENCE), () => {}).catch(() => undefined)
+      if (isSummary(summary)) summarised(summary)
+    },
+  })
+  share.menu.after(owner.button)
+}
 
 onScrolled(() => document.body.classList.toggle('scrolled', scrollY > 120))
 
@@ -311,11 +404,24 @@ let isStart = true
 function start() {
   isStart = false
   if (readFragment(location.hash).room === 'playback') go()
-  if (location.hash || scrollY > 0 || status.does !== 'busy') return
+  if (Object.keys(readFragment(location.hash)).length || scrollY > 0 || status.does !== 'busy') return
   requestAnimationFrame(() => follow.begin())
 }
 
-const connection = new Connection(`${base}api/share/${id}`, session, new Environment())
+const forgetWritten = () => giveWay(() => undefined)
+// What a server wrote into the page was not opened by the key.
+if (opener) forgetWritten()
+
+let gate
+async function askAtGate() {
+  forgetWritten()
+  const { Gate } = await import('./gate.js')
+  gate ??= new Gate(nodes.gate, { url, opener, opened: () => connection.unlock() })
+  // Meanwhile it may have been opened elsewhere.
+  if (connection.state === 'locked') gate.ask()
+}
+
+const connection = new Connection(url, session, environment, {}, opener)
 connection.addEventListener('change', ({ detail }) => changed(detail))
 connection.addEventListener('viewers', ({ detail }) => {
   nodes.viewers.textContent = status.isLive ? strings.viewers(detail) : ''
@@ -324,6 +430,8 @@ connection.addEventListener('state', ({ detail }) => {
   status.state = detail
   about()
   sumUp()
+  if (detail === 'locked') askAtGate()
+  else gate?.close()
   if (!status.isLive) return
   isWhole = true
   // What came before is drawn now, also when it is nothing.
@@ -332,12 +440,16 @@ connection.addEventListener('state', ({ detail }) => {
   connection.refresh()
   if (isStart) start()
 })
-connection.addEventListener('summary', ({ detail }) => {
-  ends = moment(detail.expiresAt)
-  status.lastWord = Math.max(status.lastWord ?? 0, moment(detail.updatedAt) ?? 0)
+function summarised(summary) {
+  isProtected = summary.protected === true
+  if (isProtected) share.importByLink()
+  ends = moment(summary.expiresAt)
+  status.lastWord = Math.max(status.lastWord ?? 0, moment(summary.updatedAt) ?? 0)
   sumUp()
-})
+}
+connection.addEventListener('summary', ({ detail }) => summarised(detail))
 // A sync may put the end off.
 const REFRESH_EVERY = 5 * 60_000
 setInterval(() => document.hidden || connection.refresh(), REFRESH_EVERY)
+takeSecret()
 connection.start()

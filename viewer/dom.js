@@ -1,5 +1,6 @@
 // Making elements without HTML text. Text given here is always text.
 
+import { fragmentOf } from './address.js'
 import { copyText } from './clipboard.js'
 import { icon } from './icons.js'
 import { piecesOf, runsWithSecrets } from './secrets.js'
@@ -187,7 +188,10 @@ export function track(work) {
 export function anchor(strings, id) {
   const node = el(
     'a',
-    { class: 'anchor', href: `#${id}`, title: strings.copyLink, 'aria-label': strings.copyLink },
+    {
+      ...{ class: 'anchor', title: strings.copyLink, 'aria-label': strings.copyLink },
+      href: fragmentOf({ id }, location.hash),
+    },
     '#',
   )
   node.addEventListener('click', () => copyText(new URL(node.hash, location.href).href))

@@ -1,6 +1,7 @@
 // Taking the session along as one HTML file. Markdown and JSON come from the server, which has them for readers
-// without this page too.
+// without this page too; those of a sealed session, of which it knows nothing, are made here (take-along.js).
 
+import { fragmentOf, readFragment } from './address.js'
 import { save } from './dom.js'
 import { parseDataUrl } from './files.js'
 import { text } from './values.js'
@@ -26,6 +27,9 @@ export async function downloadHtml(session, timeline) {
   saveFiles(page, timeline.root.querySelectorAll('.chip'), main.querySelectorAll('.chip'))
   for (const node of main.querySelectorAll('.copy, .anchor, .turn-menu, button.more')) node.remove()
   for (const details of main.querySelectorAll('details')) details.open = true
+  // Whoever gets the file gets what was seen, and not the key to what comes.
+  for (const link of main.querySelectorAll('a[href^="#"]'))
+    link.setAttribute('href', fragmentOf(readFragment(link.getAttribute('href'))))
   const title = make(page, 'h1', { class: 'export-title' }, document.title)
   const body = make(page, 'main', { class: 'exported' })
   body.append(title, main)

@@ -2,12 +2,15 @@
 // agent.
 
 import { copyText } from './clipboard.js'
-import { copyButton, el } from './dom.js'
+import { copyButton, el, save } from './dom.js'
 import { icon } from './icons.js'
 import { menu } from './menus.js'
 import { strings } from './strings.js'
 
 const EMBED = document.querySelector('link[type="application/json+oembed"]')?.href
+
+// Of files that the server makes, how their names end.
+const FILES = { markdown: ['md', strings.downloadMarkdown], json: ['json', strings.downloadJson] }
 
 // Characters of a quotation that a link looks for as they are; of a longer one its beginning and its end.
 const MAX_EXACT = 80
@@ -16,12 +19,20 @@ const WORDS_AT_ENDS = 4
 export class Share {
   /**
    * `base` and `id` are the address of the share; `here` gives the turn in which the reader is, `link` the fragment of
-   * a place, and `html` saves the page. In a frame of another page there is a link to this one.
+   * a place, and `html` saves the page. In a frame of another page there is a link to this one. Where the server cannot
+   * read the session `own` makes its files here: `markdown(turn)` and `json()`.
    */
-  constructor({ base, id, isEmbedded, here, link, html }) {
-    Object.assign(this, { base, id, here, link })
+  constructor({ base, id, isEmbedded, here, link, html, own }) {
+    Object.assign(this, { base, id, here, link, own })
     // OpenCode takes a link to the share's own address, not to this page's.
-    const importCommand = `opencode import ${base}share/${id}`
+    this.command = el('code', {}, `opencode import ${base}share/${id}`)
+    this.importing = el(
+      'div',
+      { class: 'import' },
+      this.command,
+      copyButton(strings, () => this.command.textContent),
+    )
+    if (own) this.importByLink()
     const action = (label, act) =>
       el('button', { type: 'button', onclick: ({ target }) => this.#do(target, act) }, label)
     this.menu = menu(
@@ -33,14 +44,17 @@ export class Share {
       action(strings.copySession, () => this.#copyMarkdown()),
       navigator.share && action(strings.shareSheet, () => this.#sheet()),
       action(strings.qr, () => this.#showCode()),
-      EMBED && action(strings.copyFrame, () => this.#copyFrame()),
+      EMBED && !own && action(strings.copyFrame, () => this.#copyFrame()),
       el('hr'),
-      el('a', { href: `${base}s/${id}.md`, download: '' }, strings.downloadMarkdown),
-      el('a', { href: `${base}s/${id}.json`, download: '' }, strings.downloadJson),
+      ...['markdown', 'json'].map((kind) => {
+        const [end, label] = FILES[kind]
+        if (!own) return el('a', { href: `${base}s/${id}.${end}`, download: '' }, label)
+        return el('button', { type: 'button', onclick: async () => save(`${id}.${end}`, await own[kind]()) }, label)
+      }),
       el('button', { type: 'button', onclick: html }, strings.downloadHtml),
       el('hr'),
       el('h3', {}, strings.importInto),
-      el('div', { class: 'import' }, el('code', {}, importCommand), copyButton(strings, importCommand)),
+      this.importing,
     )
     this.whole = isEmbedded && this.#whole()
     this.bubble = el(
@@ -52,6 +66,13 @@ export class Share {
     // The selection stays while the button is pressed.
     this.bubble.addEventListener('pointerdown', (event) => event.preventDefault())
     document.addEventListener('selectionchange', () => this.#offer())
+  }
+
+  /** Where a server lets nobody in by the address alone a program of ours takes the whole link, which it is given. */
+  importByLink() {
+    if (this.importing.querySelector('p')) return
+    this.command.textContent = 'brutus-share import -'
+    this.importing.append(el('p', { class: 'note' }, strings.importLink))
   }
 
   /** What can be done with a turn, as a sheet. */
@@ -84,6 +105,7 @@ export class Share {
   }
 
   async #copyMarkdown(turn) {
+    if (this.own) return copyText(await this.own.markdown(turn))
     const answer = await fetch(`${this.base}s/${this.id}.md?full=1${turn ? `&turn=${turn.number}` : ''}`)
     return answer.ok && copyText(await answer.text())
   }

@@ -3,30 +3,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { AxeBuilder } from '@axe-core/playwright'
-
+import { axeFinds } from '../lib/axe.mjs'
 import { answer, openPage, openShare, prompt, session, setUp, shareRecorded, text, tool } from '../lib/browser.mjs'
 
 const { browser, server } = await setUp()
 const share = await shareRecorded(server)
 
-async function check(page, what) {
-  // Two frames until what was scrolled is told; what fades has no colour of its own while it does.
-  await page.evaluate(async () => {
-    for (const _ of [1, 2]) await new Promise(requestAnimationFrame)
-    const fading = document.getAnimations().filter((animation) => animation instanceof CSSTransition)
-    await Promise.allSettled(fading.map(({ finished }) => finished))
-  })
-  const { violations } = await new AxeBuilder({ page }).analyze()
-  assert.deepEqual(
-    violations.map(({ id, nodes }) => [
-      id,
-      nodes.slice(0, 3).map(({ html, any }) => `${html.slice(0, 160)} ${any[0]?.message ?? ''}`),
-    ]),
-    [],
-    what,
-  )
-}
+const check = async (page, what) => assert.deepEqual(await axeFinds(page), [], what)
 
 for (const colorScheme of ['light', 'dark']) {
   for (const viewport of [

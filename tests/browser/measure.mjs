@@ -1,6 +1,6 @@
 // The page's figures on this machine, beside its goals: `node tests/browser/measure.mjs`; with names behind it,
-// `stream`, `large`, `read`, `load` or `axe`, these alone. `TIMES=1` takes one run of each in place of the median of
-// five. Not a test.
+// `stream`, `large`, `sealed`, `read`, `load` or `axe`, these alone. `TIMES=1` takes one run of each in place of the
+// median of five. Not a test.
 
 import { AxeBuilder } from '@axe-core/playwright'
 
@@ -17,6 +17,7 @@ import {
   tool,
 } from '../lib/browser.mjs'
 import { shareLarge } from '../lib/large.mjs'
+import { SealedShare } from '../lib/sealing.mjs'
 import { Server } from '../lib/server.mjs'
 import { streamed } from '../lib/streamed.mjs'
 import { traced } from '../lib/trace.mjs'
@@ -34,6 +35,7 @@ const GOALS = {
   'sync to pixel at 10,000 parts over at 2,000': ['', 1.3, 1.1],
   'complete at 10,000 parts': ['ms', 3000, 1500],
   'heap at 10,000 parts': ['MiB', 70, 50],
+  'first load of 5,000 sealed items over plain': ['', 1.6, 1.2],
   'height after reading 300 turns over before': ['', 1.25, 1.05],
   'frames while scrolling on a phone, p95': ['ms', 50, 33],
   'prompt seen, 4G, cold': ['ms', 1300, 900],
@@ -189,6 +191,45 @@ async function largeOnce(share, parts) {
     ...{ first, complete, busy, wire: wire / 2 ** 20, heap: usedSize / 2 ** 20, latency: median(latencies) },
     ...{ p50: at(frames, 0.5), p99: at(frames, 0.99) },
   }
+}
+
+/** The same session sealed, beside the plain one: when all of it has come, and what held the page up. */
+async function sealed() {
+  const [parts, bytes] = [5000, 10 << 20]
+  const shares = { plain: await shareLarge(server, parts, bytes) }
+  shares.sealed = await shareLarge({ share: () => SealedShare.create(server) }, parts, bytes)
+  const runs = await repeated(async () => {
+    const run = {}
+    for (const [kind, share] of Object.entries(shares)) run[kind] = await completeOnce(share)
+    return run
+  })
+  const of = (kind, what) => median(runs.map((run) => run[kind][what]))
+  for (const kind of Object.keys(shares))
+    console.log(
+      `${parts} parts, ${bytes >> 20} MB, ${kind}: first screen ${ms(of(kind, 'first'))}, ` +
+        `complete ${ms(of(kind, 'complete'))}, longest task ${ms(of(kind, 'longest'))}`,
+    )
+  reach('first load of 5,000 sealed items over plain', of('sealed', 'complete') / of('plain', 'complete'))
+}
+
+async function completeOnce(share) {
+  const page = await openPage(browser)
+  await page.addInitScript(() => {
+    window.longest = 0
+    new PerformanceObserver((list) => {
+      for (const { duration } of list.getEntries()) window.longest = Math.max(window.longest, duration)
+    }).observe({ type: 'longtask' })
+  })
+  const started = performance.now()
+  const polling = { polling: 20, timeout: PATIENCE }
+  await page.goto(share.url, { waitUntil: 'commit' })
+  await page.waitForFunction(() => document.querySelector('.prompt-text'), null, polling)
+  const first = performance.now() - started
+  await page.waitForFunction(() => document.querySelector('.state[data-state=live]'), null, polling)
+  const complete = performance.now() - started
+  const longest = await page.evaluate(() => window.longest)
+  await page.context().close()
+  return { first, complete, longest }
 }
 
 /** Scrolls a page as with a fast wheel, and gives how long each frame took. In the page. */
@@ -416,7 +457,7 @@ async function axe() {
   reach('findings of axe', found.length)
 }
 
-const PARTS = { stream, large, read, load, axe }
+const PARTS = { stream, large, sealed, read, load, axe }
 const server = await Server.start()
 const browser = await launch()
 const names = process.argv.slice(2)

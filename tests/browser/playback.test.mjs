@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import { answer, openShare, prompt, session, setUp, shareRecorded, text, tool } from '../lib/browser.mjs'
+import { SealedShare } from '../lib/sealing.mjs'
 
 const { browser, server } = await setUp()
 
@@ -160,13 +161,14 @@ test('who leaves is where they were, with what was open, and sees what has come 
 })
 
 test('places of the session and its other room end it; a link keeps what it carries', async () => {
-  const share = await shareOf(turn(0), turn(60))
-  const page = await openShare(browser, { url: `${share.url}#k1=abc&t=61` })
+  const share = await SealedShare.create(server)
+  await share.sync(session({ title: 'Played' }), ...turn(0), ...turn(60))
+  const page = await openShare(browser, { url: `${share.url}&t=61` })
   await shows(page, '1:01')
   await page.locator('.tab', { hasText: 'Changes' }).click()
   await page.locator('.review').waitFor()
   assert.equal(await player(page).isVisible(), false)
-  assert.equal(await page.evaluate(() => location.hash), '#k1=abc&changes')
+  assert.equal(await page.evaluate(() => location.hash), `#k1=${share.key}&changes`)
   await page.goBack()
   await shows(page, '1:01')
   await page.keyboard.press('/')

@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import { createServer, request } from 'node:http'
 import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 
 import { WebSocketServer } from 'ws'
 
@@ -10,9 +11,9 @@ export class Proxy {
   /** The requests that came: `{ path, upgrade }`. */
   requests = []
   /**
-   * Asked for each request, by its `{ path, upgrade }`, what becomes of it: nothing, then it goes to the server; an
-   * answer, `{ status, type, headers, body }`, which `breaks` off when it says so; `{ cut: true }`, a broken
-   * connection; for an upgrade also `{ websocket }`, which takes the open socket. It may take its time.
+   * Asked for each request, `{ path, upgrade, method, headers, body() }`, what becomes of it: nothing, then it goes to
+   * the server; an answer, `{ status, type, headers, body }`, which `breaks` off when it says so; `{ cut: true }`, a
+   * broken connection; for an upgrade also `{ websocket }`, which takes the open socket. It may take its time.
    */
   answer = () => undefined
   /** The path that the proxy serves its server under, and takes away. */
@@ -21,7 +22,7 @@ export class Proxy {
   #websockets = new WebSocketServer({ noServer: true })
 
   static async start(target) {
-    const proxy = new Proxy()
+    const proxy = new this()
     proxy.target = new URL(target)
     proxy.server = createServer((incoming, response) => proxy.#forward(incoming, response))
     proxy.server.on('upgrade', (incoming, socket, head) => proxy.#upgrade(incoming, socket, head))
@@ -51,9 +52,9 @@ export class Proxy {
   }
 
   async #decide(incoming, upgrade) {
-    const asked = { path: incoming.url, upgrade }
-    this.requests.push(asked)
-    return this.answer(asked)
+    const { url: path, method, headers } = incoming
+    this.requests.push({ path, upgrade })
+    return this.answer({ path, upgrade, method, headers, body: () => text(incoming) })
   }
 
   async #forward(incoming, response) {

@@ -3,6 +3,7 @@
 import { WebSocket } from 'ws'
 
 import { Connection } from '../../viewer/load/connection.js'
+import { Opener } from '../../viewer/load/opener.js'
 import { Session } from '../../viewer/load/session.js'
 import { Changing } from './changing.mjs'
 import { PATIENCE } from './process.mjs'
@@ -57,6 +58,9 @@ export class World extends EventTarget {
 /** So short that no test waits for them; what is waited for by events has as long as a test has. */
 const TIMING = { minDelay: 4, maxDelay: 40, busyDelay: 60, idleTimeout: PATIENCE }
 
+/** Milliseconds after which a difference to the manifest is told. */
+const SETTLE = 50
+
 export class Reader extends Changing {
   session = new Session()
   /** The states, one after the other. */
@@ -65,12 +69,14 @@ export class Reader extends Changing {
   restarts = 0
   ends = undefined
 
-  /** Opens a share by the URL of its server, or of what stands before that. */
-  constructor(url, id, timing = {}) {
+  /** Opens a share by the URL of its server, or of what stands before that; with the key of its link, if it has one. */
+  constructor(url, id, timing = {}, key) {
     super()
     const all = { ...TIMING, ...timing }
     this.world = new World(all.idleTimeout)
-    this.connection = new Connection(`${url}/api/share/${id}`, this.session, this.world, all)
+    this.opener = key === undefined ? undefined : new Opener(id, key, this.world, SETTLE)
+    this.opener?.addEventListener('doubts', () => this.changed())
+    this.connection = new Connection(`${url}/api/share/${id}`, this.session, this.world, all, this.opener)
     this.connection.addEventListener('state', ({ detail }) => {
       this.states.push(detail)
       this.changed()

@@ -51,6 +51,7 @@ const LIBRARIES = [
   { file: 'marked.min.js', name: 'marked', source: `export { Marked } from 'marked'` },
   { file: 'purify.min.js', name: 'dompurify', source: `export { default } from 'dompurify'` },
   { file: 'diff.min.js', name: 'diff', source: `export { diffWordsWithSpace, structuredPatch } from 'diff'` },
+  { file: 'inflate.min.js', name: 'fflate', source: `export { Inflate, inflateSync } from 'fflate'` },
   { file: 'uqr.min.js', name: 'uqr', source: `export { encode } from 'uqr'` },
   {
     file: 'highlight.min.js',

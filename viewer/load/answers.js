@@ -6,7 +6,10 @@ import { isRecord } from '../values.js'
 // A refusal is short. What is longer is none of a share server's.
 const MAX_REFUSAL_CHARACTERS = 64 << 10
 
-/** The share server's word that the share is over for good: its `state` is `deleted` or `expired`. */
+/**
+ * There is nothing more to be had: the share server says that the share is over for good (`state` is `deleted` or
+ * `expired`), or what is needed to read it is not here (`keyless`, `wrongKey`, `unable`).
+ */
 export class Over extends Error {
   constructor(state) {
     super(`the share is over: ${state}`)
@@ -14,9 +17,13 @@ export class Over extends Error {
   }
 }
 
+/** The share server wants a password, or what stands for a phrase. */
+export class Locked extends Error {}
+
 /**
- * The JSON that a share server answers a request with. Throws `Over` when it says that there is no such share, and
- * another error when anything else happens or answers. `alive` is called whenever something of the answer has come.
+ * The JSON that a share server answers a request with. Throws `Over` when it says that there is no such share, `Locked`
+ * when it wants a password, and another error when anything else happens or answers. `alive` is called whenever
+ * something of the answer has come.
  */
 export async function ask(fetch, url, signal, alive) {
   // The share server itself redirects nothing.
@@ -24,8 +31,20 @@ export async function ask(fetch, url, signal, alive) {
   alive()
   const body = parsed(await read(answer, answer.status === 200 ? Infinity : MAX_REFUSAL_CHARACTERS, alive))
   if (answer.status === 200 && isRecord(body)) return body
-  if (answer.status === 404 && isRecord(body?.error) && body.error.code === 'no_such_share') throw new Over('deleted')
+  const refusal = isRecord(body?.error) ? `${answer.status} ${body.error.code}` : ''
+  if (refusal === '404 no_such_share') throw new Over('deleted')
+  if (refusal === '401 password_needed') throw new Locked('a password is needed')
   throw new Error(`no answer of a share server: status ${answer.status}`)
+}
+
+/** Sends a share server something as JSON. Gives its answer, or nothing where none comes. */
+export async function send(url, method, body) {
+  const headers = { 'content-type': 'application/json' }
+  try {
+    return await fetch(url, { method, headers, body: JSON.stringify(body), cache: 'no-store', redirect: 'error' })
+  } catch {
+    return undefined
+  }
 }
 
 async function read(answer, max, alive) {

@@ -6,7 +6,7 @@
 // So there is never a second socket, and an event can at most end the attempt under way or shorten the delay before
 // the next.
 
-import { Over, ask, isItemsFrame, isSummary, parsed } from './answers.js'
+import { Locked, Over, ask, isItemsFrame, isSummary, parsed } from './answers.js'
 
 /** Times in milliseconds. */
 const TIMING = {
@@ -33,32 +33,38 @@ class Interrupted extends Error {
 }
 
 /**
- * Emits `state` (`loading`, `live`, `reconnecting`, `offline`, `deleted`, `expired`), `change` (what `Session.apply`
- * returned), `viewers` (their count) and `summary` (what the server says of the share as a whole).
+ * Emits `state` (`loading`, `live`, `reconnecting`, `offline`, `locked` until `unlock` is called, and the states of
+ * `Over`), `change` (what `Session.apply` returned), `viewers` (their count) and `summary` (what the server says of the
+ * share as a whole).
  */
 export class Connection extends EventTarget {
   #url
   #session
   #environment
   #timing
+  #opener
   #state
   // The attempt under way.
   #attempt
   // Shortens the delay before the next attempt; only there during one.
   #hurry
+  // Ends the wait for a password.
+  #unlocked
   #stopped = false
 
   /**
    * `url` is the share's in the API. `environment` is what this runs in: `online`, `now()`, `after(ms, action)`
    * (returns what cancels it), `fetch`, `WebSocket`, and the events `online`, `offline`, `front` (the page became
-   * visible) and `woke` (the machine was suspended).
+   * visible) and `woke` (the machine was suspended). `opener` (load/opener.js) opens what comes where the link has a
+   * key.
    */
-  constructor(url, session, environment, timing = {}) {
+  constructor(url, session, environment, timing = {}, opener) {
     super()
     this.#url = url
     this.#session = session
     this.#environment = environment
     this.#timing = { ...TIMING, ...timing }
+    this.#opener = opener
   }
 
   get state() {
@@ -77,6 +83,12 @@ export class Connection extends EventTarget {
         this.#setState(reason.state)
         break
       }
+      if (reason instanceof Locked) {
+        const unlocked = new Promise((resolve) => (this.#unlocked = resolve))
+        this.#setState('locked')
+        await unlocked
+        continue
+      }
       this.#setState(this.#disconnected)
       if (livedFor > this.#timing.maxDelay) failures = 0
       await this.#delay(failures++, reason)
@@ -88,6 +100,12 @@ export class Connection extends EventTarget {
     this.#stopped = true
     this.#attempt?.end()
     this.#hurry?.(0)
+    this.unlock()
+  }
+
+  /** Goes on once the server lets this browser in. */
+  unlock() {
+    this.#unlocked?.()
   }
 
   /** Follows the environment's events. None of them does anything to an attempt that is loading or connecting. */
@@ -135,10 +153,18 @@ export class Connection extends EventTarget {
       await this.#stayLive(attempt)
     } catch (error) {
       reason = error
+      if (error instanceof Locked && !this.#opener)
+        await this.#lookAtLock(attempt.signal).catch((why) => (reason = why))
     }
     this.#attempt = undefined
     attempt.end()
     return { reason, livedFor: attempt.liveSince && this.#environment.now() - attempt.liveSince }
+  }
+
+  /** A sealed share may be locked too: without its key no password helps. */
+  async #lookAtLock(signal) {
+    const { sealed } = await this.#ask('', signal)
+    if (sealed) throw new Over('keyless')
   }
 
   async #load(signal) {
@@ -150,6 +176,7 @@ export class Connection extends EventTarget {
     }
     let position = this.#session.position
     let coming = page(position)
+    await this.#opener?.begin(() => this.#ask('', signal))
     for (let more = true; more;) {
       const frame = await coming
       signal.throwIfAborted()
@@ -161,7 +188,7 @@ export class Connection extends EventTarget {
       position = { epoch, seq }
       // It comes while this one is taken in and drawn.
       if (more) coming = page(position)
-      this.#apply(frame)
+      await this.#apply(frame, signal)
       // Yields, so that the browser can draw what came.
       await new Promise((resolve) => setTimeout(resolve))
       signal.throwIfAborted()
@@ -184,33 +211,34 @@ export class Connection extends EventTarget {
       })
       // Every error is followed by a close.
       socket.onerror = () => {}
+      // One after the other, for opening what came takes its time.
+      let turn = Promise.resolve()
+      const inTurn = (work) => (turn = turn.then(() => signal.aborted || work()).catch(attempt.end))
       socket.onmessage = ({ data }) => {
         if (signal.aborted) return
         attempt.heardAt = this.#environment.now()
         idle.restart()
-        try {
-          this.#receive(parsed(data), attempt)
-        } catch (error) {
-          attempt.end(error)
-        }
-        if (attempt.liveSince) idle.stop()
+        inTurn(async () => {
+          await this.#receive(parsed(data), attempt)
+          if (attempt.liveSince) idle.stop()
+        })
       }
-      socket.onclose = ({ code }) => {
-        if (signal.aborted) return
+      const closed = ({ code }) => {
         if (code === GONE) attempt.end(new Over('deleted'))
         else if (code === TRY_AGAIN_LATER) {
           attempt.end(new Interrupted('the server is busy', { minDelay: this.#timing.busyDelay, fixed: true }))
         } else attempt.end()
       }
+      socket.onclose = (event) => inTurn(() => closed(event))
     })
   }
 
-  #receive(frame, attempt) {
+  async #receive(frame, attempt) {
     if (frame === undefined) throw new Interrupted('not JSON')
     switch (frame?.type) {
       case 'items':
         if (!isItemsFrame(frame)) throw new Interrupted('not a frame')
-        this.#apply(frame)
+        await this.#apply(frame, attempt.signal)
         if (frame.more || attempt.liveSince) return
         attempt.liveSince = this.#environment.now()
         this.#setState('live')
@@ -223,7 +251,20 @@ export class Connection extends EventTarget {
     }
   }
 
-  #apply(frame) {
+  async #apply(frame, signal) {
+    if (!this.#opener) {
+      if (frame.items.some(({ type }) => type === 'sealed')) throw new Over('keyless')
+      return this.#take(frame)
+    }
+    const opened = await this.#opener.open(frame, this.#session.position)
+    for (const step of stepsOf(opened, this.#session.position)) {
+      signal.throwIfAborted()
+      this.#take(step)
+      if (step !== opened) await new Promise((resolve) => setTimeout(resolve))
+    }
+  }
+
+  #take(frame) {
     const change = this.#session.apply(frame)
     // Everything is loaded anew by the next attempt. The delay before it is fixed, so that a server whose frames never
     // fit is asked less and less often.
@@ -249,6 +290,7 @@ export class Connection extends EventTarget {
       return
     }
     if (attempt.signal.aborted || !isSummary(summary)) return
+    if (summary.sealed && !this.#opener) return attempt.end(new Over('keyless'))
     this.#emit('summary', summary)
     const behind = () => this.#session.position?.seq < summary.seq
     if (!behind()) return
@@ -320,6 +362,19 @@ export class Connection extends EventTarget {
   #emit(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }))
   }
+}
+
+// Items that are taken in at once: what is sealed is small on its way, so that many come in one frame.
+const STEP = 400
+
+/** A frame in steps. Until the last is taken in the position stays that of what was there before. */
+function stepsOf(frame, position) {
+  const { items, epoch } = frame
+  const seq = position?.epoch === epoch ? position.seq : 0
+  const steps = []
+  for (let at = 0; at + STEP < items.length; at += STEP)
+    steps.push({ ...frame, seq, items: items.slice(at, at + STEP), removed: [], more: true })
+  return [...steps, steps.length ? { ...frame, items: items.slice(steps.length * STEP) } : frame]
 }
 
 /** The query of what is newer than a position. With `order` items say at which place they first came. */
