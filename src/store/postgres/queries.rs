@@ -103,25 +103,30 @@ pub(super) async fn head(connection: &mut AsyncPgConnection, id: ShareId) -> Que
     share.map(|share| share.into_head(id)).transpose()
 }
 
-/// What was added to a share after a position, at one moment; `None` when it is deleted.
+/// What was added to a share after a position, at one moment; `None` when it is deleted. One statement, for that sees one
+/// moment too and takes one round trip: viewers wait for it.
 pub(super) async fn since(
     connection: &mut AsyncPgConnection,
     num: i64,
     after: u64,
 ) -> QueryResult<Option<Added>> {
-    connection
-        .build_transaction()
-        .repeatable_read()
-        .read_only()
-        .run(async |connection| {
-            let living = shares::table.find(num).filter(shares::deleted_at.is_null());
-            let Some(share) = living.select(ShareRow::as_select()).first(connection).await.optional()? else {
-                return Ok(None);
-            };
-            let rows = rows_after(connection, num, signed(after)).await?;
-            Ok(Some(share.into_added(rows)))
-        })
-        .await
+    let newer = share_data::share_num.eq(shares::num).and(share_data::seq.gt(signed(after)));
+    let found = shares::table
+        .left_join(share_data::table.on(newer))
+        .filter(shares::num.eq(num))
+        .filter(shares::deleted_at.is_null())
+        .order(share_data::arrived)
+        .select((
+            ShareRow::as_select(),
+            (share_data::key, share_data::content, share_data::seq).nullable(),
+        ));
+    let mut found = found.load_stream::<(ShareRow, Option<StoredRow>)>(connection).await?;
+    let (mut share, mut rows) = (None, Vec::new());
+    while let Some((of, row)) = found.try_next().await? {
+        share = Some(of);
+        rows.extend(row.map(read).transpose()?);
+    }
+    Ok(share.map(|share| share.into_added(rows)))
 }
 
 /// A share with its content, at one moment, but for one that `ended` says is over.

@@ -1,5 +1,7 @@
 //! The tables that are others here than in SQLite.
 
+use crate::store::schema::shares;
+
 diesel::table! {
     share_data (share_num, key) {
         share_num -> BigInt,
@@ -17,3 +19,5 @@ diesel::table! {
         deletion -> BigInt,
     }
 }
+
+diesel::allow_tables_to_appear_in_same_query!(shares, share_data);
