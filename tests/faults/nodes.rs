@@ -1,5 +1,6 @@
-//! Two processes on one database, SQLite's or PostgreSQL: clients and viewers go to either, and either is killed. The
-//! bus between them loses, doubles and delays what they say; the database crashes, and its standby takes over.
+//! Two processes on one database, SQLite's, PostgreSQL or libSQL: clients and viewers go to either, and either is
+//! killed. The bus between them loses, doubles and delays what they say; the database crashes, and its standby takes
+//! over.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use crate::harness::bad_bus::BadBus;
 use crate::harness::balancer::Balancer;
 use crate::harness::postgres::{Postgres, psql};
+use crate::harness::sqld::Sqld;
 use crate::harness::{PATIENCE, TestServer, TestShare, TestViewer, client, part, until};
 use crate::model::{History, State};
 use crate::watcher::{Outcome, Watcher};
@@ -32,7 +34,7 @@ const VIEWERS: usize = 6;
 /// How often the database crashes.
 const CRASHES: usize = 4;
 
-/// Two that serve the same directory, or the same PostgreSQL database. `poll` is how often each looks for what the
+/// Two that serve the same directory, or the same database. `poll` is how often each looks for what the
 /// other wrote when nothing else makes it.
 fn start(poll: &str, database: Option<&str>, bus: Option<&str>) -> [TestServer; 2] {
     let mut args = vec!["--poll-interval", poll];
@@ -186,8 +188,10 @@ impl Story {
         for (_, watcher) in self.watchers.iter_mut().filter(|(at, _)| *at == n) {
             watcher.until_closed(&mut self.history).await?;
         }
-        if let Some(database) = &self.database {
-            // It goes on with what it was told.
+        // A database goes on with what it was told.
+        if let Some(database) = self.database.as_ref().filter(|url| url.starts_with("libsql")) {
+            has_written_all(database).await;
+        } else if let Some(database) = &self.database {
             let busy = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid() \
                         AND datname = current_database()";
             let mut idle = 0;
@@ -210,6 +214,20 @@ impl Story {
     }
 }
 
+/// sqld lets one write after the other, so what came before has ended when this has: twice, for what was sent may not
+/// have been read when this is.
+async fn has_written_all(url: &str) {
+    let url = format!("{}/v3/pipeline", url.trim_start_matches("libsql+"));
+    let write =
+        json!({"requests": [{"type": "sequence", "sql": "BEGIN IMMEDIATE; COMMIT"}, {"type": "close"}]});
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let mut answer = client().post(&url).send_json(&write).await.expect("sqld answers");
+        let answer: Value = answer.json().await.expect("JSON");
+        assert_eq!(answer["results"][0]["type"], "ok", "{answer}");
+    }
+}
+
 #[test]
 fn whatever_happens_both_processes_show_what_was_stored() {
     histories(|_| None, |_| None);
@@ -219,6 +237,18 @@ fn whatever_happens_both_processes_show_what_was_stored() {
 fn whatever_happens_both_processes_show_what_postgresql_has() {
     let postgres = Postgres::start();
     histories(|seed| Some(postgres.create(&format!("share{seed}"))), |_| None);
+}
+
+#[test]
+fn whatever_happens_both_processes_show_what_libsql_has() {
+    let servers = RefCell::new(Vec::new());
+    let start = |_| {
+        let server = Sqld::start();
+        let url = server.url();
+        servers.borrow_mut().push(server);
+        Some(url)
+    };
+    histories(start, |_| None);
 }
 
 /// Hints that are lost, doubled, late and in any order save time or not, and change nothing else.
@@ -339,7 +369,7 @@ fn versions_of(viewer: &TestViewer) -> HashMap<String, u64> {
 async fn of_two_processes_either_is_killed_and_nothing_acknowledged_is_lost() {
     let mut conflicted = 0;
     for seed in crate::seeds(2) {
-        conflicted += under_load(seed, None, false).await;
+        conflicted += under_load(seed, Database::Sqlite, false).await;
     }
     assert!(conflicted > 0, "they were never in each other's way");
 }
@@ -348,7 +378,16 @@ async fn of_two_processes_either_is_killed_and_nothing_acknowledged_is_lost() {
 async fn either_process_is_killed_and_postgresql_crashes_and_nothing_acknowledged_is_lost() {
     let mut conflicted = 0;
     for seed in crate::seeds(2) {
-        conflicted += under_load(seed, Some(Postgres::start()), false).await;
+        conflicted += under_load(seed, Database::Postgres(Postgres::start()), false).await;
+    }
+    assert!(conflicted > 0, "they were never in each other's way");
+}
+
+#[actix_web::test]
+async fn either_process_is_killed_and_sqld_is_killed_and_nothing_acknowledged_is_lost() {
+    let mut conflicted = 0;
+    for seed in crate::seeds(2) {
+        conflicted += under_load(seed, Database::Libsql(Sqld::start()), false).await;
     }
     assert!(conflicted > 0, "they were never in each other's way");
 }
@@ -357,23 +396,61 @@ async fn either_process_is_killed_and_postgresql_crashes_and_nothing_acknowledge
 async fn behind_a_balancer_either_process_is_killed_and_a_standby_takes_over_and_nothing_acknowledged_is_lost()
  {
     for seed in crate::seeds(1) {
-        under_load(seed, Some(Postgres::start()), true).await;
+        under_load(seed, Database::Postgres(Postgres::start()), true).await;
+    }
+}
+
+/// Where two processes keep their shares.
+enum Database {
+    Sqlite,
+    Postgres(Postgres),
+    Libsql(Sqld),
+}
+
+impl Database {
+    fn url(&self) -> Option<String> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres(server) => Some(server.create("share")),
+            Self::Libsql(server) => Some(server.url()),
+        }
+    }
+
+    /// A standby of it, when it is PostgreSQL.
+    fn standby(&self) -> Option<Postgres> {
+        if let Self::Postgres(server) = self { Some(server.standby()) } else { None }
+    }
+
+    fn crash(&mut self) {
+        match self {
+            Self::Sqlite => {}
+            Self::Postgres(server) => server.crash(),
+            Self::Libsql(server) => server.crash(),
+        }
+    }
+
+    fn restart(&mut self) {
+        match self {
+            Self::Sqlite => {}
+            Self::Postgres(server) => server.restart(),
+            Self::Libsql(server) => server.restart(),
+        }
     }
 }
 
 /// Clients write through both while they are killed, and while their database crashes: it comes back, or a standby
 /// takes over, and all go by a balancer. Tells how often they were in each other's way.
-async fn under_load(seed: u64, mut postgres: Option<Postgres>, fails_over: bool) -> usize {
+async fn under_load(seed: u64, mut database: Database, fails_over: bool) -> usize {
     let mut conflicted = 0;
-    let mut database = postgres.as_ref().map(|postgres| postgres.create("share"));
-    let standby = postgres.as_ref().filter(|_| fails_over).map(Postgres::standby);
-    if let (Some(url), Some(postgres), Some(standby)) = (&mut database, &postgres, &standby) {
+    let mut store = database.url();
+    let standby = if fails_over { database.standby() } else { None };
+    if let (Some(url), Database::Postgres(postgres), Some(standby)) = (&mut store, &database, &standby) {
         let first = format!("127.0.0.1:{}", postgres.port());
         *url = url.replace(&first, &format!("{first},127.0.0.1:{}", standby.port()));
     }
     {
         let mut random = Rng::with_seed(seed);
-        let mut servers = start("100ms", database.as_deref(), None);
+        let mut servers = start("100ms", store.as_deref(), None);
         let (path, secret) = {
             let share = servers[0].share().await;
             (share.path(""), share.secret)
@@ -413,9 +490,9 @@ async fn under_load(seed: u64, mut postgres: Option<Postgres>, fails_over: bool)
             load.goes_on(random.u64(0..10)).await;
             servers[n].restart();
         }
-        if let (Some(postgres), Some(standby)) = (&mut postgres, &standby) {
+        if let Some(standby) = &standby {
             load.goes_on(random.u64(5..40)).await;
-            postgres.crash();
+            database.crash();
             let began = Instant::now();
             standby.promote();
             let promoted = began.elapsed();
@@ -424,13 +501,13 @@ async fn under_load(seed: u64, mut postgres: Option<Postgres>, fails_over: bool)
                 "seed {seed}: acknowledged {:?} after a promotion of {promoted:?} began",
                 began.elapsed()
             );
-        } else if let Some(postgres) = &mut postgres {
+        } else if store.is_some() {
             for _ in 0..CRASHES {
                 load.goes_on(random.u64(5..40)).await;
-                postgres.crash();
+                database.crash();
                 let (status, _) = servers[0].get(&path).await;
                 assert_eq!(status, 503, "seed {seed}");
-                postgres.restart();
+                database.restart();
             }
         }
         load.goes_on(20).await;

@@ -10,11 +10,12 @@ use diesel::upsert::excluded;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use futures_util::TryStreamExt;
 
-use super::group::Group;
+use super::group::WriteGroup;
 use super::schema::{last_deletion, share_data};
 use crate::model::{Life, Row, SecretHash, ShareId};
 use crate::redact::Digest;
 use crate::store::CreateToken;
+use crate::store::group::Group;
 use crate::store::moving::UNFINISHED;
 use crate::store::names::{self, Names, Naming, OVERHEAD};
 use crate::store::records::{
@@ -84,7 +85,7 @@ pub(super) async fn create(connection: &mut AsyncPgConnection, share: NewShare) 
 
 /// Writes a group; gives the numbers of the shares of which it took effect.
 pub(super) async fn write(connection: &mut AsyncPgConnection, group: &Group) -> QueryResult<Vec<i64>> {
-    group.statement().load(connection).await
+    WriteGroup::of(group).load(connection).await
 }
 
 /// The heads of some shares, but for those that are deleted.
@@ -103,8 +104,8 @@ pub(super) async fn head(connection: &mut AsyncPgConnection, id: ShareId) -> Que
     share.map(|share| share.into_head(id)).transpose()
 }
 
-/// What was added to a share after a position, at one moment; `None` when it is deleted. One statement, for that sees one
-/// moment too and takes one round trip: viewers wait for it.
+/// What was added to a share after a position, at one moment; `None` when it is deleted. One statement, for that sees
+/// one moment too and takes one round trip: viewers wait for it.
 pub(super) async fn since(
     connection: &mut AsyncPgConnection,
     num: i64,
@@ -116,10 +117,7 @@ pub(super) async fn since(
         .filter(shares::num.eq(num))
         .filter(shares::deleted_at.is_null())
         .order(share_data::arrived)
-        .select((
-            ShareRow::as_select(),
-            (share_data::key, share_data::content, share_data::seq).nullable(),
-        ));
+        .select((ShareRow::as_select(), (share_data::key, share_data::content, share_data::seq).nullable()));
     let mut found = found.load_stream::<(ShareRow, Option<StoredRow>)>(connection).await?;
     let (mut share, mut rows) = (None, Vec::new());
     while let Some((of, row)) = found.try_next().await? {
