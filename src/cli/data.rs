@@ -11,11 +11,8 @@ use crate::store::{Operator, OperatorError};
 
 /// The command makes no sense with the server's store.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "this is for shares in SQLite, and the server keeps them in PostgreSQL: back it up and restore it with \
-     PostgreSQL's own tools"
-)]
-pub(super) struct OtherStore;
+#[error("this is for shares in SQLite, and the server keeps them in {0}")]
+pub(super) struct OtherStore(&'static str);
 
 /// Where the data is.
 #[derive(Debug, Args)]
@@ -45,10 +42,11 @@ impl ServerData {
     /// The data, beside servers that run or without one.
     pub(super) fn open(&self) -> Result<Operator, Box<dyn Error>> {
         let store = self.store()?;
-        if let Some(StoreKind::Postgres(url)) = store.as_ref().map(StoreChoice::kind).transpose()? {
-            return Ok(Operator::open_postgres(url)?);
+        match store.as_ref().map(StoreChoice::kind).transpose()? {
+            Some(StoreKind::Postgres(url)) => Ok(Operator::open_postgres(url)?),
+            Some(StoreKind::Libsql(url)) => Ok(Operator::open_libsql(url)?),
+            Some(StoreKind::Sqlite) | None => self.open_sqlite(),
         }
-        self.open_sqlite()
     }
 
     /// The data, where it is in SQLite.
@@ -72,8 +70,17 @@ impl ServerData {
 
     /// The data directory, where the data is in SQLite.
     pub(super) fn dir(&self) -> Result<PathBuf, Box<dyn Error>> {
-        if let Some(StoreKind::Postgres(_)) = self.store()?.as_ref().map(StoreChoice::kind).transpose()? {
-            return Err(OtherStore.into());
+        let tools = match self.store()?.as_ref().map(StoreChoice::kind).transpose()? {
+            Some(StoreKind::Postgres(_)) => {
+                Some("PostgreSQL: back it up and restore it with PostgreSQL's own tools")
+            }
+            Some(StoreKind::Libsql(_)) => {
+                Some("libSQL: back it up and restore it with the means of sqld, or of who runs it")
+            }
+            Some(StoreKind::Sqlite) | None => None,
+        };
+        if let Some(tools) = tools {
+            return Err(OtherStore(tools).into());
         }
         match (&self.data_dir, &self.config) {
             (Some(dir), _) => Ok(dir.clone()),

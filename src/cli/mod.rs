@@ -142,7 +142,11 @@ fn read(args: &[OsString]) -> Result<Cli, clap::Error> {
 
 /// How a command that failed ends, as `--help` lists it.
 fn exit_code(error: &(dyn std::error::Error + 'static)) -> u8 {
-    if error.is::<data::OtherStore>() || error.is::<UnknownStore>() || error.is::<UnknownBus>() {
+    if error.is::<data::OtherStore>()
+        || error.is::<moving::NotThere>()
+        || error.is::<UnknownStore>()
+        || error.is::<UnknownBus>()
+    {
         return 2;
     }
     if let Some(MoveError::InUse) = error.downcast_ref() {

@@ -28,9 +28,15 @@ pub(super) struct Move {
     to: Whereabouts,
 }
 
-/// A store by its URL, or its directory. It may hold a password, so nothing shows it.
+/// A store by its URL, or its directory. It may hold a password, so nothing shows it, and it is only looked at when it
+/// is used: what clap refuses it prints.
 #[derive(Clone)]
-struct Whereabouts(Place);
+struct Whereabouts(Result<Place, NotThere>);
+
+/// Nothing is moved from or to such a store.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("`move` is between SQLite and PostgreSQL: for libSQL, docs/SCALE.md says what there is in its place")]
+pub(super) struct NotThere;
 
 impl FromStr for Whereabouts {
     type Err = Infallible;
@@ -38,8 +44,9 @@ impl FromStr for Whereabouts {
     fn from_str(text: &str) -> Result<Self, Infallible> {
         let Ok(choice) = text.parse::<StoreChoice>();
         Ok(Self(match choice.kind() {
-            Ok(StoreKind::Postgres(url)) => Place::Postgres(url.to_owned()),
-            _ => Place::Directory(text.into()),
+            Ok(StoreKind::Postgres(url)) => Ok(Place::Postgres(url.to_owned())),
+            Ok(StoreKind::Libsql(_)) => Err(NotThere),
+            _ => Ok(Place::Directory(text.into())),
         }))
     }
 }
@@ -47,15 +54,17 @@ impl FromStr for Whereabouts {
 impl std::fmt::Debug for Whereabouts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self.0 {
-            Place::Directory(_) => "directory",
-            Place::Postgres(_) => "postgres",
+            Ok(Place::Directory(_)) => "directory",
+            Ok(Place::Postgres(_)) => "postgres",
+            Err(NotThere) => "libsql",
         })
     }
 }
 
 /// Runs the command.
 pub(super) fn run(command: &Move) -> Result<(), Box<dyn Error>> {
-    let mut moving = store::Move::begin(&command.from.0, &command.to.0)?;
+    let (from, to) = (command.from.0.as_ref(), command.to.0.as_ref());
+    let mut moving = store::Move::begin(from.map_err(|error| *error)?, to.map_err(|error| *error)?)?;
     let mut before = u64::MAX;
     loop {
         let copied = moving.pass()?;

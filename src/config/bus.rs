@@ -46,7 +46,7 @@ impl BusChoice {
     /// When it is none.
     pub fn kind<'a>(chosen: Option<&'a Self>, store: StoreKind<'a>) -> Result<BusKind<'a>, UnknownBus> {
         let of_store = match store {
-            StoreKind::Sqlite => None,
+            StoreKind::Sqlite | StoreKind::Libsql(_) => None,
             StoreKind::Postgres(url) => Some(BusKind::Postgres(url)),
         };
         let Some(Self(chosen)) = chosen else { return Ok(of_store.unwrap_or(BusKind::Local)) };

@@ -26,8 +26,8 @@ pub struct Serve {
     #[arg(long, env = "BRUTUS_SHARE_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// Where shares are kept: `sqlite`, in the data directory, or the URL of a PostgreSQL database, which many servers
-    /// may share: `postgres://USER:PASSWORD@HOST/DATABASE`
+    /// Where shares are kept: `sqlite`, in the data directory, or the URL of a database, which many servers may share:
+    /// `postgres://USER:PASSWORD@HOST/DATABASE`, or `libsql+http://HOST:PORT` and `libsql+https://HOST?authToken=TOKEN`
     // A password may stand in it: help does not show what is set.
     #[arg(
         long,
@@ -260,6 +260,15 @@ impl From<&Lifetimes> for model::Lifetimes {
 /// Limits that can be changed while they are in use. Clones are of the same.
 #[derive(Clone)]
 pub struct LiveLimits(Arc<ArcSwap<Limits>>);
+
+impl Limits {
+    /// The same, with no larger items than a store takes.
+    #[must_use]
+    pub fn within(mut self, max_item: Option<u64>) -> Self {
+        self.max_item = self.max_item.min(max_item.unwrap_or(u64::MAX));
+        self
+    }
+}
 
 impl LiveLimits {
     /// Limits to begin with.

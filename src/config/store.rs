@@ -7,8 +7,8 @@ use std::str::FromStr;
 /// The variable of the environment that says which store it is.
 pub const STORE_ENV: &str = "BRUTUS_SHARE_SERVE_STORE";
 
-/// What `store` says. It may hold a password, so nothing shows it, and it is only looked at when it is used: what clap
-/// refuses it prints.
+/// What `store` says. It may hold a password or a token, so nothing shows it, and it is only looked at when it is used:
+/// what clap refuses it prints.
 #[derive(Clone)]
 pub struct StoreChoice(String);
 
@@ -17,13 +17,18 @@ pub struct StoreChoice(String);
 pub enum StoreKind<'a> {
     /// A file in the data directory.
     Sqlite,
-    /// The database of this URL.
+    /// The PostgreSQL database of this URL.
     Postgres(&'a str),
+    /// The libSQL database of this URL.
+    Libsql(&'a str),
 }
 
-/// It is neither.
+/// It is none of them.
 #[derive(Debug, thiserror::Error)]
-#[error("store must be `sqlite`, or the URL of a PostgreSQL database: postgres://USER@HOST/DATABASE")]
+#[error(
+    "store must be `sqlite`, or the URL of a database: postgres://USER@HOST/DATABASE, libsql+http://HOST:PORT or \
+     libsql+https://HOST"
+)]
 pub struct UnknownStore;
 
 impl StoreChoice {
@@ -36,6 +41,9 @@ impl StoreChoice {
             "sqlite" => Ok(StoreKind::Sqlite),
             url if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
                 Ok(StoreKind::Postgres(url))
+            }
+            url if url.starts_with("libsql+http://") || url.starts_with("libsql+https://") => {
+                Ok(StoreKind::Libsql(url))
             }
             _ => Err(UnknownStore),
         }
@@ -55,6 +63,7 @@ impl fmt::Debug for StoreChoice {
         f.write_str(match self.kind() {
             Ok(StoreKind::Sqlite) => "sqlite",
             Ok(StoreKind::Postgres(_)) => "postgres",
+            Ok(StoreKind::Libsql(_)) => "libsql",
             Err(_) => "unknown",
         })
     }

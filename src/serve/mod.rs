@@ -36,7 +36,7 @@ use crate::memory::Memory;
 use crate::redact::RuleError;
 use crate::share::{Crowds, Directory, Hub, ShareConfig};
 use crate::sqlite::{StartupError, private_dir};
-use crate::store::{PostgresError, Store};
+use crate::store::{LibsqlError, PostgresError, Store};
 
 /// How long requests under way get to end when the server stops. Everything that they wait for is quick; the rest of
 /// the two seconds within which a service should stop is for the last commits.
@@ -68,6 +68,9 @@ pub enum StartError {
     /// The store's database cannot be used.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
+    /// The store's database cannot be used.
+    #[error(transparent)]
+    Libsql(#[from] LibsqlError),
     /// There is no such store.
     #[error(transparent)]
     UnknownStore(#[from] config::UnknownStore),
@@ -121,6 +124,8 @@ pub struct Running {
 #[derive(Clone)]
 pub struct Controls {
     limits: LiveLimits,
+    /// What the store takes.
+    max_item: Option<u64>,
     memory: Memory,
     certificate: Option<Certificate>,
     announcement: Option<Arc<Announcement>>,
@@ -137,7 +142,7 @@ impl Controls {
         if let Some(announcement) = &self.announcement {
             announcement.ask_for_token(config.limits.create_tokens);
         }
-        self.limits.set(config.limits.clone());
+        self.limits.set(config.limits.clone().within(self.max_item));
         Ok(())
     }
 }
@@ -168,11 +173,15 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
     let address = own_url(&listeners, config)?;
     let public_url = config.public_url.clone().unwrap_or_else(|| address.clone());
     let certificate = Certificate::open(&config.tls)?;
-    let limits = LiveLimits::new(config.limits.clone());
     let redaction = Redaction::new(config.redact)?;
     let bus = Bus::open(config.bus(config.store.kind()?)?)?;
     let data_dir = config.data_dir()?;
     let store = open_store(config, &data_dir)?;
+    let max_item = store.max_item();
+    if let Some(max_item) = max_item.filter(|max| *max < config.limits.max_item) {
+        tracing::warn!(max_item, "the database takes no larger items");
+    }
+    let limits = LiveLimits::new(config.limits.clone().within(max_item));
     let identity = Identity::open(&data_dir)?;
     let fingerprint = identity.fingerprint().clone();
     tracing::info!(%public_url, %address, %fingerprint, "serving");
@@ -262,7 +271,7 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
         server = listen_for_metrics(server, tcp, unix, &about)?;
         files.extend(more);
     }
-    let controls = Controls { limits, memory, certificate, announcement: announcement.clone() };
+    let controls = Controls { limits, max_item, memory, certificate, announcement: announcement.clone() };
     Ok(Running { server: server.run(), shares, store, controls, http_workers, announcement, files })
 }
 
@@ -284,14 +293,20 @@ fn announce(
 }
 
 fn open_store(config: &config::Serve, data_dir: &Path) -> Result<Store, StartError> {
-    if let StoreKind::Postgres(url) = config.store.kind()? {
+    let kind = config.store.kind()?;
+    if kind != StoreKind::Sqlite {
         // The server's own key is there nevertheless.
         private_dir(data_dir).map_err(StartupError::from)?;
-        return Ok(Store::open_postgres(url)?);
     }
-    tracing::info!(data_dir = %data_dir.display(), "stores in SQLite");
-    let shared = config.timings.poll_interval.is_some();
-    Ok(if shared { Store::open_shared(data_dir) } else { Store::open(data_dir) }?)
+    Ok(match kind {
+        StoreKind::Postgres(url) => Store::open_postgres(url)?,
+        StoreKind::Libsql(url) => Store::open_libsql(url)?,
+        StoreKind::Sqlite => {
+            tracing::info!(data_dir = %data_dir.display(), "stores in SQLite");
+            let shared = config.timings.poll_interval.is_some();
+            if shared { Store::open_shared(data_dir) } else { Store::open(data_dir) }?
+        }
+    })
 }
 
 /// Adds the operator's sockets to a server.

@@ -1,12 +1,17 @@
-//! Where shares are kept: the port, and behind it SQLite, for one machine, and PostgreSQL, for many.
+//! Where shares are kept: the port, and behind it SQLite, for one machine, and PostgreSQL and libSQL, for many.
 //!
-//! When a write is answered, it is durable. Knows nothing of actors, viewers or HTTP.
+//! When a write is answered, it is durable, as far as the database of another machine says what is so. Knows nothing of
+//! actors, viewers or HTTP.
 
 mod direct;
+mod group;
+mod lane;
+mod libsql;
 mod moving;
 mod names;
 mod operator;
 mod postgres;
+mod questions;
 mod records;
 mod room;
 mod schema;
@@ -18,6 +23,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use libsql::{LibsqlError, LibsqlStore};
 pub use moving::{Compared, Copied, Move, MoveError, Place};
 pub use names::{MAX_NAMES, Name, Names, Naming};
 pub use operator::{Contents, Filter, Kind, Locked, Operator, OperatorError, ShareRecord, Sort, Stats};
@@ -42,6 +48,8 @@ pub enum Store {
     Sqlite(Arc<SqliteStore>),
     /// A database that processes on many machines write.
     Postgres(PostgresStore),
+    /// SQLite behind HTTP, which processes on many machines write.
+    Libsql(LibsqlStore),
 }
 
 /// Calls a method of the store that there is.
@@ -50,6 +58,7 @@ macro_rules! each {
         match $self {
             Self::Sqlite($store) => $call,
             Self::Postgres($store) => $call,
+            Self::Libsql($store) => $call,
         }
     };
 }
@@ -101,6 +110,23 @@ impl Store {
     /// When the URL cannot be used, the database refuses, or a newer version wrote it.
     pub fn open_postgres(url: &str) -> Result<Self, PostgresError> {
         PostgresStore::open(url).map(Self::Postgres)
+    }
+
+    /// Connects to the libSQL database of a URL, `libsql+http://` or `libsql+https://`, and brings its schema up to
+    /// date. Waits a minute for one that cannot be reached. Blocks.
+    ///
+    /// # Errors
+    /// When the URL cannot be used, the database refuses, or a newer version wrote it.
+    pub fn open_libsql(url: &str) -> Result<Self, LibsqlError> {
+        LibsqlStore::open(url).map(Self::Libsql)
+    }
+
+    /// The largest item that the database takes, in bytes; `None` when that is larger than any.
+    pub fn max_item(&self) -> Option<u64> {
+        match self {
+            Self::Sqlite(_) | Self::Postgres(_) => None,
+            Self::Libsql(store) => Some(store.max_item()),
+        }
     }
 
     /// Whether other processes may write too.
@@ -201,8 +227,8 @@ impl Store {
 
     /// Takes the content of a deleted share away, in steps between which others write. When this is answered by SQLite,
     /// its bytes are in the database no more, nor in its log, and will not be after a power failure. That takes as long
-    /// as other processes read what is in the log. Of PostgreSQL the rows are gone then; their bytes go with its
-    /// vacuum, its log and its replicas. It may be called again at any time, by anybody; what a crash leaves is
+    /// as other processes read what is in the log. Of PostgreSQL and libSQL the rows are gone then; their bytes go with
+    /// its vacuum, its log and its replicas. It may be called again at any time, by anybody; what a crash leaves is
     /// found by `unpurged`.
     pub async fn purge(&self, num: i64) -> Result<(), StoreError> {
         each!(self, store => store.purge(num).await)

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::direct::{Direct, on};
 use super::records::unsigned;
 use super::schema::{create_tokens, share_data, shares};
-use super::{CreateToken, NewToken, PostgresError, tokens};
+use super::{CreateToken, LibsqlError, NewToken, PostgresError, libsql, tokens};
 use crate::model::{Key, Lock, random_epoch};
 use crate::sqlite::{self, StartupError};
 
@@ -20,7 +20,24 @@ use crate::sqlite::{self, StartupError};
 const MIN_ID_START: usize = 4;
 
 /// The data, in an operator's hands.
-pub struct Operator(Direct);
+pub struct Operator(Data);
+
+enum Data {
+    /// What Diesel speaks to.
+    Tables(Direct),
+    /// A libSQL database.
+    Libsql(libsql::Direct),
+}
+
+/// What Diesel speaks to; with a libSQL database something is done, and its outcome returned.
+macro_rules! tables {
+    ($data:expr, $database:ident => $of_libsql:expr) => {
+        match &mut $data {
+            Data::Tables(direct) => direct,
+            Data::Libsql($database) => return Ok($of_libsql),
+        }
+    };
+}
 
 /// Why an operator's command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +48,12 @@ pub enum OperatorError {
     /// PostgreSQL cannot be used.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
+    /// libSQL cannot be used.
+    #[error(transparent)]
+    Libsql(#[from] LibsqlError),
+    /// sqld has no such command.
+    #[error("sqld gives room back by itself, when half of a large database is free")]
+    NoVacuum,
     /// It is not for this store.
     #[error("this is for SQLite alone")]
     OtherStore,
@@ -197,7 +220,7 @@ impl Operator {
     /// # Errors
     /// When there is none, or it is of another version than this program.
     pub fn open(data_dir: &Path) -> Result<Self, OperatorError> {
-        Ok(Self(Direct::open(data_dir)?))
+        Ok(Self(Data::Tables(Direct::open(data_dir)?)))
     }
 
     /// Opens the PostgreSQL database of a URL.
@@ -205,19 +228,28 @@ impl Operator {
     /// # Errors
     /// When it cannot be reached, or is of another version than this program.
     pub fn open_postgres(url: &str) -> Result<Self, OperatorError> {
-        Ok(Self(Direct::open_postgres(url)?))
+        Ok(Self(Data::Tables(Direct::open_postgres(url)?)))
+    }
+
+    /// Opens the libSQL database of a URL.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or is of another version than this program.
+    pub fn open_libsql(url: &str) -> Result<Self, OperatorError> {
+        Ok(Self(Data::Libsql(libsql::Direct::open(url)?)))
     }
 
     /// Shares, as a filter has them.
     pub fn list(&mut self, filter: &Filter) -> Result<Vec<ShareRecord>, OperatorError> {
+        let direct = tables!(self.0, database => database.list(filter)?);
         let of_token = match &filter.token {
-            Some(name) => Some(on!(self.0, database => {
+            Some(name) => Some(on!(*direct, database => {
                 let of_name = create_tokens::table.filter(create_tokens::name.eq(name));
                 of_name.select(create_tokens::num.nullable()).load::<Option<i64>>(database)?
             })),
             None => None,
         };
-        let listed = on!(self.0, database => {
+        let listed = on!(*direct, database => {
             let mut query = shares::table.select(ShareRecord::as_select()).into_boxed();
             query = if filter.deleted {
                 query.filter(shares::deleted_at.is_not_null())
@@ -262,8 +294,9 @@ impl Operator {
             return Err(OperatorError::TooShort);
         }
         let mut found = match &mut self.0 {
-            Direct::Sqlite(database) => database.starting(start)?,
-            Direct::Postgres(database) => database.starting(start)?,
+            Data::Tables(Direct::Sqlite(database)) => database.starting(start)?,
+            Data::Tables(Direct::Postgres(database)) => database.starting(start)?,
+            Data::Libsql(database) => database.starting(start)?,
         };
         match (found.pop(), found.len()) {
             (Some(share), 0) => Ok(share),
@@ -274,11 +307,12 @@ impl Operator {
 
     /// What a share holds.
     pub fn contents(&mut self, share: &ShareRecord) -> Result<Contents, OperatorError> {
-        let items = match &mut self.0 {
+        let direct = tables!(self.0, database => database.contents(share.num)?);
+        let items = match direct {
             Direct::Sqlite(database) => database.kinds(share.num)?,
             Direct::Postgres(database) => database.kinds(share.num)?,
         };
-        on!(self.0, database => {
+        on!(*direct, database => {
             let session: Option<Option<String>> = share_data::table
                 .filter(share_data::share_num.eq(share.num))
                 .filter(share_data::key.eq(Key::SESSION))
@@ -298,12 +332,16 @@ impl Operator {
     }
 
     /// Deletes a share for good. It has ended for everybody when this returns, and `true` says that its content is
-    /// gone: from SQLite's file and its log, or as rows of PostgreSQL. Else another process reads what is there, and
+    /// gone: from SQLite's file and its log, or as rows of the others. Else another process reads what is there, and
     /// the server goes on erasing when that ends.
     pub fn delete(&mut self, share: &ShareRecord, at: i64) -> Result<bool, OperatorError> {
         Ok(match &mut self.0 {
-            Direct::Sqlite(database) => database.delete(share.num, at)?,
-            Direct::Postgres(database) => {
+            Data::Tables(Direct::Sqlite(database)) => database.delete(share.num, at)?,
+            Data::Tables(Direct::Postgres(database)) => {
+                database.delete(share.num, at)?;
+                true
+            }
+            Data::Libsql(database) => {
                 database.delete(share.num, at)?;
                 true
             }
@@ -313,8 +351,9 @@ impl Operator {
     /// Gives all shares that are not deleted a new epoch, and heads that nobody knows: who watches one begins again.
     /// For a database that has less than it had. Gives how many.
     pub fn renew_epochs(&mut self) -> Result<usize, OperatorError> {
+        let direct = tables!(self.0, database => database.renew_epochs()?);
         let epoch = random_epoch()?;
-        let renewed = on!(self.0, database => {
+        let renewed = on!(*direct, database => {
             diesel::update(shares::table.filter(shares::deleted_at.is_null()))
                 .set((shares::epoch.eq(epoch), shares::writer.eq(shares::writer - 1)))
                 .execute(database)
@@ -324,13 +363,14 @@ impl Operator {
 
     /// The state of the data at one moment.
     pub fn stats(&mut self, at: i64) -> Result<Stats, OperatorError> {
-        let (database, reclaimable, disk_free) = match &mut self.0 {
+        let direct = tables!(self.0, database => database.stats(at)?);
+        let (database, reclaimable, disk_free) = match direct {
             Direct::Sqlite(database) => database.room()?,
             Direct::Postgres(database) => (database.size()?, None, None),
         };
         let alive = || shares::table.filter(shares::deleted_at.is_null());
         let day_ago = at - 24 * 3600 * 1000;
-        on!(self.0, connection => {
+        on!(*direct, connection => {
             let content = sql::<Nullable<BigInt>>("CAST(sum(size) AS BIGINT)");
             let content: Option<i64> = shares::table.select(content).first(connection)?;
             Ok(Stats {
@@ -360,23 +400,24 @@ impl Operator {
     /// Gives what deleted shares took back to the disk. Writes of servers wait meanwhile.
     pub fn vacuum(&mut self) -> Result<(), OperatorError> {
         match &mut self.0 {
-            Direct::Sqlite(database) => database.vacuum(),
-            Direct::Postgres(database) => database.vacuum(),
+            Data::Tables(Direct::Sqlite(database)) => database.vacuum().map_err(Into::into),
+            Data::Tables(Direct::Postgres(database)) => database.vacuum().map_err(Into::into),
+            Data::Libsql(_) => Err(OperatorError::NoVacuum),
         }
-        .map_err(Into::into)
     }
 
     /// Copies SQLite's database to a file that must not exist, as it is now: syncs go on meanwhile.
     pub fn back_up(&mut self, file: &Path) -> Result<(), OperatorError> {
         match &mut self.0 {
-            Direct::Sqlite(database) => Ok(sqlite::copy_to(&mut database.connection, file)?),
-            Direct::Postgres(_) => Err(OperatorError::OtherStore),
+            Data::Tables(Direct::Sqlite(database)) => Ok(sqlite::copy_to(&mut database.connection, file)?),
+            Data::Tables(Direct::Postgres(_)) | Data::Libsql(_) => Err(OperatorError::OtherStore),
         }
     }
 
     /// All tokens, with how many shares of each there are.
     pub fn tokens(&mut self) -> Result<Vec<(CreateToken, i64)>, OperatorError> {
-        on!(self.0, database => {
+        let direct = tables!(self.0, database => database.tokens()?);
+        on!(*direct, database => {
             let all = create_tokens::table.order(create_tokens::num).select(CreateToken::as_select());
             let tokens: Vec<CreateToken> = all.load(database)?;
             let counted = tokens.into_iter().map(|token| {
@@ -390,7 +431,14 @@ impl Operator {
     /// Makes a token.
     pub fn add_token(&mut self, token: &NewToken) -> Result<(), OperatorError> {
         use diesel::result::{DatabaseErrorKind, Error};
-        let added = on!(self.0, database => {
+        let name_taken = || OperatorError::Token(format!("there is a token of the name {}", token.name));
+        let direct = match &mut self.0 {
+            Data::Tables(direct) => direct,
+            Data::Libsql(database) => {
+                return if database.add_token(token)? { Ok(()) } else { Err(name_taken()) };
+            }
+        };
+        let added = on!(*direct, database => {
             diesel::insert_into(create_tokens::table)
                 .values((
                     create_tokens::name.eq(&token.name),
@@ -404,25 +452,24 @@ impl Operator {
         });
         match added {
             Ok(_) => Ok(()),
-            Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => {
-                Err(OperatorError::Token(format!("there is a token of the name {}", token.name)))
-            }
+            Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Err(name_taken()),
             Err(error) => Err(error.into()),
         }
     }
 
     /// Revokes a token: it creates nothing any more. Its shares stay.
     pub fn revoke_token(&mut self, name: &str, at: i64) -> Result<(), OperatorError> {
-        let revoked = on!(self.0, database => {
-            let holds = create_tokens::name.eq(name).and(create_tokens::revoked_at.is_null());
-            diesel::update(create_tokens::table.filter(holds))
-                .set(create_tokens::revoked_at.eq(at))
-                .execute(database)
-        });
-        if revoked? == 1 {
-            Ok(())
-        } else {
-            Err(OperatorError::Token(format!("no token of the name {name} holds")))
-        }
+        let revoked = match &mut self.0 {
+            Data::Tables(direct) => {
+                on!(*direct, database => {
+                    let holds = create_tokens::name.eq(name).and(create_tokens::revoked_at.is_null());
+                    diesel::update(create_tokens::table.filter(holds))
+                        .set(create_tokens::revoked_at.eq(at))
+                        .execute(database)
+                })? == 1
+            }
+            Data::Libsql(database) => database.revoke_token(name, at)?,
+        };
+        if revoked { Ok(()) } else { Err(OperatorError::Token(format!("no token of the name {name} holds"))) }
     }
 }

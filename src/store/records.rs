@@ -244,17 +244,17 @@ pub(super) enum Written {
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = shares)]
 pub(super) struct ShareRow {
-    num: i64,
-    secret_hash: Vec<u8>,
-    epoch: String,
-    seq: i64,
-    writer: i64,
-    size: i64,
-    created_at: i64,
-    updated_at: i64,
-    deleted_at: Option<i64>,
-    expires_at: Option<i64>,
-    lock: Option<String>,
+    pub(super) num: i64,
+    pub(super) secret_hash: Vec<u8>,
+    pub(super) epoch: String,
+    pub(super) seq: i64,
+    pub(super) writer: i64,
+    pub(super) size: i64,
+    pub(super) created_at: i64,
+    pub(super) updated_at: i64,
+    pub(super) deleted_at: Option<i64>,
+    pub(super) expires_at: Option<i64>,
+    pub(super) lock: Option<String>,
 }
 
 impl ShareRow {

@@ -1,5 +1,9 @@
 //! How much room there is for content.
 
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use crate::config::Limits;
+
 /// Sizes, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Sizes {
@@ -20,4 +24,40 @@ pub enum NoRoom {
     /// The disk is nearly full.
     #[error("the disk is nearly full")]
     Disk,
+}
+
+/// What shares take in a database on another machine: counted by it now and then, and followed here in between.
+#[derive(Default)]
+pub(super) struct Counted {
+    /// What all shares take, in bytes. It can be off by what is being written, and by what others write.
+    content: AtomicI64,
+    database: AtomicU64,
+}
+
+impl Counted {
+    pub(super) fn grown(&self, bytes: i64) {
+        self.content.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// What a deleted share took is gone.
+    pub(super) fn freed(&self, bytes: u64) {
+        self.grown(i64::try_from(bytes).map_or(i64::MIN, i64::saturating_neg));
+    }
+
+    /// Bytes of all shares and of the database, as it counts them.
+    pub(super) fn are(&self, (content, database): (u64, u64)) {
+        self.content.store(i64::try_from(content).unwrap_or(i64::MAX), Ordering::Relaxed);
+        self.database.store(database, Ordering::Relaxed);
+    }
+
+    pub(super) fn sizes(&self) -> Sizes {
+        let content = u64::try_from(self.content.load(Ordering::Relaxed)).unwrap_or(0);
+        Sizes { content, database: self.database.load(Ordering::Relaxed), disk_free: None }
+    }
+
+    /// Whether there is room by the limits. How full the disk is, is the database's affair: it refuses.
+    pub(super) fn check(&self, limits: &Limits) -> Result<(), NoRoom> {
+        let full = limits.max_total.is_some_and(|max| self.sizes().content >= max);
+        if full { Err(NoRoom::Quota) } else { Ok(()) }
+    }
 }

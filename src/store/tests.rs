@@ -1,6 +1,7 @@
-//! What both stores hold to, asked of two handles on one, as two processes have them.
+//! What all stores hold to, asked of two handles on one, as two processes have them.
 
 use serde_json::value::RawValue;
+use tokio::runtime::Runtime;
 
 use super::*;
 use crate::model::{Content, Key, Lock, PasswordHash, Row, Secret};
@@ -9,25 +10,36 @@ use crate::model::{Content, Key, Lock, PasswordHash, Row, Secret};
 #[allow(dead_code, unreachable_pub)]
 mod harness;
 
+#[path = "../../tests/stories/harness/sqld.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod sqld;
+
 use harness::{Postgres, psql};
+use sqld::Sqld;
 
 const LIMITLESS: fn(Life) -> bool = |_| false;
 
 /// Runs a test on two handles of each store.
-fn on_both<F: Future<Output = ()>>(test: impl Fn(Store, Store) -> F) {
+fn on_each<F: Future<Output = ()>>(test: impl Fn(Store, Store) -> F) {
+    with_operator(|runtime, one, other, _| runtime.block_on(test(one, other)));
+}
+
+/// Runs a test on two handles of each store, and on an operator's, which blocks.
+fn with_operator(test: impl Fn(&Runtime, Store, Store, &mut Operator)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let dir = tempfile::TempDir::new().unwrap();
     let data = dir.path().join("data");
-    let server = Postgres::start();
-    let url = server.create("share");
-    for open in [&(|| Store::open_shared(&data).unwrap()) as &dyn Fn() -> Store, &|| {
-        Store::open_postgres(&url).unwrap()
-    }] {
+    let (postgres, sqld) = (Postgres::start(), Sqld::start());
+    let url = postgres.create("share");
+    let run = |open: &dyn Fn() -> Store, operator: &dyn Fn() -> Operator| {
         let (one, other) = (open(), open());
-        runtime.block_on(test(one.clone(), other.clone()));
+        test(&runtime, one.clone(), other.clone(), &mut operator());
         one.close();
         other.close();
-    }
+    };
+    run(&|| Store::open_shared(&data).unwrap(), &|| Operator::open(&data).unwrap());
+    run(&|| Store::open_postgres(&url).unwrap(), &|| Operator::open_postgres(&url).unwrap());
+    run(&|| Store::open_libsql(&sqld.url()).unwrap(), &|| Operator::open_libsql(&sqld.url()).unwrap());
 }
 
 fn row(key: &str, content: Option<&str>, seq: u64) -> Row {
@@ -63,7 +75,7 @@ fn keys(rows: &[Row]) -> Vec<&str> {
 
 #[test]
 fn of_two_writes_on_one_head_one_takes_effect_and_is_read_by_its_position() {
-    on_both(async |one, other| {
+    on_each(async |one, other| {
         let (id, num) = share(&one, None).await.unwrap();
         let first = other.load(&id, LIMITLESS).await.unwrap().unwrap().head;
 
@@ -151,7 +163,7 @@ fn tries_are_counted_over_all_processes_and_taken_back() {
 
 #[test]
 fn writes_that_follow_on_each_other_and_come_at_once_all_take_effect() {
-    on_both(async |one, other| {
+    on_each(async |one, other| {
         let (id, num) = share(&one, None).await.unwrap();
         let (_, strangers) = share(&other, None).await.unwrap();
         let mut head = Head { seq: 0, writer: 0 };
@@ -179,7 +191,7 @@ fn writes_that_follow_on_each_other_and_come_at_once_all_take_effect() {
 
 #[test]
 fn a_deleted_share_is_gone_step_by_step_and_deletions_are_followed_by_number() {
-    on_both(async |one, other| {
+    on_each(async |one, other| {
         let before = other.last_deletion().await.unwrap();
         let mut shares = Vec::new();
         for _ in 0..3 {
@@ -219,7 +231,7 @@ fn a_deleted_share_is_gone_step_by_step_and_deletions_are_followed_by_number() {
 
 #[test]
 fn a_new_epoch_is_given_once_and_nobody_knows_the_head_of_it() {
-    on_both(async |one, other| {
+    on_each(async |one, other| {
         let (id, num) = share(&one, None).await.unwrap();
         let old = one.load(&id, LIMITLESS).await.unwrap().unwrap();
         one.renew_epoch(num, &old.epoch, "new".into()).await.unwrap();
@@ -233,7 +245,7 @@ fn a_new_epoch_is_given_once_and_nobody_knows_the_head_of_it() {
 
 #[test]
 fn a_value_has_one_name_whichever_process_gives_it() {
-    on_both(async |one, other| {
+    on_each(async |one, other| {
         let (id, _) = share(&one, None).await.unwrap();
         let values = |values: &[&str]| -> Vec<(Digest, String)> {
             values.iter().map(|value| (one.naming().digest(&id, value), "key".to_owned())).collect()
@@ -258,7 +270,7 @@ fn a_value_has_one_name_whichever_process_gives_it() {
 
 #[test]
 fn times_are_noted_and_checks_write() {
-    on_both(async |one, other| {
+    on_each(async |one, other| {
         assert!(one.passed_time().await.unwrap().is_some());
         one.set_passed_time(42).await.unwrap();
         assert_eq!(other.passed_time().await.unwrap(), Some(42));
@@ -268,26 +280,90 @@ fn times_are_noted_and_checks_write() {
     });
 }
 
-#[tokio::test]
-async fn a_token_has_no_more_shares_than_it_may_have() {
-    let server = Postgres::start();
-    let url = server.create("share");
-    let store = Store::open_postgres(&url).unwrap();
-    let secret = Secret::random().hash();
-    let hash = data_encoding::HEXLOWER.encode(secret.as_bytes());
-    psql(
-        &url,
-        &format!(
-            "INSERT INTO create_tokens (name, hash, max_shares, created_at) VALUES ('n', '\\x{hash}', 3, 1)"
-        ),
-    );
-    let token = store.token(secret).await.unwrap().unwrap();
-    assert_eq!((&*token.name, token.max_shares), ("n", Some(3)));
-    assert!(store.token(Secret::random().hash()).await.unwrap().is_none());
-    let made = futures_util::future::join_all((0..8).map(|_| share(&store, Some(token.num)))).await;
-    assert_eq!(made.iter().filter(|made| made.is_ok()).count(), 3);
-    assert!(made.iter().all(|made| matches!(made, Ok(_) | Err(StoreError::TooManyShares))));
-    store.close();
+#[test]
+fn a_token_has_no_more_shares_than_it_may_have() {
+    with_operator(|runtime, one, other, operator| {
+        let secret = Secret::random().hash();
+        let token = |hash| NewToken {
+            name: "n".into(),
+            hash,
+            create_limit: None,
+            max_shares: Some(3),
+            at: 1,
+            expires_at: None,
+        };
+        operator.add_token(&token(secret)).unwrap();
+        assert!(operator.add_token(&token(Secret::random().hash())).is_err(), "its name is taken");
+        let token = runtime.block_on(one.token(secret)).unwrap().unwrap();
+        assert_eq!((&*token.name, token.max_shares), ("n", Some(3)));
+        assert!(runtime.block_on(one.token(Secret::random().hash())).unwrap().is_none());
+        let made = (0..8).map(|nth| share(if nth % 2 == 0 { &one } else { &other }, Some(token.num)));
+        let made = runtime.block_on(futures_util::future::join_all(made));
+        assert_eq!(made.iter().filter(|made| made.is_ok()).count(), 3);
+        assert!(made.iter().all(|made| matches!(made, Ok(_) | Err(StoreError::TooManyShares))));
+
+        let of_token = operator.tokens().unwrap();
+        assert_eq!(
+            of_token.iter().map(|(token, shares)| (&*token.name, *shares)).collect::<Vec<_>>(),
+            [("n", 3)]
+        );
+        operator.revoke_token("n", 2).unwrap();
+        assert!(operator.revoke_token("n", 2).is_err());
+    });
+}
+
+#[test]
+fn an_operator_sees_and_deletes_what_a_server_wrote() {
+    with_operator(|runtime, one, _, operator| {
+        let (id, num) = runtime.block_on(share(&one, None)).unwrap();
+        let (other, _) = runtime.block_on(share(&one, None)).unwrap();
+        let rows = vec![
+            row("session", Some(r#"{"title":"T"}"#), 1),
+            row("part/m/a", Some("1"), 2),
+            row("part/m/b", Some("22"), 3),
+            row("part/m/c", None, 4),
+        ];
+        runtime
+            .block_on(one.write(Write { size: 17, ..write(num, Head { seq: 0, writer: 0 }, 1, rows) }))
+            .unwrap();
+        let filter = Filter {
+            sort: Sort::Size,
+            reverse: false,
+            limit: Some(1),
+            deleted: false,
+            created_before: Some(2),
+            updated_before: Some(6),
+            min_size: Some(17),
+            session: Some("s\u{fffd}".into()),
+            token: None,
+        };
+        let listed = operator.list(&filter).unwrap();
+        assert_eq!(
+            listed.iter().map(|share| (&*share.id, share.seq)).collect::<Vec<_>>(),
+            [(id.as_str(), 4)]
+        );
+        assert!(operator.list(&Filter { token: Some("none".into()), ..filter.clone() }).unwrap().is_empty());
+        assert_eq!(operator.find(&id.as_str()[..12]).unwrap().num, num);
+        let Contents { title, items, token } = operator.contents(&listed[0]).unwrap();
+        let items: Vec<_> =
+            items.iter().map(|Kind { kind, count, bytes }| (&**kind, *count, *bytes)).collect();
+        assert_eq!((title.as_deref(), token), (Some("T"), None));
+        assert_eq!(items, [("part", 2, 3), ("session", 1, 13)]);
+
+        assert!(operator.delete(&listed[0], 9).unwrap());
+        assert!(runtime.block_on(one.since(num, 0)).unwrap().is_none());
+        let stats = operator.stats(10).unwrap();
+        assert_eq!((stats.shares, stats.never_synced, stats.deleted, stats.content), (1, 1, 1, 0));
+        assert!(stats.database > 0 && stats.created_last_day == 1);
+        let before = runtime.block_on(one.head(&other)).unwrap().unwrap();
+        let epoch = runtime.block_on(one.load(&other, LIMITLESS)).unwrap().unwrap().epoch;
+        assert_eq!(operator.renew_epochs().unwrap(), 1);
+        assert_ne!(runtime.block_on(one.load(&other, LIMITLESS)).unwrap().unwrap().epoch, epoch);
+        assert_eq!(runtime.block_on(one.head(&other)).unwrap().unwrap().num, before.num);
+        let listed =
+            operator.list(&Filter { deleted: true, session: None, min_size: None, ..filter }).unwrap();
+        assert_eq!(listed.iter().map(|share| share.deleted_at).collect::<Vec<_>>(), [Some(9)]);
+    });
 }
 
 #[tokio::test]
@@ -340,4 +416,64 @@ fn many_processes_may_begin_with_an_empty_database_at_once() {
     assert!(newer.contains("newer version"), "{newer}");
     let refused = Store::open_postgres(&server.url("no_such")).err().unwrap().to_string();
     assert!(refused.contains("does not exist"), "{refused}");
+}
+
+#[tokio::test]
+async fn what_a_crash_of_sqld_leaves_is_there_and_what_it_refuses_is_its_own() {
+    let mut server = Sqld::start();
+    let store = Store::open_libsql(&server.url()).unwrap();
+    let (id, num) = share(&store, None).await.unwrap();
+    let mut head = Head { seq: 0, writer: 0 };
+    for _ in 0..3 {
+        let next = write(num, head, 1, vec![row("todo/a", Some("1"), head.seq + 1)]);
+        head = next.after();
+        store.write(next).await.unwrap();
+        server.crash();
+        let away = store.write(write(num, head, 1, vec![row("todo/b", Some("1"), head.seq + 1)])).await;
+        assert!(matches!(away, Err(StoreError::Unavailable | StoreError::Unknown)), "{away:?}");
+        assert!(store.confirm(vec![num]).await.is_err());
+        assert!(store.check(1).await.is_err());
+        server.restart();
+        assert_eq!(store.confirm(vec![num]).await.unwrap()[&num], head);
+        assert_eq!(keys(&store.load(&id, LIMITLESS).await.unwrap().unwrap().rows), ["todo/a"]);
+    }
+    // What is larger than the database takes does not keep another's out, in one group; what is not, it takes.
+    let max = usize::try_from(store.max_item().unwrap()).unwrap();
+    let large = |bytes: usize| format!("\"{}\"", "\\\"é".repeat((bytes - 2) / 4));
+    let (large, too_large) = (large(max), large(2 * max));
+    let nothing = Head { seq: 0, writer: 0 };
+    let mut writes = Vec::new();
+    let mut shares = Vec::new();
+    for content in ["1", &too_large, &large] {
+        let (id, num) = share(&store, None).await.unwrap();
+        shares.push(id);
+        writes.push(write(
+            num,
+            nothing,
+            1,
+            vec![row("todo/a", Some(content), 1), row("todo/b", Some("2"), 2)],
+        ));
+    }
+    let done = futures_util::future::join_all(writes.into_iter().map(|write| store.write(write))).await;
+    assert_eq!(done, [Ok(()), Err(StoreError::Unavailable), Ok(())]);
+    let stored = store.load(&shares[2], LIMITLESS).await.unwrap().unwrap();
+    assert_eq!(keys(&stored.rows), ["todo/a", "todo/b"]);
+    assert!(stored.rows[0].content.as_ref().unwrap().get() == large, "byte for byte");
+    store.close();
+    assert_eq!(store.write(write(num, head, 1, Vec::new())).await, Err(StoreError::Unavailable));
+}
+
+#[test]
+fn many_processes_may_begin_with_an_empty_libsql_database_at_once() {
+    let server = Sqld::start();
+    let url = server.url();
+    std::thread::scope(|scope| {
+        let starts: Vec<_> = (0..4).map(|_| scope.spawn(|| Store::open_libsql(&url))).collect();
+        for start in starts {
+            start.join().unwrap().unwrap().close();
+        }
+    });
+    assert!(Operator::open_libsql(&Sqld::start().url()).err().unwrap().to_string().contains("older version"));
+    let refused = Store::open_libsql(&format!("{url}/no/such")).err().unwrap().to_string();
+    assert!(refused.contains("404"), "{refused}");
 }

@@ -1,5 +1,6 @@
-// The server that the contract is held against: `brutus-share serve`, or with `TARGET=workerd` the one of
-// packaging/cloudflare, or whatever stands at `BASE_URL`, of which nothing is known but that.
+// The server that the contract is held against: `brutus-share serve`, with `TARGET=postgres` or `TARGET=libsql` over
+// such a database, or with `TARGET=workerd` the one of packaging/cloudflare, or whatever stands at `BASE_URL`, of which
+// nothing is known but that.
 
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -8,6 +9,7 @@ import { test as nodeTest } from 'node:test'
 import { WebSocket } from 'ws'
 
 import { Changing } from '../lib/changing.mjs'
+import { newStore } from '../lib/databases.mjs'
 import { run } from '../lib/process.mjs'
 import { BINARY, Server, Share } from '../lib/server.mjs'
 import { Workerd } from '../lib/workerd.mjs'
@@ -23,12 +25,13 @@ class Remote extends Server {
 }
 
 /** Starts the target with options by their names: sizes in bytes, times in seconds. */
-export function start(options = {}) {
+export async function start(options = {}) {
   if (BASE_URL) return Remote.start()
   const given = Object.entries(options)
   if (TARGET === 'workerd') return Workerd.start(...given.map(([name, value]) => `${name.toUpperCase()}=${value}`))
+  const store = TARGET === 'serve' ? [] : ['--store', await newStore(TARGET)]
   const flag = ([name, value]) => `--${name.replaceAll('_', '-')}=${value}${name.endsWith('lifetime') ? 's' : ''}`
-  return Server.start('--sweep-interval', '100ms', ...given.map(flag))
+  return Server.start('--sweep-interval', '100ms', ...store, ...given.map(flag))
 }
 
 /** Starts the target so that creating needs a token; gives both. */
@@ -38,7 +41,9 @@ export async function startWithToken() {
     return { server: await Workerd.start(`CREATE_TOKEN=${token}`), token }
   }
   const server = await start({ create_tokens: true })
-  const { stdout } = await run(BINARY, ['token', 'add', 'one', '--data-dir', join(server.dir, 'data')])
+  const store = server.args.slice(server.args.indexOf('--store')).slice(0, 2)
+  const place = store[0] === '--store' ? store : ['--data-dir', join(server.dir, 'data')]
+  const { stdout } = await run(BINARY, ['token', 'add', 'one', ...place])
   return { server, token: stdout.trim() }
 }
 

@@ -1,5 +1,5 @@
-//! Two processes on one database, SQLite's or PostgreSQL: clients and viewers go to either, and either is killed. The
-//! bus between them loses, doubles and delays what they say; the database crashes, and its standby takes over.
+//! Two processes on one database, SQLite's, PostgreSQL or libSQL: clients and viewers go to either, and either is
+//! killed. The bus between them loses, doubles and delays what they say; the database crashes, and its standby takes over.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -16,6 +16,7 @@ use crate::disk;
 use crate::harness::bad_bus::BadBus;
 use crate::harness::balancer::Balancer;
 use crate::harness::postgres::{Postgres, psql};
+use crate::harness::sqld::Sqld;
 use crate::harness::{PATIENCE, TestServer, TestShare, TestViewer, client, part, until};
 use crate::model::{History, State};
 use crate::watcher::{Outcome, Watcher};
@@ -34,7 +35,7 @@ const VIEWERS: usize = 6;
 /// How often the database crashes.
 const CRASHES: usize = 4;
 
-/// Two that serve the same directory, or the same PostgreSQL database. `poll` is how often each looks for what the
+/// Two that serve the same directory, or the same database. `poll` is how often each looks for what the
 /// other wrote when nothing else makes it.
 fn start(poll: &str, database: Option<&str>, bus: Option<&str>) -> [TestServer; 2] {
     let mut args = vec!["--poll-interval", poll];
@@ -188,8 +189,10 @@ impl Story {
         for (_, watcher) in self.watchers.iter_mut().filter(|(at, _)| *at == n) {
             watcher.until_closed(&mut self.history).await?;
         }
-        if let Some(database) = &self.database {
-            // It goes on with what it was told.
+        // A database goes on with what it was told.
+        if let Some(database) = self.database.as_ref().filter(|url| url.starts_with("libsql")) {
+            has_written_all(database).await;
+        } else if let Some(database) = &self.database {
             let busy = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid() \
                         AND datname = current_database()";
             let mut idle = 0;
@@ -212,6 +215,20 @@ impl Story {
     }
 }
 
+/// sqld lets one write after the other, so what came before has ended when this has: twice, for what was sent may not
+/// have been read when this is.
+async fn has_written_all(url: &str) {
+    let url = format!("{}/v3/pipeline", url.trim_start_matches("libsql+"));
+    let write =
+        json!({"requests": [{"type": "sequence", "sql": "BEGIN IMMEDIATE; COMMIT"}, {"type": "close"}]});
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let mut answer = client().post(&url).send_json(&write).await.expect("sqld answers");
+        let answer: Value = answer.json().await.expect("JSON");
+        assert_eq!(answer["results"][0]["type"], "ok", "{answer}");
+    }
+}
+
 #[test]
 fn whatever_happens_both_processes_show_what_was_stored() {
     histories(|_| None, |_| None);
@@ -221,6 +238,18 @@ fn whatever_happens_both_processes_show_what_was_stored() {
 fn whatever_happens_both_processes_show_what_postgresql_has() {
     let postgres = Postgres::start();
     histories(|seed| Some(postgres.create(&format!("share{seed}"))), |_| None);
+}
+
+#[test]
+fn whatever_happens_both_processes_show_what_libsql_has() {
+    let servers = RefCell::new(Vec::new());
+    let start = |_| {
+        let server = Sqld::start();
+        let url = server.url();
+        servers.borrow_mut().push(server);
+        Some(url)
+    };
+    histories(start, |_| None);
 }
 
 /// Hints that are lost, doubled, late and in any order save time or not, and change nothing else.
@@ -341,7 +370,7 @@ fn versions_of(viewer: &TestViewer) -> HashMap<String, u64> {
 async fn of_two_processes_either_is_killed_and_nothing_acknowledged_is_lost() {
     let mut conflicted = 0;
     for seed in crate::seeds(2) {
-        conflicted += under_load(seed, Faults::default()).await;
+        conflicted += under_load(seed, Faults::of(Database::Sqlite)).await;
     }
     assert!(conflicted > 0, "they were never in each other's way");
 }
@@ -350,7 +379,16 @@ async fn of_two_processes_either_is_killed_and_nothing_acknowledged_is_lost() {
 async fn either_process_is_killed_and_postgresql_crashes_and_nothing_acknowledged_is_lost() {
     let mut conflicted = 0;
     for seed in crate::seeds(2) {
-        conflicted += under_load(seed, Faults::of(Postgres::start())).await;
+        conflicted += under_load(seed, Faults::of(Database::Postgres(Postgres::start()))).await;
+    }
+    assert!(conflicted > 0, "they were never in each other's way");
+}
+
+#[actix_web::test]
+async fn either_process_is_killed_and_sqld_is_killed_and_nothing_acknowledged_is_lost() {
+    let mut conflicted = 0;
+    for seed in crate::seeds(2) {
+        conflicted += under_load(seed, Faults::of(Database::Libsql(Sqld::start()))).await;
     }
     assert!(conflicted > 0, "they were never in each other's way");
 }
@@ -359,7 +397,8 @@ async fn either_process_is_killed_and_postgresql_crashes_and_nothing_acknowledge
 async fn behind_a_balancer_either_process_is_killed_and_a_standby_takes_over_and_nothing_acknowledged_is_lost()
  {
     for seed in crate::seeds(1) {
-        under_load(seed, Faults { fails_over: true, ..Faults::of(Postgres::start()) }).await;
+        let faults = Faults::of(Database::Postgres(Postgres::start()));
+        under_load(seed, Faults { fails_over: true, ..faults }).await;
     }
 }
 
@@ -367,22 +406,61 @@ async fn behind_a_balancer_either_process_is_killed_and_a_standby_takes_over_and
 #[actix_web::test]
 async fn with_the_bus_cut_for_good_viewers_have_all_soon() {
     for seed in crate::seeds(1) {
-        let bus = Some("nats://127.0.0.1:1");
-        under_load(seed, Faults { bus, poll: "5s", ..Faults::of(Postgres::start()) }).await;
+        let faults = Faults::of(Database::Postgres(Postgres::start()));
+        under_load(seed, Faults { bus: Some("nats://127.0.0.1:1"), poll: "5s", ..faults }).await;
     }
 }
 
 #[actix_web::test]
 async fn with_clocks_that_are_hours_apart_nothing_acknowledged_is_lost() {
     for seed in crate::seeds(1) {
-        under_load(seed, Faults { ahead: "clock 10000", ..Faults::of(Postgres::start()) }).await;
+        let faults = Faults::of(Database::Postgres(Postgres::start()));
+        under_load(seed, Faults { ahead: "clock 10000", ..faults }).await;
+    }
+}
+
+/// Where two processes keep their shares.
+enum Database {
+    Sqlite,
+    Postgres(Postgres),
+    Libsql(Sqld),
+}
+
+impl Database {
+    fn url(&self) -> Option<String> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres(server) => Some(server.create("share")),
+            Self::Libsql(server) => Some(server.url()),
+        }
+    }
+
+    /// A standby of it, when it is PostgreSQL.
+    fn standby(&self) -> Option<Postgres> {
+        if let Self::Postgres(server) = self { Some(server.standby()) } else { None }
+    }
+
+    fn crash(&mut self) {
+        match self {
+            Self::Sqlite => {}
+            Self::Postgres(server) => server.crash(),
+            Self::Libsql(server) => server.crash(),
+        }
+    }
+
+    fn restart(&mut self) {
+        match self {
+            Self::Sqlite => {}
+            Self::Postgres(server) => server.restart(),
+            Self::Libsql(server) => server.restart(),
+        }
     }
 }
 
 /// What happens to two processes besides being killed.
 struct Faults {
-    /// Their database, which crashes; else it is SQLite's.
-    postgres: Option<Postgres>,
+    /// Their database, which crashes.
+    database: Database,
     /// It does not come back: a standby takes over, and all go by a balancer.
     fails_over: bool,
     bus: Option<&'static str>,
@@ -391,32 +469,26 @@ struct Faults {
     ahead: &'static str,
 }
 
-impl Default for Faults {
-    fn default() -> Self {
-        Self { postgres: None, fails_over: false, bus: None, poll: "100ms", ahead: "clock 0" }
-    }
-}
-
 impl Faults {
-    fn of(postgres: Postgres) -> Self {
-        Self { postgres: Some(postgres), ..Self::default() }
+    fn of(database: Database) -> Self {
+        Self { database, fails_over: false, bus: None, poll: "100ms", ahead: "clock 0" }
     }
 }
 
 /// Clients write through both while they are killed, and while their database crashes. Tells how often they were in
 /// each other's way.
 async fn under_load(seed: u64, faults: Faults) -> usize {
-    let Faults { mut postgres, fails_over, bus, poll, ahead } = faults;
+    let Faults { mut database, fails_over, bus, poll, ahead } = faults;
     let mut conflicted = 0;
-    let mut database = postgres.as_ref().map(|postgres| postgres.create("share"));
-    let standby = postgres.as_ref().filter(|_| fails_over).map(Postgres::standby);
-    if let (Some(url), Some(postgres), Some(standby)) = (&mut database, &postgres, &standby) {
+    let mut store = database.url();
+    let standby = if fails_over { database.standby() } else { None };
+    if let (Some(url), Database::Postgres(postgres), Some(standby)) = (&mut store, &database, &standby) {
         let first = format!("127.0.0.1:{}", postgres.port());
         *url = url.replace(&first, &format!("{first},127.0.0.1:{}", standby.port()));
     }
     {
         let mut random = Rng::with_seed(seed);
-        let mut servers = start(poll, database.as_deref(), bus);
+        let mut servers = start(poll, store.as_deref(), bus);
         // One has a clock of its own.
         let control = TempDir::new().expect("a directory");
         std::fs::write(control.path().join("fault"), ahead).expect("written");
@@ -465,8 +537,8 @@ async fn under_load(seed: u64, faults: Faults) -> usize {
                 servers[n].restart_with_env(&disk::env(&control));
             }
         }
-        if let Some(postgres) = &mut postgres {
-            crash_under(&load, postgres, standby.as_ref(), &servers[0], &mut random).await;
+        if store.is_some() {
+            crash_under(&load, &mut database, standby.as_ref(), &servers[0], &mut random).await;
         }
         load.goes_on(20).await;
         load.ends.set(true);
@@ -502,14 +574,14 @@ async fn under_load(seed: u64, faults: Faults) -> usize {
 /// The database crashes while clients write: it comes back, and does so again, or its standby takes over.
 async fn crash_under(
     load: &Load,
-    postgres: &mut Postgres,
+    database: &mut Database,
     standby: Option<&Postgres>,
     server: &TestServer,
     random: &mut Rng,
 ) {
     if let Some(standby) = standby {
         load.goes_on(random.u64(5..40)).await;
-        postgres.crash();
+        database.crash();
         let began = Instant::now();
         standby.promote();
         let promoted = began.elapsed();
@@ -519,9 +591,9 @@ async fn crash_under(
     }
     for _ in 0..CRASHES {
         load.goes_on(random.u64(5..40)).await;
-        postgres.crash();
+        database.crash();
         assert_eq!(server.get(&load.path).await.0, 503);
-        postgres.restart();
+        database.restart();
     }
 }
 

@@ -7,13 +7,12 @@
 mod connect;
 mod direct;
 mod group;
-mod lane;
 mod moving;
 mod queries;
 mod schema;
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,14 +23,17 @@ use diesel_async::{AsyncMigrationHarness, AsyncPgConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use futures_util::future::{BoxFuture, join_all};
 use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use super::group::Group;
+use super::lane::{Commit, Lane, NotCommitted, Outcomes};
 use super::names::{Names, Naming, OVERHEAD, is_complete};
+use super::questions::{self, Questions};
 use super::records::{
     Added, Amendment, Created, Deletions, Head, Heads, NewShare, StoredHead, StoredShare, Write,
 };
+use super::room::Counted;
 use super::{CreateToken, NoRoom, Sizes, StoreError};
 use crate::clock::now_ms;
 use crate::config::Limits;
@@ -41,7 +43,6 @@ use crate::trust::TrustError;
 pub(crate) use connect::Database;
 use connect::{Connection, Pool, is_alive, reason};
 pub(super) use direct::Direct;
-use lane::Lane;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
@@ -72,8 +73,8 @@ const START_AGAIN: Duration = Duration::from_millis(250);
 /// How long the end waits for writes under way.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
-/// Questions for heads that wait for the one that is under way.
-const QUESTIONS: usize = 4096;
+/// How long a group may take. A connection that says nothing for longer is given up.
+const COMMIT_WITHIN: Duration = Duration::from_secs(20);
 
 /// A handle on the database. Clones are of the same.
 #[derive(Clone)]
@@ -82,26 +83,18 @@ pub struct PostgresStore(Arc<Shared>);
 struct Shared {
     runtime: Threads,
     lanes: Mutex<Lanes>,
-    heads: mpsc::Sender<Question>,
+    questions: Questions,
     lookups: Pool,
     loads: Pool,
     naming: Naming,
     waiting: Arc<AtomicUsize>,
-    /// Bytes that all shares take, and those of the database: counted now and then.
-    content: AtomicI64,
-    database: AtomicU64,
+    counted: Counted,
 }
 
 #[derive(Default)]
 struct Lanes {
     ends: Vec<Lane>,
     tasks: Vec<JoinHandle<()>>,
-}
-
-/// Which heads somebody asks for.
-struct Question {
-    nums: Vec<i64>,
-    done: oneshot::Sender<Result<HashMap<i64, Head>, StoreError>>,
 }
 
 /// Why a PostgreSQL database cannot be used. Nothing of it shows a password.
@@ -177,29 +170,28 @@ impl PostgresStore {
             prepared.unwrap_or_else(|| Err(PostgresError::Database("it was given up".into())))?;
         let waiting = Arc::new(AtomicUsize::new(0));
         let (lookups, loads) = (database.pool(LOOKUPS)?, database.pool(LOADS)?);
-        let (heads, questions) = mpsc::channel(QUESTIONS);
+        let (questions, asked) = Questions::new();
         // One connection for all who ask for heads, and one for each lane.
-        runtime.spawn(answer_together(database.pool(1)?, questions));
+        runtime.spawn(asked.answer(Asking(database.pool(1)?)));
         let writers = database.pool(LANES)?;
         let mut lanes = Lanes::default();
         for _ in 0..LANES {
-            let (lane, task) = Lane::new(writers.clone(), waiting.clone());
+            let (lane, queue) = Lane::new(waiting.clone());
             lanes.ends.push(lane);
-            lanes.tasks.extend(runtime.spawn(task));
+            lanes.tasks.extend(runtime.spawn(queue.run(Writing(writers.clone()))));
         }
         tracing::info!(database = database.place(), "stores in PostgreSQL");
         let store = Shared {
             runtime,
             lanes: Mutex::new(lanes),
-            heads,
+            questions,
             lookups,
             loads,
             naming,
             waiting,
-            content: AtomicI64::new(0),
-            database: AtomicU64::new(0),
+            counted: Counted::default(),
         };
-        store.count(sizes);
+        store.counted.are(sizes);
         Ok(Self(Arc::new(store)))
     }
 
@@ -210,14 +202,12 @@ impl PostgresStore {
 
     pub(super) async fn recount(&self) -> Result<(), StoreError> {
         let sizes = self.lookup(|connection| Box::pin(queries::sizes(connection))).await?;
-        self.0.count(sizes);
+        self.0.counted.are(sizes);
         Ok(())
     }
 
     pub(super) fn has_room(&self, limits: &Limits) -> Result<(), NoRoom> {
-        // How full the disk is, is the database's affair: it refuses.
-        let full = limits.max_total.is_some_and(|max| self.0.content() >= max);
-        if full { Err(NoRoom::Quota) } else { Ok(()) }
+        self.0.counted.check(limits)
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -225,8 +215,7 @@ impl PostgresStore {
     }
 
     pub(super) fn sizes(&self) -> Sizes {
-        let database = self.0.database.load(Ordering::Relaxed);
-        Sizes { content: self.0.content(), database, disk_free: None }
+        self.0.counted.sizes()
     }
 
     pub(super) async fn create(&self, share: NewShare) -> Result<(), StoreError> {
@@ -238,7 +227,7 @@ impl PostgresStore {
                 .await
         });
         match created.await? {
-            Created::Yes => self.0.grown(bytes),
+            Created::Yes => self.0.counted.grown(bytes),
             Created::TooManyOfToken => return Err(StoreError::TooManyShares),
         }
         Ok(())
@@ -247,7 +236,7 @@ impl PostgresStore {
     pub(super) async fn write(&self, write: Write) -> Result<(), StoreError> {
         let grown = write.grown;
         self.lane(write.num).ok_or(StoreError::Unavailable)?.write(write).await?;
-        self.0.grown(grown);
+        self.0.counted.grown(grown);
         Ok(())
     }
 
@@ -259,9 +248,7 @@ impl PostgresStore {
     }
 
     pub(super) async fn confirm(&self, nums: Vec<i64>) -> Result<HashMap<i64, Head>, StoreError> {
-        let (done, answer) = oneshot::channel();
-        self.0.heads.try_send(Question { nums, done }).map_err(|_| StoreError::Busy)?;
-        answer.await.unwrap_or(Err(StoreError::Unavailable))
+        self.0.questions.ask(nums).await
     }
 
     pub(super) async fn since(&self, num: i64, after: u64) -> Result<Option<Added>, StoreError> {
@@ -306,7 +293,7 @@ impl PostgresStore {
         let name =
             self.lookup(move |connection| Box::pin(queries::name(connection, of.clone(), values.clone())));
         let (names, added) = name.await?;
-        self.0.grown(added * OVERHEAD);
+        self.0.counted.grown(added * OVERHEAD);
         Ok(names)
     }
 
@@ -328,7 +315,7 @@ impl PostgresStore {
         let at = now_ms();
         let freed =
             self.lookup(move |connection| Box::pin(queries::mark_purged(connection, num, at))).await?;
-        self.0.grown(i64::try_from(freed).map_or(i64::MIN, i64::saturating_neg));
+        self.0.counted.freed(freed);
         Ok(())
     }
 
@@ -421,21 +408,6 @@ impl PostgresStore {
     }
 }
 
-impl Shared {
-    fn content(&self) -> u64 {
-        u64::try_from(self.content.load(Ordering::Relaxed)).unwrap_or(0)
-    }
-
-    fn grown(&self, bytes: i64) {
-        self.content.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    fn count(&self, (content, database): (u64, u64)) {
-        self.content.store(i64::try_from(content).unwrap_or(i64::MAX), Ordering::Relaxed);
-        self.database.store(database, Ordering::Relaxed);
-    }
-}
-
 /// Waits until the database can be reached, brings its schema up to date, and reads what the store begins with.
 async fn prepare(database: &Database) -> Result<(Naming, (u64, u64)), PostgresError> {
     let began = Instant::now();
@@ -506,27 +478,65 @@ fn refused(error: Box<dyn std::error::Error + Send + Sync>) -> PostgresError {
     PostgresError::Database(error.to_string())
 }
 
-/// Answers all who ask for heads while one question is under way by the next.
-async fn answer_together(pool: Pool, mut questions: mpsc::Receiver<Question>) {
-    let mut asked = Vec::new();
-    while questions.recv_many(&mut asked, QUESTIONS).await > 0 {
-        let mut nums: Vec<i64> = asked.iter().flat_map(|question| &question.nums).copied().collect();
-        nums.sort_unstable();
-        nums.dedup();
-        let nums = Arc::new(nums);
-        let heads = twice(&pool, LOOKUP_WITHIN, |connection| {
+/// Asks for heads on connections of a pool.
+struct Asking(Pool);
+
+impl questions::Heads for Asking {
+    async fn heads(&self, nums: &[i64]) -> Result<HashMap<i64, Head>, StoreError> {
+        let nums = Arc::new(nums.to_vec());
+        twice(&self.0, LOOKUP_WITHIN, |connection| {
             let nums = nums.clone();
             Box::pin(async move { queries::confirm(connection, &nums).await })
-        });
-        let heads = heads.await;
-        for Question { nums, done } in asked.drain(..) {
-            let of = |heads: &HashMap<i64, Head>| {
-                nums.iter().filter_map(|num| heads.get(num).map(|head| (*num, *head))).collect()
-            };
-            // Who asked may have gone.
-            let _ = done.send(heads.as_ref().map(of).map_err(|error| *error));
-        }
+        })
+        .await
     }
+}
+
+/// Writes groups on connections of a pool.
+struct Writing(Pool);
+
+impl Commit for Writing {
+    /// Writes a group in one statement.
+    async fn commit(&self, group: &Group) -> Result<Outcomes, NotCommitted> {
+        let Ok(mut connection) = self.0.get().await else {
+            return Err(NotCommitted::All(StoreError::Unavailable));
+        };
+        match timeout(COMMIT_WITHIN, attempt(&mut connection, group)).await {
+            Ok(Ok(outcomes)) => return Ok(outcomes),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "cannot write to the database");
+                if is_alive(&mut connection).await {
+                    // So it was the database's own word, and the statement is undone.
+                    return Err(NotCommitted::Refused);
+                }
+            }
+            Err(_) => tracing::error!("the database does not answer a write"),
+        }
+        drop(Connection::take(connection));
+        Err(NotCommitted::All(StoreError::Unknown))
+    }
+}
+
+async fn attempt(connection: &mut Connection, group: &Group) -> QueryResult<Outcomes> {
+    let written: HashSet<i64> = queries::write(connection, group).await?.into_iter().collect();
+    let nums = group.nums();
+    let refused: Vec<i64> = nums.iter().filter(|num| !written.contains(num)).copied().collect();
+    // What was written is written, also when this fails: then the refused ones are in conflict, and find out
+    // themselves.
+    let living = match &refused[..] {
+        [] => None,
+        refused => queries::confirm(connection, refused).await.ok(),
+    };
+    let outcome = |num: &i64| {
+        if written.contains(num) {
+            Ok(())
+        } else if living.as_ref().is_some_and(|living| !living.contains_key(num)) {
+            Err(StoreError::Gone)
+        } else {
+            Err(StoreError::Conflict)
+        }
+    };
+    Ok(nums.iter().map(|num| (*num, outcome(num))).collect())
 }
 
 /// Does something, and once more on another connection when the first was broken.

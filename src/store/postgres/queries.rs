@@ -10,11 +10,12 @@ use diesel::upsert::excluded;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use futures_util::TryStreamExt;
 
-use super::group::Group;
+use super::group::WriteGroup;
 use super::schema::{last_deletion, share_data};
 use crate::model::{Life, Row, SecretHash, ShareId};
 use crate::redact::Digest;
 use crate::store::CreateToken;
+use crate::store::group::Group;
 use crate::store::moving::UNFINISHED;
 use crate::store::names::{self, Names, Naming, OVERHEAD};
 use crate::store::records::{
@@ -85,7 +86,7 @@ pub(super) async fn create(connection: &mut AsyncPgConnection, share: NewShare) 
 
 /// Writes a group; gives the numbers of the shares of which it took effect.
 pub(super) async fn write(connection: &mut AsyncPgConnection, group: &Group) -> QueryResult<Vec<i64>> {
-    group.statement().load(connection).await
+    WriteGroup::of(group).load(connection).await
 }
 
 /// The heads of some shares, but for those that are deleted.

@@ -35,7 +35,7 @@ use queries::PurgeStep;
 use reader::Readers;
 use room::Room;
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+pub(super) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
 /// The database's file in the data directory.
 const DATABASE: &str = "share.db";

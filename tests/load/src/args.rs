@@ -9,7 +9,7 @@ use crate::ingest::Stream;
 use crate::process::Usage;
 use crate::servers::Programs;
 use crate::target::{Post, Publish, Target, share};
-use crate::{Result, fan_out, floors, ingest, nodes, reading, table};
+use crate::{Result, fan_out, floors, ingest, nodes, reading, stores, table};
 
 /// Measures a share server, its peers and the machine's limits.
 #[derive(Debug, Parser)]
@@ -27,6 +27,13 @@ pub enum Command {
         programs: Programs,
         #[command(flatten)]
         options: nodes::Options,
+    },
+    /// Starts a server over each store, and the one for Cloudflare, and prints one table of medians
+    Stores {
+        #[command(flatten)]
+        programs: Programs,
+        #[command(flatten)]
+        options: stores::Options,
     },
     /// Messages to many viewers: deliveries a second, latency, loss
     FanOut {
@@ -151,6 +158,7 @@ impl Command {
         match self {
             Self::Table { programs, options } => table::run(&programs, &options),
             Self::Nodes { programs, options } => nodes::run(&programs, &options)?,
+            Self::Stores { programs, options } => stores::run(&programs, &options),
             Self::FanOut { server, load } => {
                 let outcome = fan_out::run(&server.targets(load.channels)?, load, server.usage())?;
                 println!("{outcome}");

@@ -15,6 +15,7 @@ mod process;
 mod publish;
 mod reading;
 mod servers;
+mod stores;
 mod table;
 mod target;
 mod viewers;

@@ -43,7 +43,7 @@ struct Cluster {
 
 impl Cluster {
     fn start(programs: &Programs, nodes: usize, bus: Bus) -> Result<Self> {
-        let database = programs.start_database()?;
+        let database = programs.start_database("postgres", &[])?;
         let store = format!("postgres://postgres@{}/share", database.address());
         let (carrier, bus) = match bus {
             Bus::Local => (None, "local".to_owned()),
@@ -114,8 +114,8 @@ fn measure(programs: &Programs, options: &Options) -> Result<Vec<(&'static str, 
         // A share each: what is sent again changes nothing.
         let shares = cluster.nodes[0].channels(3)?;
         let there = |nth: usize| cluster.through(1, &shares[nth]);
-        let own = watched(&shares[0], &shares[0], options)?;
-        let other = watched(&shares[1], &there(1), options)?;
+        let own = watched(&shares[0], &shares[0], options.seconds)?;
+        let other = watched(&shares[1], &there(1), options.seconds)?;
         (own, other, reading::behind(&shares[2], &there(2), options.reads)?)
     };
     let mut buses = Vec::new();
@@ -125,7 +125,7 @@ fn measure(programs: &Programs, options: &Options) -> Result<Vec<(&'static str, 
         let others = cluster.nodes[0].channels(64)?;
         let busy = Stream { rate: 2000, seconds: options.seconds + 2, ..stream };
         let load = thread::spawn(move || ingest::run(&others, busy));
-        let seen = watched(&share, &cluster.through(1, &share), options)?;
+        let seen = watched(&share, &cluster.through(1, &share), options.seconds)?;
         load.join().map_err(|_| "the load ended in a panic")??;
         buses.push(seen);
     }
@@ -148,9 +148,9 @@ fn measure(programs: &Programs, options: &Options) -> Result<Vec<(&'static str, 
 }
 
 /// From the start of a sync to the frame at a viewer of some node: median and 99th percentile in milliseconds.
-fn watched(share: &Target, at: &Target, options: &Options) -> Result<(f64, f64)> {
+pub fn watched(share: &Target, at: &Target, seconds: u64) -> Result<(f64, f64)> {
     let seen = Target { publish: share.publish.clone(), ..at.clone() };
-    let load = Load { viewers: 1, publishers: 1, rate: 100, ..table::load(options.seconds) };
+    let load = Load { viewers: 1, publishers: 1, rate: 100, ..table::load(seconds) };
     let outcome = fan_out::run(&[seen], load, None)?;
     if outcome.lost > 0 {
         return Err(format!("{} frames were lost", outcome.lost).into());

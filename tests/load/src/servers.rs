@@ -21,6 +21,8 @@ pub enum Kind {
     Uwebsockets,
     /// Cloudflare's workerd with a Durable Object a channel.
     Workerd,
+    /// The server of packaging/cloudflare, by workerd.
+    Cloudflare,
     /// NATS: subjects for viewers, a key-value bucket for items.
     Nats,
     /// Redis with an append-only file, synced always.
@@ -37,6 +39,7 @@ impl Kind {
             Self::Nchan => "nchan",
             Self::Uwebsockets => "uwebsockets",
             Self::Workerd => "workerd",
+            Self::Cloudflare => "cloudflare",
             Self::Nats => "nats",
             Self::Redis => "redis",
             Self::Bare => "bare actix",
@@ -98,12 +101,12 @@ impl Programs {
         Ok(Started { kind, server, _dir: dir })
     }
 
-    /// Starts a PostgreSQL with a database `share`.
-    pub fn start_database(&self) -> Result<Database> {
+    /// Starts a database by its script: `postgres`, which has a database `share`, or `sqld`.
+    pub fn start_database(&self, script: &str, env: &[(&str, &str)]) -> Result<Database> {
         let dir = TempDir::new()?;
         let address = free_address()?;
-        let mut command = Command::new(self.peers.join("postgres"));
-        command.arg(address.port().to_string()).arg(dir.path());
+        let mut command = Command::new(self.peers.join(script));
+        command.arg(address.port().to_string()).arg(dir.path()).envs(env.iter().copied());
         let server = Server::start(&mut command, address, dir.path())?;
         Ok(Database { server, _dir: dir })
     }
@@ -130,7 +133,7 @@ impl Programs {
     }
 }
 
-/// A running PostgreSQL with a directory of its own.
+/// A running database with a directory of its own.
 pub struct Database {
     server: Server,
     _dir: TempDir,
@@ -160,7 +163,7 @@ impl Started {
         let address = self.server.address;
         (0..count)
             .map(|nth| match self.kind {
-                Kind::Ours => runtime.block_on(share(address)),
+                Kind::Ours | Kind::Cloudflare => runtime.block_on(share(address)),
                 Kind::Nats => Ok(subject(address, &format!("c{nth}"))),
                 Kind::Redis => Ok(redis(address)),
                 _ => Ok(topic(address, &format!("c{nth}"))),
@@ -196,7 +199,7 @@ impl Started {
     }
 }
 
-/// An address that is free, and the next one too: NATS takes two.
+/// An address that is free, and the next one too: some take two.
 fn free_address() -> Result<SocketAddr> {
     for _ in 0..100 {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;

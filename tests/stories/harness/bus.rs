@@ -38,6 +38,11 @@ impl BusServer {
             let address = SocketAddr::from(([127, 0, 0, 1], postgres.port()));
             return Self { carrier, address, process: None, _dir: None };
         }
+        Self::start_alone(carrier)
+    }
+
+    /// Starts Redis or NATS.
+    pub fn start_alone(carrier: Carrier) -> Self {
         Self::start_with(carrier, None)
     }
 

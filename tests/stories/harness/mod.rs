@@ -11,6 +11,7 @@ pub mod postgres;
 pub mod proxy;
 pub mod relay;
 pub mod secrets;
+pub mod sqld;
 pub mod wire;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use awc::http::Method;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use sqld::Sqld;
 use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -34,7 +36,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The options of a server whose files a story looks into, so that its store is the one that has some. Without them
-/// `BRUTUS_TEST_STORE=postgres` has each server keep its shares in PostgreSQL.
+/// `BRUTUS_TEST_STORE=postgres`, or `libsql`, has each server keep its shares there.
 pub const ON_DISK: [&str; 2] = ["--store", "sqlite"];
 
 /// An address on loopback that nobody listens on.
@@ -121,6 +123,8 @@ pub struct TestServer {
     pub url: String,
     data: Arc<TempDir>,
     args: Vec<String>,
+    /// Its database, when that is one of its own.
+    sqld: Option<Arc<Sqld>>,
 }
 
 impl TestServer {
@@ -134,10 +138,13 @@ impl TestServer {
         let data = TempDir::new().expect("a temporary directory");
         let mut args: Vec<String> = args.iter().map(ToString::to_string).collect();
         let elsewhere = args.iter().any(|arg| arg == "--store" || arg == "--poll-interval");
-        if let Some(database) = (!elsewhere).then(postgres::database_for_all).flatten() {
+        let sqld = (!elsewhere).then(Sqld::for_all).flatten().map(Arc::new);
+        let database = sqld.as_deref().map(Sqld::url);
+        if let Some(database) = database.or_else(|| (!elsewhere).then(postgres::database_for_all).flatten()) {
             args.extend(["--store".to_owned(), database]);
         }
-        Self::spawn("127.0.0.1:0", Arc::new(data), args, env)
+        let server = Self::spawn("127.0.0.1:0", Arc::new(data), args, env);
+        Self { sqld, ..server }
     }
 
     /// Starts a server on the data that is in a directory.
@@ -147,7 +154,8 @@ impl TestServer {
 
     /// Starts another one on the same data directory, with the same options.
     pub fn beside(&self) -> Self {
-        Self::spawn("127.0.0.1:0", self.data.clone(), self.args.clone(), &NO_ENV)
+        let server = Self::spawn("127.0.0.1:0", self.data.clone(), self.args.clone(), &NO_ENV);
+        Self { sqld: self.sqld.clone(), ..server }
     }
 
     fn spawn(listen: &str, data: Arc<TempDir>, args: Vec<String>, env: &[(&str, impl AsRef<OsStr>)]) -> Self {
@@ -160,7 +168,7 @@ impl TestServer {
                 .envs(env.iter().map(|(name, value)| (name, value))),
         );
         let url = process.url.clone();
-        Self { process, address: url.replace("http://", ""), url, data, args }
+        Self { process, address: url.replace("http://", ""), url, data, args, sqld: None }
     }
 
     pub fn data_dir(&self) -> PathBuf {
@@ -210,7 +218,8 @@ impl TestServer {
 
     /// Like `restart`, with an environment of its own.
     pub fn restart_with_env(&mut self, env: &[(&str, impl AsRef<OsStr>)]) {
-        *self = Self::spawn(&self.address.clone(), self.data.clone(), std::mem::take(&mut self.args), env);
+        let (data, args, sqld) = (self.data.clone(), std::mem::take(&mut self.args), self.sqld.take());
+        *self = Self { sqld, ..Self::spawn(&self.address.clone(), data, args, env) };
     }
 
     /// Whether a text stands in the database or beside it.

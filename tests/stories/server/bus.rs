@@ -1,11 +1,13 @@
-//! Several servers over one PostgreSQL database, and the bus by which they tell each other what has changed.
+//! Several servers over one database, PostgreSQL or libSQL, and the bus by which they tell each other what has changed.
 
+use std::any::Any;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::harness::bus::{BusServer, Carrier, PASSWORD};
 use crate::harness::postgres::{Postgres, psql};
+use crate::harness::sqld::Sqld;
 use crate::harness::wire::Wire;
 use crate::harness::{TestServer, TestShare, TestViewer, part, session, until};
 use crate::operator::metrics::{metrics, metrics_url, value};
@@ -20,7 +22,7 @@ struct Two {
     metrics: [String; 2],
     database: String,
     _bus: BusServer,
-    _postgres: Postgres,
+    _database: Box<dyn Any>,
 }
 
 impl Two {
@@ -28,6 +30,11 @@ impl Two {
         let postgres = Postgres::start();
         let database = postgres.create("share");
         let bus = BusServer::start(carrier, &postgres);
+        Self::over(database, Box::new(postgres), bus, args).await
+    }
+
+    /// Over a database of this URL, which lives as long.
+    async fn over(database: String, keeper: Box<dyn Any>, bus: BusServer, args: &[&str]) -> Self {
         let wires = [Wire::to(bus.address), Wire::to(bus.address)];
         let servers = wires.each_ref().map(|wire| {
             let url = bus.url(wire.address(), &database);
@@ -36,7 +43,7 @@ impl Two {
             TestServer::start(&[&own[..], &metrics[..], args].concat())
         });
         let metrics = [metrics_url(&servers[0]).await, metrics_url(&servers[1]).await];
-        let two = Self { servers, wires, metrics, database, _bus: bus, _postgres: postgres };
+        let two = Self { servers, wires, metrics, database, _bus: bus, _database: keeper };
         for n in 0..2 {
             two.until(n, "it hears the other", "brutus_share_bus_connected", |connected| connected > 0.5)
                 .await;
@@ -68,7 +75,12 @@ async fn refused(share: &TestShare<'_>) -> u16 {
 }
 
 async fn is_told_by(carrier: Carrier) {
-    let two = Two::start(carrier, &["--max-viewers", "3"]).await;
+    are_told(Two::start(carrier, &FEW_VIEWERS).await).await;
+}
+
+const FEW_VIEWERS: [&str; 2] = ["--max-viewers", "3"];
+
+async fn are_told(two: Two) {
     let share = two.servers[0].share().await;
     share.sync(&[session("one")]).await;
     let other = two.through(1, &share);
@@ -99,7 +111,13 @@ async fn is_told_by(carrier: Carrier) {
     assert_eq!(share.delete(&share.secret).await, 200);
     there.until("it is closed", |viewer| viewer.close_code.is_some()).await;
     assert_eq!((there.closed.as_deref(), there.close_code), (Some("deleted"), Some(4410)));
-    eprintln!("{carrier:?}: closed elsewhere {:?} after the delete began", began.elapsed());
+    eprintln!("closed elsewhere {:?} after the delete began", began.elapsed());
+}
+
+#[actix_web::test]
+async fn viewers_elsewhere_are_told_of_what_is_in_libsql() {
+    let (sqld, bus) = (Sqld::start(), BusServer::start_alone(Carrier::Redis));
+    are_told(Two::over(sqld.url(), Box::new(sqld), bus, &FEW_VIEWERS).await).await;
 }
 
 #[actix_web::test]

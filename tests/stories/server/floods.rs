@@ -277,8 +277,9 @@ async fn all_bodies_together_have_a_limit_and_those_of_one_address_another() {
     assert!(grown < (32 << 20) + SLACK, "{} KiB", grown >> 10);
     // It is given back when they go.
     drop((held, more));
-    share.sync(&[part("m", "p", &"x".repeat(6 << 20))]).await;
-    assert_eq!(share.data().await.len(), 2);
+    let large = "x".repeat(3 << 20);
+    share.sync(&[part("m", "p", &large), part("m", "q", &large)]).await;
+    assert_eq!(share.data().await.len(), 3);
 }
 
 #[actix_web::test]
