@@ -117,7 +117,7 @@ fn of_two_writes_on_one_head_one_takes_effect_and_is_read_by_its_position() {
 
 #[test]
 fn what_is_changed_beside_items_moves_the_head_on_and_is_read_with_it() {
-    on_both(async |one, other| {
+    on_each(async |one, other| {
         let (id, num) = share(&one, None).await.unwrap();
         let head = one.load(&id, LIMITLESS).await.unwrap().unwrap().head;
         let lock = Lock { sealed: None, password: Some(PasswordHash("$hash".into())) };
@@ -145,7 +145,7 @@ fn what_is_changed_beside_items_moves_the_head_on_and_is_read_with_it() {
 
 #[test]
 fn tries_are_counted_over_all_processes_and_taken_back() {
-    on_both(async |one, other| {
+    on_each(async |one, other| {
         let ((_, num), (_, another)) = (share(&one, None).await.unwrap(), share(&one, None).await.unwrap());
         for n in 0..50 {
             assert_eq!(one.count_try(num, 1_000_000 + n).await, Ok(Ok(())));

@@ -13,7 +13,7 @@ use crate::store::records::unsigned;
 use crate::store::{Contents, CreateToken, Filter, Kind, NewToken, OperatorError, ShareRecord, Sort, Stats};
 
 /// The columns of a share, as `share_record` reads them.
-const RECORD: &str = "num, id, session_id, size, seq, created_at, updated_at, expires_at, deleted_at";
+const RECORD: &str = "num, id, session_id, size, seq, created_at, updated_at, expires_at, deleted_at, lock";
 
 /// A libSQL database, opened by a command.
 pub(in crate::store) struct Direct {
@@ -218,6 +218,7 @@ fn records(rows: Vec<Columns>) -> Result<Vec<ShareRecord>, LibsqlError> {
             updated_at: row.next()?,
             expires_at: row.next()?,
             deleted_at: row.next()?,
+            lock: row.next::<Option<String>>()?.into(),
         })
     };
     Ok(rows.into_iter().map(record).collect::<Result<_, Failure>>()?)

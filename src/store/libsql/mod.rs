@@ -25,7 +25,9 @@ use tokio::time::{sleep, timeout};
 use super::lane::{Lane, Queue};
 use super::names::{Names, Naming, OVERHEAD};
 use super::questions::{self, Asked, Questions};
-use super::records::{Added, Created, Deletions, Head, Heads, NewShare, StoredHead, StoredShare, Write};
+use super::records::{
+    Added, Amendment, Created, Deletions, Head, Heads, NewShare, StoredHead, StoredShare, Write,
+};
 use super::room::Counted;
 use super::{CreateToken, NoRoom, Sizes, StoreError};
 use crate::clock::now_ms;
@@ -236,6 +238,18 @@ impl LibsqlStore {
     pub(super) async fn renew_epoch(&self, num: i64, old: &str, new: String) -> Result<(), StoreError> {
         let old = old.to_owned();
         self.run(async move |link| queries::renew_epoch(&link, num, &old, &new).await).await
+    }
+
+    pub(super) async fn amend(&self, num: i64, amendment: Amendment) -> Result<Option<u64>, StoreError> {
+        self.run(async move |link| queries::amend(&link, num, &amendment).await).await
+    }
+
+    pub(super) async fn count_try(&self, num: i64, at: i64) -> Result<Result<(), i64>, StoreError> {
+        self.run(async move |link| queries::count_try(&link, num, at).await).await
+    }
+
+    pub(super) async fn forget_try(&self, num: i64) -> Result<(), StoreError> {
+        self.run(async move |link| queries::forget_try(&link, num).await).await
     }
 
     pub(super) fn naming(&self) -> &Naming {

@@ -9,9 +9,10 @@ use crate::redact::Digest;
 use crate::store::CreateToken;
 use crate::store::names::{self, Names, Naming, OVERHEAD};
 use crate::store::records::{
-    Added, Created, Deletions, Head, Heads, NewShare, SHARE_OVERHEAD, ShareHead, ShareRow, StoredHead,
-    StoredShare, heads_by_num, read, signed, unsigned,
+    Added, Amendment, Created, Deletions, End, Head, Heads, NewShare, SHARE_OVERHEAD, ShareHead, ShareRow,
+    StoredHead, StoredShare, heads_by_num, lock_text, read, signed, unsigned,
 };
+use crate::store::tries::Tries;
 
 /// Rows that one step of a purge deletes at the most, so that none is long.
 const PURGE_ROWS: i64 = 4000;
@@ -19,12 +20,12 @@ const PURGE_ROWS: i64 = 4000;
 /// Bytes after which a step of a purge ends.
 const PURGE_BYTES: i64 = 4 << 20;
 
-/// How often names are given anew because another process gave some at the same time.
-const NAME_TRIES: usize = 20;
+/// How often what stands on what was read is made anew because another process was first.
+const WRITE_TRIES: usize = 20;
 
 /// The columns of a share, as `share_row` reads them.
 const SHARE: &str =
-    "num, secret_hash, epoch, seq, writer, size, created_at, updated_at, deleted_at, expires_at";
+    "num, secret_hash, epoch, seq, writer, size, created_at, updated_at, deleted_at, expires_at, lock";
 
 /// What is given of one statement.
 async fn one(link: &Link, sql: &str, args: impl Into<Vec<Arg<'_>>>) -> Result<StepResult, Failure> {
@@ -55,6 +56,7 @@ fn share_row(columns: &mut Columns) -> Result<ShareRow, Failure> {
         updated_at: columns.next()?,
         deleted_at: columns.next()?,
         expires_at: columns.next()?,
+        lock: columns.next()?,
     })
 }
 
@@ -93,10 +95,11 @@ pub(super) async fn max_value(link: &Link, limit: i64) -> Result<i64, Failure> {
 /// do not pass the limit together.
 pub(super) async fn create(link: &Link, share: &NewShare) -> Result<Created, Failure> {
     let create = "INSERT INTO shares \
-        (id, session_id, secret_hash, epoch, created_at, updated_at, expires_at, token_num) \
-        SELECT ?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7 WHERE NOT EXISTS (SELECT 1 FROM create_tokens t \
+        (id, session_id, secret_hash, epoch, created_at, updated_at, expires_at, token_num, lock) \
+        SELECT ?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8 WHERE NOT EXISTS (SELECT 1 FROM create_tokens t \
         WHERE t.num = ?7 AND t.max_shares <= \
         (SELECT count(*) FROM shares WHERE token_num = ?7 AND deleted_at IS NULL))";
+    let lock = lock_text(&share.lock);
     let args = [
         Arg::Text(share.id.as_str()),
         Arg::Text(&share.session_id),
@@ -105,6 +108,7 @@ pub(super) async fn create(link: &Link, share: &NewShare) -> Result<Created, Fai
         Arg::Integer(share.at),
         Arg::MaybeInteger(share.expires_at),
         Arg::MaybeInteger(share.token),
+        Arg::MaybeText(lock.as_deref()),
     ];
     // Not twice: it has its id already then.
     let done = link.write(&Batch::one(Step::new(create, args))).await?;
@@ -172,7 +176,7 @@ async fn gather(
 pub(super) async fn since(link: &Link, num: i64, after: u64) -> Result<Option<Added>, Failure> {
     let gathered = gather(link, ("num = ?1", Arg::Integer(num)), signed(after), ShareRow::is_deleted).await?;
     let share = gathered.share.filter(|share| !share.is_deleted());
-    Ok(share.map(|share| share.into_added(gathered.rows)))
+    Ok(share.map(|share| share.into_added(gathered.rows)).transpose()?)
 }
 
 /// A share with its content, but for one that `ended` says is over.
@@ -193,6 +197,57 @@ pub(super) async fn renew_epoch(link: &Link, num: i64, old: &str, new: &str) -> 
     change(link, renew, [Arg::Integer(num), Arg::Text(old), Arg::Text(new)]).await.map(|_| ())
 }
 
+/// Changes a living share beside its items, and moves its head on to one that nobody knows; gives its position.
+pub(super) async fn amend(link: &Link, num: i64, amendment: &Amendment) -> Result<Option<u64>, Failure> {
+    let amend = "UPDATE shares SET lock = CASE ?2 WHEN 1 THEN ?3 ELSE lock END, \
+        expires_at = CASE ?4 WHEN 1 THEN ?5 ELSE expires_at END, seq = seq + 1, writer = writer - 1 \
+        WHERE num = ?1 AND deleted_at IS NULL RETURNING seq";
+    let lock = amendment.lock.as_ref().and_then(lock_text);
+    let args = [
+        Arg::Integer(num),
+        Arg::Integer(amendment.lock.is_some().into()),
+        Arg::MaybeText(lock.as_deref()),
+        Arg::Integer(amendment.end.is_some().into()),
+        Arg::MaybeInteger(amendment.end.and_then(End::time)),
+    ];
+    let done = link.write_again(&Batch::one(Step::new(amend, args))).await?;
+    let row = done.into_iter().next().and_then(|result| result.rows.into_iter().next());
+    row.map(|row| Ok(unsigned(Columns::of(row).next()?))).transpose()
+}
+
+/// Counts a try of a share's lock, or says when the next one may come. What other processes count at the same time is
+/// seen by what was counted before.
+pub(super) async fn count_try(link: &Link, num: i64, at: i64) -> Result<Result<(), i64>, Failure> {
+    for _ in 0..WRITE_TRIES {
+        let counted = "SELECT since, count FROM tries WHERE share_num = ?";
+        let row = one(link, counted, [Arg::Integer(num)]).await?.rows.into_iter().next();
+        let counted = row.map(|row| {
+            let mut row = Columns::of(row);
+            Ok::<_, Failure>(Tries { since: row.next()?, count: row.next()? })
+        });
+        let counted = counted.transpose()?;
+        let Tries { since, count } = match Tries::one_more(counted, at) {
+            Ok(tries) => tries,
+            Err(until) => return Ok(Err(until)),
+        };
+        let before = counted.unwrap_or(Tries { since: 0, count: 0 });
+        let put = "INSERT INTO tries (share_num, since, count) VALUES (?1, ?2, ?3) ON CONFLICT (share_num) \
+            DO UPDATE SET since = excluded.since, count = excluded.count WHERE since = ?4 AND count = ?5";
+        let args = [num, since, count, before.since, before.count].map(Arg::Integer);
+        let done = link.write(&Batch::one(Step::new(put, args))).await?;
+        if done.first().is_some_and(|result| result.affected_row_count > 0) {
+            return Ok(Ok(()));
+        }
+    }
+    Err(Failure::Busy)
+}
+
+/// Takes a counted try back.
+pub(super) async fn forget_try(link: &Link, num: i64) -> Result<(), Failure> {
+    let forget = "UPDATE tries SET count = count - 1 WHERE share_num = ? AND count > 0";
+    link.write(&Batch::one(Step::new(forget, [Arg::Integer(num)]))).await.map(|_| ())
+}
+
 /// Ends a share for everybody, unless it was changed since `updated_at`, when that is given. Tells whether it did. Its
 /// content goes by `purge`, step by step.
 pub(super) async fn mark_deleted(
@@ -201,7 +256,7 @@ pub(super) async fn mark_deleted(
     updated_at: Option<i64>,
     at: i64,
 ) -> Result<bool, Failure> {
-    let delete = "UPDATE shares SET deleted_at = ?3, session_id = '', \
+    let delete = "UPDATE shares SET deleted_at = ?3, session_id = '', lock = NULL, \
         deletion = (SELECT coalesce(max(deletion), 0) + 1 FROM shares) \
         WHERE num = ?1 AND deleted_at IS NULL AND updated_at = coalesce(?2, updated_at)";
     let args = [Arg::Integer(num), Arg::MaybeInteger(updated_at), Arg::Integer(at)];
@@ -223,9 +278,11 @@ pub(super) async fn purge(link: &Link, num: i64) -> Result<bool, Failure> {
             OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before \
         FROM share_data WHERE share_num = ?1 ORDER BY id LIMIT ?2) WHERE before < ?3)";
     let args = [Arg::Integer(num), Arg::Integer(PURGE_ROWS), Arg::Integer(PURGE_BYTES)];
-    let steps = vec![Step::new(names, [Arg::Integer(num)]), Step::new(items, args)];
+    let of_share = |sql| Step::new(sql, [Arg::Integer(num)]);
+    let tries = "DELETE FROM tries WHERE share_num = ?";
+    let steps = vec![of_share(names), of_share(tries), Step::new(items, args)];
     let done = link.write_again(&Batch::transaction("BEGIN IMMEDIATE", steps)).await?;
-    Ok(done.get(2).is_some_and(|result| result.affected_row_count > 0))
+    Ok(done.get(3).is_some_and(|result| result.affected_row_count > 0))
 }
 
 /// A deleted share's content is gone. Tells whether it was this that noted it.
@@ -364,7 +421,7 @@ pub(super) async fn name(
         SELECT s.num, unhex(r.value ->> 0), r.value ->> 1, r.value ->> 2 FROM json_each(?2) r \
         CROSS JOIN shares s WHERE s.id = ?1 AND s.deleted_at IS NULL \
         AND (SELECT count(*) FROM redactions WHERE share_num = s.num) = ?3";
-    for _ in 0..NAME_TRIES {
+    for _ in 0..WRITE_TRIES {
         let Some(mut known) = names(link, share).await? else { return Ok(None) };
         let before = i64::try_from(known.len()).unwrap_or(i64::MAX);
         let added = names::add(&mut known, values);

@@ -24,6 +24,8 @@ const MIGRATIONS: &[(&str, &str)] = &[
     migration!("2026-12-14-000000_erasure_and_clock"),
     migration!("2026-12-23-000000_redactions"),
     migration!("2026-12-29-000000_writer"),
+    migration!("2026-12-31-000000_lock"),
+    migration!("2026-12-31-000001_tries"),
 ];
 
 /// What is newer than a position is found by it, for several processes write. SQLite has it where several do; a
