@@ -178,10 +178,7 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
     let data_dir = config.data_dir()?;
     let store = open_store(config, &data_dir)?;
     let max_item = store.max_item();
-    if let Some(max_item) = max_item.filter(|max| *max < config.limits.max_item) {
-        tracing::warn!(max_item, "the database takes no larger items");
-    }
-    let limits = LiveLimits::new(config.limits.clone().within(max_item));
+    let limits = limits_within(config, max_item);
     let identity = Identity::open(&data_dir)?;
     let fingerprint = identity.fingerprint().clone();
     tracing::info!(%public_url, %address, %fingerprint, "serving");
@@ -273,6 +270,14 @@ pub fn start(listeners: Listeners, config: &config::Serve) -> Result<Running, St
     }
     let controls = Controls { limits, max_item, memory, certificate, announcement: announcement.clone() };
     Ok(Running { server: server.run(), shares, store, controls, http_workers, announcement, files })
+}
+
+/// The limits as configured, but for items that are larger than what the store takes.
+fn limits_within(config: &config::Serve, max_item: Option<u64>) -> LiveLimits {
+    if let Some(max_item) = max_item.filter(|max| *max < config.limits.max_item) {
+        tracing::warn!(max_item, "the database takes no larger items");
+    }
+    LiveLimits::new(config.limits.clone().within(max_item))
 }
 
 /// Tells the network that the server is there, when that is wanted.
