@@ -77,7 +77,7 @@ pub(super) struct Share {
 #[derive(Debug, Args)]
 pub(super) struct Sealing {
     /// Encrypt the session before it is sent: the link alone opens it, and its server cannot
-    #[arg(long, conflicts_with_all = ["password", "password_file"])]
+    #[arg(long)]
     sealed: bool,
 
     /// Ask for a phrase, without which the link does not open it either; implies --sealed

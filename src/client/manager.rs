@@ -321,6 +321,33 @@ impl Manager {
         stored
     }
 
+    /// How a session's share is to be sealed when it is made.
+    ///
+    /// # Errors
+    /// When there is a share that is not what is asked for.
+    fn sealing(
+        &self,
+        session: &str,
+        asked: Option<Sealing>,
+        has_password: bool,
+    ) -> Result<Option<Sealing>, ClientError> {
+        let refused = |reason: &str| Err(ClientError::Malformed(reason.to_owned()));
+        if let Some(share) = self.active(session) {
+            if let Some(Err(reason)) = asked.as_ref().map(|asked| may_stay(share, asked)) {
+                return refused(reason);
+            }
+            return Ok(asked);
+        }
+        let sealing = match asked {
+            None if self.config.always_sealed => Some(Sealing::new(None)?),
+            asked => asked,
+        };
+        if sealing.is_some() && has_password {
+            return refused("an encrypted share has no password: give it a phrase");
+        }
+        Ok(sealing)
+    }
+
     /// Nothing more of a session is sent, and nothing of it kept.
     fn detach(&mut self, session: &str) {
         self.streams.forget(session);
@@ -385,23 +412,10 @@ impl Handler<Create> for Manager {
         if !self.config.enabled {
             return Box::pin(ready(Err(ClientError::Disabled)));
         }
-        if let (Some(sealing), Some(share)) = (&sealing, self.active(&session_id))
-            && let Err(reason) = may_stay(share, sealing)
-        {
-            return Box::pin(ready(Err(ClientError::Malformed(reason.into()))));
-        }
-        let sealing = match sealing {
-            None if self.config.always_sealed => Sealing::new(None).map(Some),
-            sealing => Ok(sealing),
-        };
-        let sealing = match sealing {
+        let sealing = match self.sealing(&session_id, sealing, password.is_some()) {
             Ok(sealing) => sealing,
             Err(error) => return Box::pin(ready(Err(error))),
         };
-        if password.is_some() && sealing.is_some() && self.active(&session_id).is_none() {
-            let reason = "an encrypted share has no password: give it a phrase";
-            return Box::pin(ready(Err(ClientError::Malformed(reason.into()))));
-        }
         let shared = self.active(&session_id).map(self::shared);
         let new = shared.is_none() && !self.creating.contains_key(&session_id);
         let is_told = conversation.as_ref().is_some_and(|conversation| conversation.messages.is_some());

@@ -72,10 +72,10 @@ pub struct ShareTranscript {
     pub session_id: String,
     /// How long a new share shall live at most.
     pub lifetime: Option<Duration>,
-    /// How a new share is sealed, when it is to be.
-    pub sealing: Option<Sealing>,
     /// What readers need besides the link.
     pub password: Option<Password>,
+    /// How a new share is sealed, when it is to be.
+    pub sealing: Option<Sealing>,
 }
 
 /// What would be hidden in a session of which there is a transcript, if it were shared; `None` when there is none.
