@@ -152,7 +152,7 @@ pub(super) async fn share(
     };
     let shared = match manager.send(create).await.map_err(|_| Error::Unavailable)? {
         Err(ClientError::UnknownSession { known, is_too_large: false }) => {
-            let share = ShareTranscript { session_id, lifetime, sealing, password };
+            let share = ShareTranscript { session_id, lifetime, password, sealing };
             sources.send(share).await.map_err(|_| Error::Unavailable)?.map_err(|error| match error {
                 ClientError::UnknownSession { known: found, is_too_large } => {
                     ClientError::UnknownSession { known: merged(known, found), is_too_large }

@@ -67,6 +67,9 @@ const LOAD_WITHIN: Duration = Duration::from_secs(120);
 /// How long a database that cannot be reached is waited for at the start.
 const START_WITHIN: Duration = Duration::from_secs(60);
 
+/// How often others may be first to bring the schema up to date: each migration is a transaction of its own.
+const RACES: usize = 10;
+
 /// How long after a failure the start is tried again.
 const START_AGAIN: Duration = Duration::from_millis(250);
 
@@ -424,13 +427,14 @@ async fn prepare(database: &Database) -> Result<(Naming, (u64, u64)), PostgresEr
             Err(error) => return Err(PostgresError::Database(reason(&error))),
         }
     };
+    let mut lost = 0;
     connection = loop {
         match migrate(connection) {
             Ok(connection) => break connection,
             // Another process that starts at the same time was first, and this one's transaction was undone.
-            Err(PostgresError::Database(reason)) if began.elapsed() < START_WITHIN && !told => {
+            Err(PostgresError::Database(reason)) if lost < RACES => {
                 tracing::debug!(reason, "tries again to bring the schema up to date");
-                told = true;
+                lost += 1;
                 sleep(START_AGAIN).await;
                 connection = database
                     .connect()
