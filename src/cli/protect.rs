@@ -109,12 +109,18 @@ pub(super) fn protect(command: &Protect) -> Result<(), RelayCallError> {
             Value::String(_) => {
                 say!("Readers need the password from now on; who watched has to give it too.");
             }
-            _ if *remove => { say!("The link is enough from now on."); }
+            _ if *remove => {
+                say!("The link is enough from now on.");
+            }
             _ => {}
         }
         match amendment.get("expiresIn") {
-            Some(Value::Null) => { say!("The link does not end by itself, as far as its server allows that."); }
-            Some(_) => { say!("The link ends by itself."); }
+            Some(Value::Null) => {
+                say!("The link does not end by itself, as far as its server allows that.");
+            }
+            Some(_) => {
+                say!("The link ends by itself.");
+            }
             None => {}
         }
     })?;

@@ -8,7 +8,7 @@ use brutus_share::http::ROUTES;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::harness::{ON_DISK, TestServer, TestShare, TestViewer, client, message, part, session};
+use crate::harness::{ON_DISK, PATIENCE, TestServer, TestShare, TestViewer, message, part, session};
 use crate::operator::metrics::{metrics, metrics_url};
 
 const PASSWORD: &str = "correct horse, staple";
@@ -54,7 +54,8 @@ async fn send(
     body: &Value,
 ) -> Answer {
     let method = Method::from_bytes(method.as_bytes()).expect("a method");
-    let mut request = client().request(method, format!("{}{path}", server.url));
+    let client = awc::Client::builder().timeout(PATIENCE).disable_redirects().finish();
+    let mut request = client.request(method, format!("{}{path}", server.url));
     for (name, value) in headers {
         request = request.insert_header((*name, *value));
     }
