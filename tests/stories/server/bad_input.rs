@@ -159,7 +159,7 @@ async fn wrong_secrets_shares_methods_and_paths_have_their_statuses() {
         (Method::GET, &*share.path("/sync")),
         (Method::POST, &share.path("/data")),
         (Method::DELETE, &share.path("/items")),
-        (Method::PATCH, &share.path("")),
+        (Method::PUT, &share.path("")),
         (Method::POST, "/healthz"),
     ] {
         assert_refused(&server.request(method, path, "").await, 405, "method_not_allowed");
