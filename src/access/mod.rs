@@ -3,9 +3,9 @@
 //! **A lock** stands between a link and its items, when a share has a password or is sealed by a phrase. Who has opened
 //! it shows a cookie that this place signed, or what opens it with each request.
 //!
-//! **Guessing.** A try is counted before it is looked at, by address here and by share in the store, so over all servers
-//! together; one that was right is taken back. What was right is known again for a minute, for each look costs as much
-//! as a password's hash.
+//! **Guessing.** A try is counted before it is looked at, by address here and by share in the store, so over all
+//! servers together; one that was right is taken back. What was right is known again for a minute, for each look costs
+//! as much as a password's hash.
 
 mod client;
 mod keys;
@@ -65,8 +65,8 @@ pub enum Key {
 /// What a request shows.
 #[derive(Default)]
 pub struct Shown {
-    /// The share's secret, as far as it is known yet: without one it is only looked whether the share is there. Its owner
-    /// gets past its lock.
+    /// The share's secret, as far as it is known yet: without one it is only looked whether the share is there. Its
+    /// owner gets past its lock.
     pub secret: Option<SecretHash>,
     /// Cookies that were given out for the share, as it says.
     pub cookies: Vec<String>,

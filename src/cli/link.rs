@@ -1,5 +1,5 @@
-//! `brutus-share read` and `import`: what stands behind a link, without a browser and without a relay. A sealed share is
-//! opened here, and its server's page is not needed.
+//! `brutus-share read` and `import`: what stands behind a link, without a browser and without a relay. A sealed share
+//! is opened here, and its server's page is not needed.
 
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! `brutus-share open`: the page out of this program, on this machine, for a share on any server. The server gives what it
-//! stores, and no script: so it cannot see what an encrypted share holds, whatever page it would serve.
+//! `brutus-share open`: the page out of this program, on this machine, for a share on any server. The server gives
+//! what it stores, and no script: so it cannot see what an encrypted share holds, whatever page it would serve.
 
 use std::cell::Cell;
 use std::error::Error;

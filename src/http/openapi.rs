@@ -356,7 +356,9 @@ refusals! {
         Error::BodyTooLarge { max: 0 }, Error::Forbidden(""), TOO_MANY_REQUESTS, Error::Busy, Error::TooMuchAtOnce,
         Error::Unavailable;
     /// Of reading a share.
-    ReadRefused: WRONG_PASSWORD, Error::NoSuchShare, TOO_MANY_REQUESTS, TOO_MANY_TRIES, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
+    ReadRefused:
+        WRONG_PASSWORD, Error::NoSuchShare, TOO_MANY_REQUESTS, TOO_MANY_TRIES, Error::Busy, Error::TooMuchAtOnce,
+        Error::Unavailable;
     /// Of reading all items of a share.
     DataRefused:
         PASSWORD_NEEDED, WRONG_PASSWORD, Error::Sealed, Error::NoSuchShare, TOO_MANY_REQUESTS, TOO_MANY_TRIES,
@@ -368,11 +370,14 @@ refusals! {
     /// Of a WebSocket.
     PollRefused:
         Error::NotAnUpgrade(String::new()), Error::malformed(""), PASSWORD_NEEDED, WRONG_PASSWORD, Error::NoSuchShare,
-        Error::TooManyViewers, Error::TooManyViewersHere, TOO_MANY_TRIES, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
+        Error::TooManyViewers, Error::TooManyViewersHere, TOO_MANY_TRIES, Error::Busy, Error::TooMuchAtOnce,
+        Error::Unavailable;
     /// Of a file of the page.
     AssetRefused: Error::NoSuchPath;
     /// Of the page.
-    PageRefused: PASSWORD_NEEDED, WRONG_PASSWORD, Error::Sealed, TOO_MANY_REQUESTS, TOO_MANY_TRIES, Error::Busy, Error::TooMuchAtOnce, Error::Unavailable;
+    PageRefused:
+        PASSWORD_NEEDED, WRONG_PASSWORD, Error::Sealed, TOO_MANY_REQUESTS, TOO_MANY_TRIES, Error::Busy,
+        Error::TooMuchAtOnce, Error::Unavailable;
     /// Of asking how a link is shown.
     EmbedRefused:
         Error::malformed(""), Error::NoSuchShare, Error::UnknownFormat, TOO_MANY_REQUESTS, Error::Busy,

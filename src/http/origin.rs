@@ -76,8 +76,8 @@ fn is_page<B>(response: &ServiceResponse<B>) -> bool {
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
 }
 
-/// Says on an answer that a page of any origin may read it, when it may: not what stands behind a lock. The viewer's page
-/// itself is for people.
+/// Says on an answer that a page of any origin may read it, when it may: not what stands behind a lock. The viewer's
+/// page itself is for people.
 pub(super) fn let_read<B>(response: &mut ServiceResponse<B>) {
     let request = response.request();
     let asks = request.method().is_safe() || request.method() == Method::OPTIONS;

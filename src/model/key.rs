@@ -17,8 +17,8 @@ const MAX_TYPE: usize = 64;
 pub const MAX_ID: usize = 256;
 
 /// `session`, `message/{id}`, `part/{messageID}/{id}`, `messages/{sessionID}`, `session_diff`, `model`, or for a type
-/// that this server does not know, and a sealed item, `type` or `type/{data.id}`. A type has no slash, so the type is what stands before
-/// the first one.
+/// that this server does not know, and a sealed item, `type` or `type/{data.id}`. A type has no slash, so the type is
+/// what stands before the first one.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(Arc<str>);
 

@@ -88,7 +88,10 @@ fn cut(text: &str) -> Vec<&str> {
 
 /// Bytes of the character that a JSON string goes on with.
 fn written(rest: &[u8]) -> usize {
-    let is_surrogate = |rest: &[u8], digits: &[u8]| matches!(rest, [b'\\', b'u', b'd' | b'D', digit, _, _, ..] if digits.contains(&digit.to_ascii_lowercase()));
+    let is_surrogate = |rest: &[u8], digits: &[u8]| match rest {
+        [b'\\', b'u', b'd' | b'D', digit, _, _, ..] => digits.contains(&digit.to_ascii_lowercase()),
+        _ => false,
+    };
     let length = match rest {
         [b'\\', b'u', ..]
             if is_surrogate(rest, b"89ab") && is_surrogate(rest.get(6..).unwrap_or_default(), b"cdef") =>

@@ -92,8 +92,8 @@ pub struct Delete {
     pub secret: SecretHash,
 }
 
-/// Changes what the share's readers need, or when it ends. Answered when it is durable and holds here: all who watch are
-/// sent away when they need something else now.
+/// Changes what the share's readers need, or when it ends. Answered when it is durable and holds here: all who watch
+/// are sent away when they need something else now.
 #[derive(Message)]
 #[rtype(result = "Result<(), Error>")]
 pub struct Amend {

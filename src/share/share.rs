@@ -410,7 +410,8 @@ impl ShareState {
         if self.open(around, effects)?.secret.matches(secret) { Ok(()) } else { Err(Error::WrongSecret) }
     }
 
-    /// The store has changed the share beside its items. It is taken in as what another process wrote, and then answered.
+    /// The store has changed the share beside its items. It is taken in as what another process wrote, and then
+    /// answered.
     pub(super) fn amended(&mut self, reply: Reply<()>, around: &Surroundings, effects: &mut Vec<Effect>) {
         match self.open(around, effects) {
             Ok(share) => {

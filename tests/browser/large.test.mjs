@@ -44,7 +44,7 @@ test('two thousand parts: all there, found, printed, linked, and still live', as
   assert.deepEqual(page.record.errors, [])
 })
 
-test('what comes near is drawn before it is laid out, whether its reader scrolls or something above it is folded', async () => {
+test('what comes near is drawn before it is laid out: by scrolling, and when what is above is folded', async () => {
   const share = await server.share()
   const turn = (nth) => [
     ...prompt(`Asked ${nth}`),

@@ -1,6 +1,6 @@
 //! Two processes on one database, SQLite's, PostgreSQL or libSQL: clients and viewers go to either, and either is
-//! killed. The bus between them loses, doubles and delays what they say, or is cut; the database crashes, and its standby
-//! takes over.
+//! killed. The bus between them loses, doubles and delays what they say, or is cut; the database crashes, and its
+//! standby takes over.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -347,7 +347,7 @@ function random(seed) {
   }
 }
 
-test(`whatever a server makes of what it has, only what was sent is shown, and never less new (${SEEDS} seeds)`, async () => {
+test(`whatever a server makes of it, only what was sent is shown, and never less new (${SEEDS} seeds)`, async () => {
   const share = Object.assign(await SealedShare.create(server), { send: async () => {} })
   const sent = []
   const versions = new Map()

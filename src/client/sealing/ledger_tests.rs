@@ -105,7 +105,8 @@ proptest! {
             (
                 prop::collection::vec((0..KEYS.len(), prop::option::weighted(0.8, 0..1500_usize)), 1..6),
                 prop_oneof![
-                    4 => Just(Answer::Done), 1 => Just(Answer::Refused), 1 => Just(Answer::Lost), 1 => Just(Answer::Restart)
+                    4 => Just(Answer::Done), 1 => Just(Answer::Refused), 1 => Just(Answer::Lost),
+                    1 => Just(Answer::Restart)
                 ],
                 any::<bool>(),
             ),

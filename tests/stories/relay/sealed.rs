@@ -42,7 +42,8 @@ async fn share(relay: &TestRelay, session: &str, items: &[Value]) -> Sealed {
     Sealed { id: text("id"), url: text("url") }
 }
 
-/// Runs a command about a link, which it is told on its standard input: its exit code, and what it says on both streams.
+/// Runs a command about a link, which it is told on its standard input: its exit code, and what it says on both
+/// streams.
 async fn run(command: &[&str], link: &str) -> (i32, String, String) {
     let mut process = program();
     process.args(command).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -459,10 +460,14 @@ async fn what_opens_a_share_is_told_to_its_server_alone_and_never_in_clear() {
         serde_json::from_str(include_str!("../../fixtures/sealed/vectors.json")).expect("JSON");
     let case = &vectors["cases"][1];
     let sealed = json!({"version": 1, "check": case["check"], "locked": true});
-    let page = |items: Vec<Value>| json!({"type": "items", "epoch": "e", "seq": 9, "items": items, "removed": [], "more": false});
+    let page = |items: Vec<Value>| {
+        let (removed, more) = (json!([]), false);
+        json!({"type": "items", "epoch": "e", "seq": 9, "items": items, "removed": removed, "more": more})
+    };
     let wire = |item: &Value| {
         let data = json!({"id": item["id"], "v": item["v"], "c": item["c"]});
-        json!({"key": format!("sealed/{}", item["id"].as_str().expect("id")), "n": item["v"], "type": "sealed", "data": data})
+        let key = format!("sealed/{}", item["id"].as_str().expect("id"));
+        json!({"key": key, "n": item["v"], "type": "sealed", "data": data})
     };
     let stored: Vec<_> =
         case["items"].as_array().expect("items").iter().chain([&case["manifest"]]).map(wire).collect();
