@@ -20,6 +20,8 @@ testWith(
     for (const [method, path] of [
       ['POST', '/api/share'],
       ['POST', `${one.path}/sync`],
+      ['POST', `${one.path}/open`],
+      ['PATCH', one.path],
       ['DELETE', one.path],
     ]) {
       for (const origin of ['https://evil.example', 'null', 'http://localhost:1', 'https://share.example.evil']) {

@@ -140,13 +140,13 @@ testWith(
 testWith({}, 'methods and paths that there are not have their statuses', async (server) => {
   const one = await share(server)
   const methods = async (path) => {
-    const answer = await ask(server, 'PATCH', path)
+    const answer = await ask(server, 'PUT', path)
     assert.equal(refusal(answer), '405 method_not_allowed', path)
     return answer.headers.get('allow')
   }
   assert.equal(await methods('/api/share'), 'POST')
-  assert.equal(await methods(one.path), 'GET, HEAD, DELETE')
-  assert.equal(await methods(`${one.path}/sync`), 'POST')
+  assert.equal(await methods(one.path), 'GET, HEAD, PATCH, DELETE')
+  for (const what of ['sync', 'open']) assert.equal(await methods(`${one.path}/${what}`), 'POST')
   assert.equal(await methods(`${one.path}/data`), 'GET, HEAD')
   assert.equal(await methods(`${one.path}/items`), 'GET, HEAD')
   assert.equal(await methods(`${one.path}/poll`), 'GET')

@@ -3,6 +3,7 @@
 // nothing is known but that.
 
 import { once } from 'node:events'
+import { request } from 'node:http'
 import { join } from 'node:path'
 import { test as nodeTest } from 'node:test'
 
@@ -62,12 +63,26 @@ export async function ask(server, method, path, { body, headers = {} } = {}) {
   const text =
     body === undefined || typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body)
   const answer = await fetch(server.url + path, { method, headers, body: text, redirect: 'manual' })
-  const got = { status: answer.status, headers: answer.headers, text: await answer.text() }
-  try {
-    got.json = JSON.parse(got.text)
-  } catch {}
-  return got
+  return read({ status: answer.status, headers: answer.headers, text: await answer.text() })
 }
+
+/** Asks as a program does that is no browser: `fetch` adds headers of its own, and takes no upgrade. */
+export async function askBare(server, path, headers = {}) {
+  const asked = request(server.url + path, { headers }).end()
+  const [answer] = await once(asked, 'response')
+  const text = (await answer.setEncoding('utf8').toArray()).join('')
+  return read({ status: answer.statusCode, headers: new Headers(Object.entries(answer.headers)), text })
+}
+
+function read(answer) {
+  try {
+    answer.json = JSON.parse(answer.text)
+  } catch {}
+  return answer
+}
+
+/** Headers by which a request comes from an address: `serve` has to trust who sends them (`trusted_proxies`). */
+export const from = (address) => ({ 'x-forwarded-for': address, 'cf-connecting-ip': address })
 
 /** Status and code of a refusal, and that it has the shape of all. */
 export function refusal({ status, headers, json, text }) {
@@ -75,6 +90,9 @@ export function refusal({ status, headers, json, text }) {
   const isOurs = typeof code === 'string' && message?.length > 0 && headers.get('content-type')?.includes('json')
   return isOurs ? `${status} ${code}` : `${status}, which is no refusal of ours: ${text.slice(0, 200)}`
 }
+
+/** The cookie that an answer gives, as a browser sends it back. */
+export const cookieOf = ({ headers }) => ({ cookie: headers.get('set-cookie').split(';')[0] })
 
 /** A new share, whose `id`, `secret` and `path` stand beside what can be done with it. */
 export async function share(server, asked = {}) {
@@ -109,8 +127,18 @@ class Asked extends Share {
     return (await this.ask('GET', `/items${query}`)).json
   }
 
-  watch(query) {
-    return Watcher.connect(this.server, this.id, query)
+  /** Changes what its readers need, or when it ends. */
+  amend(change) {
+    return this.ask('PATCH', '', { body: { secret: this.secret, ...change } })
+  }
+
+  /** Opens its lock. */
+  open(key, headers) {
+    return this.ask('POST', '/open', { body: key, headers })
+  }
+
+  watch(query, headers) {
+    return Watcher.connect(this.server, this.id, query, headers)
   }
 }
 
@@ -118,9 +146,9 @@ class Asked extends Share {
 export class Watcher extends Changing {
   frames = []
 
-  static async connect(server, id, query = '') {
+  static async connect(server, id, query = '', headers = {}) {
     const watcher = new Watcher()
-    watcher.socket = new WebSocket(`${server.url.replace(/^http/, 'ws')}/api/share/${id}/poll${query}`)
+    watcher.socket = new WebSocket(`${server.url.replace(/^http/, 'ws')}/api/share/${id}/poll${query}`, { headers })
     watcher.socket.on('message', (text, isBinary) => {
       if (isBinary) throw new Error('a binary frame')
       watcher.frames.push(JSON.parse(text))
