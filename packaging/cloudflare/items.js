@@ -2,12 +2,14 @@
 
 import { elements, fields, object, parse } from './json.js'
 import { Refusal } from './refusal.js'
+import { isName, kept } from './sealed.js'
 
 const MAX_TYPE = 64
 const MAX_ID = 256
 const MODEL_FIELDS = ['id', 'providerID', 'name', 'family', 'cost', 'limit']
 const MAX_MODELS = 1000
 const MAX_MODEL_BYTES = 1 << 20
+const SEALED = '`v` a whole number from 1 to 2^53 - 1, `c` in base64url'
 
 const encoder = new TextEncoder()
 
@@ -15,7 +17,7 @@ const encoder = new TextEncoder()
 export const bytesOf = (text) => encoder.encode(text).length
 
 /** What one `{type, data}` does: `{ key, data }` stores, `{ key }` takes away, `{ models }` adds to the list. */
-export function changeOf(item, index, maxItem) {
+export function changeOf(item, index, { maxItem, isSealed }) {
   const place = `data[${index}]`
   const given = Object.fromEntries(fields(item) ?? refuse(`\`${place}\` must be an object {type, data}`))
   if (given.type === undefined) refuse(`\`${place}.type\` is missing: expected a string`)
@@ -23,6 +25,10 @@ export function changeOf(item, index, maxItem) {
   const type = parse(given.type)
   if (typeof type !== 'string') refuse(`\`${place}.type\` must be a string`)
   const { data } = given
+  if (/^sealed(?:\.removed)?$/.test(type) !== isSealed) {
+    const message = `${place}: a sealed share takes \`sealed\` and \`sealed.removed\` alone, and no other share does`
+    throw new Refusal('sealed_mismatch', message)
+  }
   if (data.length > maxItem || (data.length * 3 > maxItem && bytesOf(data) > maxItem)) {
     throw new Refusal('item_too_large', `${place} is larger than ${maxItem} bytes (max_item)`)
   }
@@ -31,11 +37,31 @@ export function changeOf(item, index, maxItem) {
     return { key: removedKey(type.slice(0, -8), data, value, place) }
   const key = keyOf(type, data, value, place)
   if (type === 'model') return { models: strippedModels(data, place) }
+  if (type === 'sealed') return { key, data: kept(data) ?? refuse(`\`${place}.data\` must be {id, v, c}: ${SEALED}`) }
   return { key, data: stripped(type, data, value) }
 }
 
 /** The key of a message, or of a part's message. */
 export const messageOf = (key) => /^(?:message|part)\/([^/]*)/.exec(key)?.[1]
+
+export const isSealed = (key) => key.startsWith('sealed/')
+
+/**
+ * What stands before the keys of all that goes with an item: a message's parts, and what is sealed below another. A
+ * part's message has no slash in its id.
+ */
+export function below(key) {
+  if (isSealed(key)) return `${key}/`
+  const [, id] = /^message\/([^/]*)$/.exec(key) ?? []
+  return id === undefined ? undefined : `part/${id}/`
+}
+
+/** What of these stands before a key. */
+export function above(key) {
+  const [type, ...names] = key.split('/')
+  if (type === 'part') return [`part/${names[0]}/`]
+  return type === 'sealed' ? names.slice(1).map((_, at) => `sealed/${names.slice(0, at + 1).join('/')}/`) : []
+}
 
 const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value)
 
@@ -52,6 +78,9 @@ function keyOf(type, data, value, place) {
       if (message.includes('/')) refuse(`\`${place}.data.messageID\` must not contain a slash`)
       return `part/${message}/${text(value.id, place, 'id')}`
     }
+    case 'sealed':
+      if (typeof value?.id !== 'string' || !isName(value.id)) refuse(`\`${place}.data.id\` is no name of a sealed item`)
+      return `sealed/${value.id}`
     case 'session_diff':
     case 'model':
       if (!Array.isArray(value)) refuse(`\`${place}.data\` must be an array for type \`${type}\``)

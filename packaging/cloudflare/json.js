@@ -39,6 +39,20 @@ export function fields(text) {
   return [...entries(text, '}')]
 }
 
+/** The fields of a body, which has to be an object; of all but `data` it is known that they are JSON. */
+export function fieldsOfBody(text, shape) {
+  const given = fields(text)
+  if (!given) throw new Refusal('malformed', `the body must be a JSON object ${shape}`)
+  for (const [name, value] of given) if (name !== 'data') parse(value)
+  return Object.fromEntries(given)
+}
+
+/** How many seconds a field asks for. */
+export function secondsOf(text) {
+  if (/^[1-9]\d{0,11}$/.test(text)) return Number(text)
+  throw new Refusal('malformed', '`expiresIn` must be a whole number of seconds above zero')
+}
+
 /** The elements of an array as they stand there; `undefined` when it is no array. */
 export function elements(text) {
   if (text[skipSpace(text, 0)] !== '[') return undefined

@@ -7,10 +7,12 @@
 import { DurableObject } from 'cloudflare:workers'
 
 import { readingOrder, standing } from '../../viewer/load/order.js'
-import { bytesOf, changeOf, mergedModels, messageOf } from './items.js'
-import { checkNesting, elements, fields, parse } from './json.js'
+import { above, below, bytesOf, changeOf, isSealed, mergedModels, messageOf } from './items.js'
+import { checkNesting, elements, fieldsOfBody, parse, secondsOf } from './json.js'
 import { limitsOf } from './limits.js'
+import * as locks from './lock.js'
 import { Refusal, answered } from './refusal.js'
+import { versionOf } from './sealed.js'
 
 /** How much a frame carries, in bytes, when that is more than one item: over a WebSocket, and over HTTP. */
 const FRAME_BYTES = 128 << 10
@@ -37,12 +39,19 @@ const VIEWERS_EVERY = 250
 /** How long it is known that a share was deleted, in milliseconds. */
 const REMEMBERED_FOR = 365 * 24 * 3600 * 1000
 
+/** How long what opened the lock is known again, in milliseconds. */
+const REMEMBER_FOR = 60_000
+
+/** Characters of a sealed item in which its name and version stand. */
+const SEALED_HEAD = 100
+
 /** The largest frame of a viewer that is refused for being one (1003) and not for its size (1009), in bytes. */
 const MAX_INCOMING = 4 << 10
 
 /** Close codes (PROTOCOL.md). */
 const UNSUPPORTED = 1003
 const TOO_BIG = 1009
+const RESTART = 1012
 const GONE = 4410
 
 // `n` is an item's place by when it first came; `size`, in bytes, is null when it was removed, which viewers have to
@@ -52,6 +61,9 @@ const SCHEMA = `
     n INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, seq INTEGER NOT NULL UNIQUE, size INTEGER, data TEXT,
     more INTEGER NOT NULL);
   CREATE TABLE pieces (n INTEGER, at INTEGER, data TEXT NOT NULL, PRIMARY KEY (n, at)) WITHOUT ROWID;`
+
+/** On an answer that got past a lock, for the Worker: it is not for web pages of other origins. */
+export const PAST_A_LOCK = 'x-past-a-lock'
 
 const READ_HEADERS = { 'cache-control': 'no-store', 'x-robots-tag': 'noindex' }
 
@@ -63,6 +75,8 @@ export class Share extends DurableObject {
   /** The count of viewers that they were told, and what will tell the next. */
   #told
   #telling
+  /** What opened the lock lately: a MAC over it, and until when it is known. */
+  #remembered
 
   constructor(ctx, env) {
     super(ctx, env)
@@ -72,31 +86,36 @@ export class Share extends DurableObject {
   }
 
   /** Makes this object the share. Called once, by whoever drew its id. */
-  create({ id, epoch, secret, lifetime }) {
+  create({ id, epoch, secret, lifetime, sealed, lock }) {
     const now = Date.now()
     const { defaultLifetime, maxLifetime } = this.#limits
     const expiresAt = earliest(after(now, lifetime ?? defaultLifetime), after(now, maxLifetime))
     this.ctx.storage.transactionSync(() => {
       this.#sql.exec(SCHEMA)
-      this.#keep({ id, epoch, secret, expiresAt, createdAt: now, updatedAt: now, seq: 0, size: 0, living: 0, ever: 0 })
+      const numbers = { createdAt: now, updatedAt: now, seq: 0, size: 0, living: 0, ever: 0 }
+      this.#keep({ id, epoch, secret, sealed, lock, expiresAt, ...numbers })
     })
     this.#wakeAt(this.#end)
     return expiresAt
   }
 
   /** Answers a request, whose path is what is asked of the share. */
-  fetch(request) {
+  async fetch(request) {
     const url = new URL(request.url)
     const handlers = {
-      '/summary': () => this.#summary(),
-      '/title': () => Response.json({ title: this.#live() && this.#title() }),
+      '/summary': () => this.#summary(request),
+      '/title': () => Response.json(this.#name()),
       '/data': () => this.#data(request),
       '/items': () => this.#items(request, url.searchParams),
       '/poll': () => this.#poll(request, url.searchParams),
       '/sync': () => this.#sync(request),
+      '/open': () => this.#open(request, url.protocol === 'https:'),
+      '/amend': () => this.#amend(request),
       '/delete': () => this.#delete(request),
     }
-    return answered(handlers[url.pathname])
+    const answer = await answered(handlers[url.pathname])
+    if (this.#share?.lock && answer.status < 400 && !answer.webSocket) answer.headers.set(PAST_A_LOCK, '1')
+    return answer
   }
 
   /** Its time may be over. */
@@ -151,42 +170,118 @@ export class Share extends DurableObject {
     this.#share = share
   }
 
+  // Who is let in.
+
+  /**
+   * Lets in who may read items, or says why not: `text` is what the server makes of them, which it cannot of sealed ones.
+   * For `link` the link is enough; gives whether the lock is open.
+   */
+  async #admit(request, need, shown = locks.shownBy(request, `share_${this.#live().id}`)) {
+    const { sealed, lock } = this.#live()
+    if (shown.secret !== undefined) await this.#checkSecret(shown.secret)
+    if (need === 'text' && sealed) {
+      const how = 'run `brutus-share read LINK`, with the whole link'
+      throw new Refusal('sealed', `this session is encrypted, and the server cannot open it: ${how}`)
+    }
+    const isOpen = !lock || shown.secret !== undefined || (await this.#wasOpened(lock, shown))
+    const opened =
+      isOpen || ((need !== 'link' || shown.key !== undefined) && (await this.#unlock(lock, request, need, shown)))
+    // It may have ended meanwhile, or got another lock.
+    return this.#live().lock === lock ? opened : this.#admit(request, need, shown)
+  }
+
+  async #wasOpened(lock, { cookies = [], key }) {
+    if (await locks.isCookieOf(lock, cookies)) return true
+    const { memory, until } = this.#remembered ?? {}
+    return key !== undefined && Date.now() < until && locks.isSame(memory, await locks.memoryOf(lock, key))
+  }
+
+  /** Tries to open the lock by what is shown. A try is counted before it is looked at; one that was right is taken back. */
+  async #unlock(lock, request, need, { key }) {
+    const mode = request.headers.get('sec-fetch-mode')
+    // A browser that is told to would ask in a box of its own, before the page can.
+    const asks = need !== 'open' && lock.salt && (mode === null || mode === 'navigate')
+    const headers = asks ? { 'www-authenticate': 'Basic realm="share", charset="UTF-8"' } : {}
+    if (!key || !locks.fits(lock, key)) {
+      if (need === 'link') return false
+      const how = 'send `Authorization: Basic` with any name, or `Bearer`, or open it first'
+      const message = `readers of this session need its password, or what its phrase comes to: ${how}`
+      throw new Refusal('password_needed', message, headers)
+    }
+    const { kv } = this.ctx.storage
+    const client = locks.clientOf(request)
+    const { tries, wait } = locks.counted(kv.get('tries'), client)
+    if (!tries) {
+      const seconds = Math.ceil(wait / 1000)
+      throw new Refusal('too_many_tries', `too many wrong passwords: wait ${seconds} s`, { 'retry-after': seconds })
+    }
+    kv.put('tries', tries)
+    if (!(await locks.opens(lock, key))) throw new Refusal('wrong_password', 'wrong password for this session', headers)
+    const memory = await locks.memoryOf(lock, key)
+    // It may have been deleted meanwhile, and then nothing is kept.
+    this.#live()
+    kv.put('tries', locks.uncounted(kv.get('tries') ?? tries, client))
+    this.#remembered = { memory, until: Date.now() + REMEMBER_FOR }
+    return true
+  }
+
+  /** Opens the lock for a browser, which gets a cookie. */
+  async #open(request, isSecure) {
+    this.#live()
+    const { password = 'null', door = 'null' } = fieldsOfBody(
+      await textOf(request, MAX_SMALL_BODY),
+      '{password} or {door}',
+    )
+    if ((password === 'null') === (door === 'null')) {
+      throw new Refusal('malformed', 'expected either `password` or `door`')
+    }
+    const key = door === 'null' ? locks.passwordOf(parse(password)) : { door: locks.decoded(parse(door), 32) }
+    if (!key.password && !key.door) throw new Refusal('malformed', '`door` must be 32 bytes in base64url')
+    await this.#admit(request, 'open', { key })
+    const answer = done()
+    const { id, lock } = this.#live()
+    if (lock) {
+      const cookie = `share_${id}=${await locks.cookieFor(lock)}; Path=/; Max-Age=${locks.OPEN_FOR}`
+      answer.headers.set('set-cookie', `${cookie}; HttpOnly; SameSite=Strict${isSecure ? '; Secure' : ''}`)
+    }
+    return answer
+  }
+
+  async #checkSecret(claimed) {
+    const { secret } = this.#share
+    if (!(await matches(secret, claimed))) throw new Refusal('wrong_secret', 'wrong secret for this share')
+  }
+
+  /** The fields of a body, once its secret is looked at. */
+  async #admitted(body, shape = '{secret}') {
+    const given = fieldsOfBody(body, shape)
+    const claimed = given.secret === undefined ? undefined : parse(given.secret)
+    if (typeof claimed !== 'string') throw new Refusal('malformed', '`secret` must be a string')
+    await this.#checkSecret(claimed)
+    return given
+  }
+
   // Writing.
 
   async #sync(request) {
-    const { secret } = this.#live()
+    const { sealed } = this.#live()
     // The secret before all else: nothing of a body is read on for somebody who may not write.
-    const isWriter = async (claimed) => {
-      if (!(await matches(secret, claimed))) throw new Refusal('wrong_secret', 'wrong secret for this share')
-    }
-    const body = await textOf(request, this.#limits.maxBody, isWriter)
+    const body = await textOf(request, this.#limits.maxBody, (claimed) => this.#checkSecret(claimed))
     checkNesting(body)
-    const { data } = await this.#admitted(body, isWriter)
+    const { data } = await this.#admitted(body, '{secret, data}')
     if (data === undefined) throw new Refusal('malformed', '`data` is missing: expected an array of {type, data}')
     const items = elements(data)
     if (!items) throw new Refusal('malformed', '`data` must be an array of {type, data}')
-    const changes = []
+    const [changes, limits] = [[], { maxItem: this.#limits.maxItem, isSealed: sealed !== undefined }]
     for (const item of items) {
       // A batch that takes all items of a full share away and brings as many others is no larger.
       if (changes.length >= this.#limits.maxItems * 2) throw this.#tooMany()
-      changes.push(changeOf(item, changes.length, this.#limits.maxItem))
+      changes.push(changeOf(item, changes.length, limits))
     }
     // It may have ended meanwhile.
     this.#live()
     this.#apply(changes)
     return done()
-  }
-
-  /** The fields of a body, once its secret is looked at. */
-  async #admitted(body, isWriter) {
-    const given = fields(body)
-    if (!given) throw new Refusal('malformed', 'the body must be a JSON object')
-    for (const [name, value] of given) if (name !== 'data') parse(value)
-    const { secret, data } = Object.fromEntries(given)
-    const claimed = secret === undefined ? undefined : parse(secret)
-    if (typeof claimed !== 'string') throw new Refusal('malformed', '`secret` must be a string')
-    await isWriter(claimed)
-    return { data }
   }
 
   /** Stores a batch, all of it or nothing, and shows viewers what is new. */
@@ -221,24 +316,25 @@ export class Share extends DurableObject {
 
   /** What a batch would change: of each key the last, at the place of its first. `null` takes it away. */
   #staged(changes) {
-    const [staged, parts, models] = [new Map(), new Map(), []]
+    const [staged, grouped, models] = [new Map(), new Map(), []]
     const stage = (key, data) => {
       staged.set(key, data)
-      if (isPart(key)) parts.set(messageOf(key), (parts.get(messageOf(key)) ?? new Set()).add(key))
+      for (const prefix of above(key)) grouped.set(prefix, (grouped.get(prefix) ?? new Set()).add(key))
     }
-    // The parts of a message are gone through at its last removal alone, however often the batch removes it.
+    // What goes with an item is gone through at its last removal alone, however often the batch removes it.
     const lastRemovals = new Map()
     changes.forEach(({ key, data }, place) => data === undefined && lastRemovals.set(key, place))
     changes.forEach(({ key, data = null, models: list }, place) => {
       if (list) return models.push(list)
-      if (data === null && key.startsWith('message/') && lastRemovals.get(key) === place) {
-        const id = key.slice('message/'.length)
-        // Behind the slash comes the zero. A part's message has no slash in its id.
-        const range = id.includes('/') ? ['', ''] : [`part/${id}/`, `part/${id}0`]
+      const prefix = data === null && lastRemovals.get(key) === place ? below(key) : undefined
+      if (prefix !== undefined) {
         const of = 'SELECT key FROM items WHERE key >= ? AND key < ? AND size IS NOT NULL'
-        const stored = [...this.#sql.exec(of, ...range)].map((row) => row.key)
-        for (const part of [...stored, ...(parts.get(id) ?? [])]) stage(part, null)
+        // Behind the slash comes the zero.
+        const stored = [...this.#sql.exec(of, prefix, `${prefix.slice(0, -1)}0`)].map((row) => row.key)
+        for (const one of [...stored, ...(grouped.get(prefix) ?? [])]) stage(one, null)
       }
+      // A request that was late, or is tried again, takes nothing back.
+      if (data !== null && isSealed(key) && versionOf(data) <= this.#version(key, staged.get(key))) return
       stage(key, data)
     })
     if (models.length) {
@@ -246,6 +342,14 @@ export class Share extends DurableObject {
       staged.set('model', mergedModels(older ? [older, ...models] : models))
     }
     return staged
+  }
+
+  /** The version of a sealed item that is there, in the batch or stored; 0 when none is. */
+  #version(key, staged) {
+    if (staged !== undefined) return staged === null ? 0 : versionOf(staged)
+    const head = `SELECT substr(data, 1, ${SEALED_HEAD}) AS head FROM items WHERE key = ? AND size IS NOT NULL`
+    const [row] = this.#sql.exec(head, key)
+    return row ? versionOf(row.head) : 0
   }
 
   /** A share that is over a limit already, because that was lowered, may change and shrink. */
@@ -262,12 +366,34 @@ export class Share extends DurableObject {
     return new Refusal('too_many_items', `the share would hold more than ${this.#limits.maxItems} items (max_items)`)
   }
 
+  /** Changes what readers need besides the link, or when the share ends. What is left out stays; `null` is none. */
+  async #amend(request) {
+    this.#live()
+    const shape = '{secret, password?, expiresIn?}'
+    const { password, expiresIn } = await this.#admitted(await textOf(request, MAX_SMALL_BODY), shape)
+    if (password === undefined && expiresIn === undefined) {
+      throw new Refusal('malformed', 'expected `password`, `expiresIn`, or both: a value, or null for none')
+    }
+    const lifetime = (expiresIn ?? 'null') === 'null' ? undefined : secondsOf(expiresIn) * 1000
+    if (password !== undefined && this.#share.sealed) throw new Refusal('malformed', NO_PASSWORD)
+    const isLocked = (password ?? 'null') !== 'null'
+    const lock = isLocked ? await locks.lockByPassword(locks.passwordOf(parse(password))) : undefined
+    // It may have ended meanwhile.
+    const share = { ...this.#live() }
+    const isRelocked = password !== undefined && (lock ?? share.lock) !== undefined
+    if (password !== undefined) share.lock = lock
+    const [now, { maxLifetime }] = [Date.now(), this.#limits]
+    if (expiresIn !== undefined) share.expiresAt = lifetime ? earliest(now + lifetime, after(now, maxLifetime)) : null
+    this.#keep(share)
+    this.#wakeAt(this.#end)
+    // They come back, and are asked for what is needed now.
+    if (isRelocked) for (const socket of this.#viewers) socket.close(RESTART)
+    return done()
+  }
+
   async #delete(request) {
     if (!this.#share) this.#live()
-    const { secret } = this.#share
-    await this.#admitted(await textOf(request, MAX_SMALL_BODY), async (claimed) => {
-      if (!(await matches(secret, claimed))) throw new Refusal('wrong_secret', 'wrong secret for this share')
-    })
+    await this.#admitted(await textOf(request, MAX_SMALL_BODY))
     if (!this.#share.deleted) await this.#remove('deleted')
     return done()
   }
@@ -352,11 +478,22 @@ export class Share extends DurableObject {
 
   // Reading.
 
-  #summary() {
-    const { id, createdAt, updatedAt, seq } = this.#live()
+  async #summary(request) {
+    const isOpen = await this.#admit(request, 'link')
+    const { id, createdAt, updatedAt, seq, sealed, lock } = this.#live()
+    const known = { id, title: null, ...(sealed && { sealed: { ...sealed, locked: lock !== undefined } }) }
+    if (lock?.salt) known.protected = true
+    if (!isOpen) return Response.json(known, { headers: READ_HEADERS })
     const [title, status, viewers] = [this.#title(), this.#activity(), this.#viewers.length]
-    const summary = { id, title, status, createdAt, updatedAt, expiresAt: this.#end, viewers, seq }
+    const summary = { ...known, title, status, createdAt, updatedAt, expiresAt: this.#end, viewers, seq }
     return Response.json(summary, { headers: READ_HEADERS })
+  }
+
+  /** What is said of the session to who has its link, and whether that is all there is for them. */
+  #name() {
+    const { sealed, lock } = this.#live()
+    if (sealed) return { title: 'An encrypted session', isClosed: true }
+    return lock ? { title: 'A protected session', isClosed: true } : { title: this.#title(), isClosed: false }
   }
 
   #session() {
@@ -392,8 +529,9 @@ export class Share extends DurableObject {
   }
 
   /** All items in reading order. They are read as they are sent, so that none but these are in memory. */
-  #data(request) {
-    const { epoch, seq } = this.#live()
+  async #data(request) {
+    await this.#admit(request, 'text')
+    const { epoch, seq, lock } = this.#live()
     const tag = `W/"${epoch}-${seq}"`
     if (knows(request, tag)) return notModified(tag)
     const places = this.#inReadingOrder()
@@ -414,7 +552,9 @@ export class Share extends DurableObject {
       return at < places.length ? text : `${before === '[' ? '[' : text}]`
     }
     const body = new ReadableStream({
-      pull(controller) {
+      pull: (controller) => {
+        // It was let in by another lock than there is now.
+        if (this.#share.lock !== lock) return controller.error(new Error('the share has another lock'))
         controller.enqueue(encoder.encode(piece()))
         if (at >= places.length) controller.close()
       },
@@ -445,7 +585,8 @@ export class Share extends DurableObject {
     return [...session, ...read, ...orphans, ...rest.map(({ n }) => n)]
   }
 
-  #items(request, query) {
+  async #items(request, query) {
+    await this.#admit(request, 'items')
     const { epoch } = this.#live()
     const position = this.#position(query)
     const isPlaced = query.get('order') === '1'
@@ -462,11 +603,11 @@ export class Share extends DurableObject {
   }
 
   /** Lets a viewer in: it gets all that it does not have at once, and so has from then on what all have. */
-  #poll(request, query) {
+  async #poll(request, query) {
     if (request.headers.get('upgrade')?.toLowerCase() !== 'websocket') {
       throw new Refusal('not_an_upgrade', 'this address speaks WebSocket: send a GET with `Upgrade: websocket`')
     }
-    this.#live()
+    await this.#admit(request, 'items')
     const position = this.#position(query)
     if (this.#viewers.length >= this.#limits.maxViewers) {
       throw new Refusal('too_many_viewers', 'this share has as many viewers as it may have (max_viewers)')
@@ -500,6 +641,8 @@ export class Share extends DurableObject {
     }, VIEWERS_EVERY)
   }
 }
+
+export const NO_PASSWORD = 'a sealed share has no `password`: its phrase is a part of its key'
 
 const done = () => Response.json({}, { headers: READ_HEADERS })
 const notModified = (etag) => new Response(null, { status: 304, headers: { ...READ_HEADERS, etag } })

@@ -1,15 +1,18 @@
 // The share server's HTTP side on Cloudflare: paths, headers, who may ask, and the page. What a share is, and all that
 // is stored, is its Durable Object's (share.js). Files below /assets are served before this is asked.
 
-import { fields, parse } from './json.js'
 import * as pages from './dist/pages.js'
+import { fieldsOfBody, parse, secondsOf } from './json.js'
+import { lockByDoor, lockByPassword, passwordOf } from './lock.js'
 import { Refusal, answered } from './refusal.js'
-import { hashOf, textOf } from './share.js'
+import { sealOf } from './sealed.js'
+import { NO_PASSWORD, PAST_A_LOCK, hashOf, textOf } from './share.js'
 
 export { Share } from './share.js'
 
 const MAX_SMALL_BODY = 64 << 10
 const MAX_SESSION_ID = 256
+const SEAL = '{version: 1, check, door?}: 16 bytes and the SHA-256 of 32 bytes, both in base64url'
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const ID = /^[0-9A-Za-z]{22}$/
 
@@ -21,13 +24,14 @@ const READS = 'GET, HEAD'
 /** Paths, what stands in them, the methods that they know, and whether pages of any origin may read them. */
 const ROUTES = [
   [/^\/api\/share$/, { POST: create }],
-  [/^\/api\/share\/([^/]+)$/, { GET: ask('/summary'), DELETE: ask('/delete') }, true],
+  [/^\/api\/share\/([^/]+)$/, { GET: ask('/summary'), PATCH: ask('/amend'), DELETE: ask('/delete') }, true],
   [
     /^\/api\/share\/([^/]+)\/(data|items)$/,
     { GET: ({ found: [, id, what], ...request }) => askShare(request, id, `/${what}`) },
     true,
   ],
   [/^\/api\/share\/([^/]+)\/sync$/, { POST: ask('/sync') }],
+  [/^\/api\/share\/([^/]+)\/open$/, { POST: ask('/open') }],
   [/^\/api\/share\/([^/]+)\/poll$/, { GET: ask('/poll') }, false, 'GET'],
   [/^\/(?:s|share|embed)\/([^/]+)(\/?)$/, { GET: page }, true],
   [/^\/$/, { GET: start }],
@@ -69,7 +73,9 @@ function finished(request, answer, isForAll, env, url) {
   headers.set('cross-origin-resource-policy', 'same-origin')
   const isPage = headers.get('content-type')?.startsWith('text/html')
   if (isPage && publicUrl(env, url).startsWith('https:')) headers.set('cross-origin-opener-policy', 'same-origin')
-  if (isForAll && !isPage && ['GET', 'HEAD', 'OPTIONS'].includes(request.method)) {
+  const isPastALock = headers.has(PAST_A_LOCK)
+  headers.delete(PAST_A_LOCK)
+  if (isForAll && !isPage && !isPastALock && ['GET', 'HEAD', 'OPTIONS'].includes(request.method)) {
     headers.set('access-control-allow-origin', '*')
     headers.set('access-control-expose-headers', 'etag, location, retry-after')
   }
@@ -80,22 +86,23 @@ function finished(request, answer, isForAll, env, url) {
 // Sharing.
 
 async function create({ request, env, url, token }) {
-  const given = fields(await textOf(request, MAX_SMALL_BODY))
-  if (!given) throw new Refusal('malformed', 'the body must be a JSON object {sessionID, expiresIn?}')
-  for (const [, value] of given) parse(value)
-  const { sessionID = 'null', expiresIn = 'null' } = Object.fromEntries(given)
+  const given = fieldsOfBody(await textOf(request, MAX_SMALL_BODY), '{sessionID, expiresIn?, password?, sealed?}')
+  const { sessionID = 'null', expiresIn = 'null', password = 'null', sealed = 'null' } = given
   const session = parse(sessionID)
   if (typeof session !== 'string' || !session || [...session].length > MAX_SESSION_ID) {
     throw new Refusal('malformed', `\`sessionID\` must be a string of 1 to ${MAX_SESSION_ID} characters`)
   }
-  if (expiresIn !== 'null' && !/^[1-9]\d{0,11}$/.test(expiresIn)) {
-    throw new Refusal('malformed', '`expiresIn` must be a whole number of seconds above zero')
-  }
+  const lifetime = expiresIn === 'null' ? undefined : secondsOf(expiresIn) * 1000
+  const key = password === 'null' ? undefined : passwordOf(parse(password))
+  const seal = sealed === 'null' ? undefined : sealOf(sealed)
+  if (sealed !== 'null' && !seal) throw new Refusal('malformed', `\`sealed\` must be ${SEAL}`)
+  if (seal && key) throw new Refusal('malformed', NO_PASSWORD)
   await admit(request, env, token)
   const [id, secret] = [random(22), crypto.randomUUID()]
-  const lifetime = expiresIn === 'null' ? undefined : Number(expiresIn) * 1000
   const hashed = await hashOf(secret)
-  const expiresAt = await share(env, id).create({ id, epoch: random(12), secret: hashed, lifetime })
+  const lock = key ? await lockByPassword(key) : seal?.hash && lockByDoor(seal.hash)
+  const made = { id, epoch: random(12), secret: hashed, lifetime, sealed: seal?.sealed, lock }
+  const expiresAt = await share(env, id).create(made)
   const created = { id, url: `${publicUrl(env, url)}/s/${id}`, secret, ...(expiresAt && { expiresAt }) }
   return Response.json(created, { headers: { 'cache-control': 'no-store', 'x-robots-tag': 'noindex' } })
 }
@@ -122,10 +129,10 @@ function ask(path) {
   return ({ found: [, id], ...request }) => askShare(request, id, path)
 }
 
-/** Hands a request on to a share. What cannot be an id names none. */
+/** Hands a request on to a share, by the scheme that its link has. What cannot be an id names none. */
 function askShare({ request, env, url }, id, path) {
   if (!ID.test(id)) throw noSuchShare()
-  const asked = new Request(`http://share${path}${url.search}`, request)
+  const asked = new Request(`${new URL(publicUrl(env, url)).protocol}//share${path}${url.search}`, request)
   return share(env, id).fetch(request.method === 'HEAD' ? new Request(asked, { method: 'GET' }) : asked)
 }
 
@@ -153,8 +160,10 @@ async function page({ request, env, url, found: [, name, slash] }) {
   const answer = ID.test(id) ? await share(env, id).fetch('http://share/title') : undefined
   if (!answer || answer.status === 404) return html(env, 404, pages.missing, '<title>No such session</title>')
   if (!answer.ok) return answer
-  const { title } = await answer.json()
-  const head = `<title>${escaped(title || 'Shared session')}</title>
+  const { title, isClosed } = await answer.json()
+  const named = `<title>${escaped(title || 'Shared session')}</title>`
+  if (isClosed) return html(env, 200, pages.index, named)
+  const head = `${named}
 <link rel="alternate" type="application/json" href="../s/${id}.json">`
   const note = `<noscript><p class="note">This page needs JavaScript. The whole session is here as
 <a href="../s/${id}.json">JSON</a>.</p></noscript>`
