@@ -23,6 +23,7 @@ const worker :Workerd.Worker = (
     (name = "packaging/cloudflare/json.js", esModule = embed "json.js"),
     (name = "packaging/cloudflare/lock.js", esModule = embed "lock.js"),
     (name = "packaging/cloudflare/sealed.js", esModule = embed "sealed.js"),
+    (name = "packaging/cloudflare/tries.js", esModule = embed "tries.js"),
     (name = "packaging/cloudflare/limits.js", esModule = embed "limits.js"),
     (name = "packaging/cloudflare/refusal.js", esModule = embed "refusal.js"),
     (name = "packaging/cloudflare/dist/pages.js", esModule = embed "dist/pages.js"),

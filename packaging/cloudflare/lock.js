@@ -9,11 +9,6 @@ const ROUNDS = 100_000
 /** How long who has opened a lock need not do so again, in seconds. */
 export const OPEN_FOR = 12 * 3600
 
-/** Wrong tries within `WINDOW`, in milliseconds: of an address, and of all together. */
-const MAX_TRIES_HERE = 10
-const MAX_TRIES = 100
-const WINDOW = 60_000
-
 const MAX_PASSWORD = 1024
 const SECRET = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i
 
@@ -113,33 +108,4 @@ function keyOfBasic(text) {
   } catch {
     return undefined
   }
-}
-
-/** Whose tries a request is: an address; an IPv6 network of /64 counts as one, for its owner has all of it. */
-export function clientOf({ headers }) {
-  const address = headers.get('cf-connecting-ip')
-  if (!address?.includes(':')) return address
-  const [before, behind = ''] = address.split('::').map((groups) => groups.split(':').filter(Boolean))
-  const zeros = Array(Math.max(0, 8 - before.length - behind.length)).fill('0')
-  return [...before, ...zeros, ...behind].slice(0, 4).join(':')
-}
-
-/**
- * Tries with one more of a client, or for how many milliseconds there may be none. All are counted from the first of a
- * window on, so there are never more clients than tries. Who is not known counts for the share alone.
- */
-export function counted(tries, client) {
-  const now = Date.now()
-  const { since, all, by } = tries && now - tries.since < WINDOW ? tries : { since: now, all: 0, by: new Map() }
-  const here = by.get(client) ?? 0
-  if (all >= MAX_TRIES || (client && here >= MAX_TRIES_HERE)) return { wait: since + WINDOW - now }
-  return { tries: { since, all: all + 1, by: client ? new Map(by).set(client, here + 1) : by } }
-}
-
-/** Takes one back: it was right. */
-export function uncounted({ since, all, by }, client) {
-  const left = new Map(by)
-  if (left.get(client) > 1) left.set(client, left.get(client) - 1)
-  else left.delete(client)
-  return { since, all: Math.max(0, all - 1), by: left }
 }

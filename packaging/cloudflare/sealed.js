@@ -1,4 +1,4 @@
-// Shares whose items only their readers can open (PROTOCOL.md, "Sealed shares"): what is known of one, and of an item, a
+// Shares whose items only their readers can open (PROTOCOL.md, "Sealed shares"): what is known of one, and of an item a
 // blinded name, a version and a size. Pure.
 
 import { fields, parse } from './json.js'
@@ -9,12 +9,10 @@ const NAME = /^[\w-]{22}(?:\/[\w-]{22})?(?:\/(?:0|[1-9]\d{0,5}))?$/
 
 /** What a client says of the seal, `{ sealed, hash }`, `hash` being that of its door; `undefined` when it is none. */
 export function sealOf(text) {
-  const given = strictly(text, ['version', 'check', 'door'])
-  if (!given) return undefined
-  const [version, check, door] = ['version', 'check', 'door'].map((name) => parse(given[name] ?? 'null'))
-  const hash = door === null ? undefined : decoded(door, 32)
-  if (given.version !== '1' || !decoded(check, 16) || (door !== null && !hash)) return undefined
-  return { sealed: { version, check }, hash }
+  const { version, check = 'null', door = 'null' } = strictly(text, ['version', 'check', 'door']) ?? {}
+  const hash = decoded(parse(door), 32)
+  if (version !== '1' || !decoded(parse(check), 16) || (door !== 'null' && !hash)) return undefined
+  return { sealed: { version: 1, check: parse(check) }, hash }
 }
 
 export const isName = (text) => NAME.test(text)

@@ -13,6 +13,7 @@ import { limitsOf } from './limits.js'
 import * as locks from './lock.js'
 import { Refusal, answered } from './refusal.js'
 import { versionOf } from './sealed.js'
+import { Tries, clientOf } from './tries.js'
 
 /** How much a frame carries, in bytes, when that is more than one item: over a WebSocket, and over HTTP. */
 const FRAME_BYTES = 128 << 10
@@ -75,6 +76,7 @@ export class Share extends DurableObject {
   /** The count of viewers that they were told, and what will tell the next. */
   #told
   #telling
+  #tries
   /** What opened the lock lately: a MAC over it, and until when it is known. */
   #remembered
 
@@ -82,6 +84,7 @@ export class Share extends DurableObject {
     super(ctx, env)
     this.#sql = ctx.storage.sql
     this.#limits = limitsOf(env)
+    this.#tries = new Tries(ctx.storage.kv)
     this.#share = ctx.storage.kv.get('share')
   }
 
@@ -173,8 +176,8 @@ export class Share extends DurableObject {
   // Who is let in.
 
   /**
-   * Lets in who may read items, or says why not: `text` is what the server makes of them, which it cannot of sealed ones.
-   * For `link` the link is enough; gives whether the lock is open.
+   * Lets in who may read items, or says why not: `text` is what the server makes of them, which it cannot of sealed
+   * ones. For `link` the link is enough; gives whether the lock is open.
    */
   async #admit(request, need, shown = locks.shownBy(request, `share_${this.#live().id}`)) {
     const { sealed, lock } = this.#live()
@@ -183,11 +186,13 @@ export class Share extends DurableObject {
       const how = 'run `brutus-share read LINK`, with the whole link'
       throw new Refusal('sealed', `this session is encrypted, and the server cannot open it: ${how}`)
     }
-    const isOpen = !lock || shown.secret !== undefined || (await this.#wasOpened(lock, shown))
-    const opened =
-      isOpen || ((need !== 'link' || shown.key !== undefined) && (await this.#unlock(lock, request, need, shown)))
+    const isOpen =
+      !lock ||
+      shown.secret !== undefined ||
+      (await this.#wasOpened(lock, shown)) ||
+      (await this.#unlock(lock, request, need, shown.key))
     // It may have ended meanwhile, or got another lock.
-    return this.#live().lock === lock ? opened : this.#admit(request, need, shown)
+    return this.#live().lock === lock ? isOpen : this.#admit(request, need, shown)
   }
 
   async #wasOpened(lock, { cookies = [], key }) {
@@ -196,8 +201,8 @@ export class Share extends DurableObject {
     return key !== undefined && Date.now() < until && locks.isSame(memory, await locks.memoryOf(lock, key))
   }
 
-  /** Tries to open the lock by what is shown. A try is counted before it is looked at; one that was right is taken back. */
-  async #unlock(lock, request, need, { key }) {
+  /** Tries to open the lock by what is shown; gives false when it need not be open. */
+  async #unlock(lock, request, need, key) {
     const mode = request.headers.get('sec-fetch-mode')
     // A browser that is told to would ask in a box of its own, before the page can.
     const asks = need !== 'open' && lock.salt && (mode === null || mode === 'navigate')
@@ -208,19 +213,19 @@ export class Share extends DurableObject {
       const message = `readers of this session need its password, or what its phrase comes to: ${how}`
       throw new Refusal('password_needed', message, headers)
     }
-    const { kv } = this.ctx.storage
-    const client = locks.clientOf(request)
-    const { tries, wait } = locks.counted(kv.get('tries'), client)
-    if (!tries) {
+    // It may have ended meanwhile, and then nothing is stored any more.
+    this.#live()
+    // Counted before it is looked at: of many at a time no more are looked at.
+    const client = clientOf(request)
+    const wait = this.#tries.count(client)
+    if (wait !== undefined) {
       const seconds = Math.ceil(wait / 1000)
       throw new Refusal('too_many_tries', `too many wrong passwords: wait ${seconds} s`, { 'retry-after': seconds })
     }
-    kv.put('tries', tries)
     if (!(await locks.opens(lock, key))) throw new Refusal('wrong_password', 'wrong password for this session', headers)
     const memory = await locks.memoryOf(lock, key)
-    // It may have been deleted meanwhile, and then nothing is kept.
     this.#live()
-    kv.put('tries', locks.uncounted(kv.get('tries') ?? tries, client))
+    this.#tries.forget(client)
     this.#remembered = { memory, until: Date.now() + REMEMBER_FOR }
     return true
   }
@@ -228,10 +233,8 @@ export class Share extends DurableObject {
   /** Opens the lock for a browser, which gets a cookie. */
   async #open(request, isSecure) {
     this.#live()
-    const { password = 'null', door = 'null' } = fieldsOfBody(
-      await textOf(request, MAX_SMALL_BODY),
-      '{password} or {door}',
-    )
+    const body = await textOf(request, MAX_SMALL_BODY)
+    const { password = 'null', door = 'null' } = fieldsOfBody(body, '{password} or {door}')
     if ((password === 'null') === (door === 'null')) {
       throw new Refusal('malformed', 'expected either `password` or `door`')
     }

@@ -181,17 +181,23 @@ testWith({}, 'another password ends what an older one opened, and sends away who
   const one = await share(server)
   await one.put(session({ title: TITLE }))
   let viewer = await one.watch()
-  const cookies = []
-  for (const password of ['first', 'second', 'second']) {
-    await viewer.reached(1)
+  const [cookies, sentAway] = [[], []]
+  for (const [at, password] of ['first', 'second', 'second'].entries()) {
+    await viewer.reached(at + 1)
     assert.equal((await one.amend({ password })).status, 200)
-    await viewer.ended()
-    assert.equal(viewer.code, 1012, 'come back')
+    assert.equal((await one.put(part('m', `p${at}`))).status, 200)
     for (const cookie of [{}, ...cookies]) assert.equal(await reads(one, cookie), 401)
     const cookie = cookieOf(await one.open({ password }))
-    viewer = await one.watch('', cookie)
     cookies.push(cookie)
+    sentAway.push(viewer)
+    viewer = await one.watch('', cookie)
   }
+  for (const [at, gone] of sentAway.entries()) {
+    await gone.ended()
+    assert.deepEqual([gone.code, gone.holds.has(`part/m/p${at}`)], [1012, false])
+  }
+  await viewer.reached(4)
+  viewer.close()
   assert.equal(await reads(one, basic('first')), 401)
   assert.equal((await one.amend({ password: null })).status, 200)
   assert.equal(await reads(one), 200)

@@ -5,7 +5,7 @@ import { after } from 'node:test'
 
 import { chromium } from 'playwright-core'
 
-import { Server } from './server.mjs'
+import { startServer } from './workerd.mjs'
 
 export { answer, prompt, session, text, tool } from './items.mjs'
 
@@ -25,7 +25,7 @@ export const launch = (...args) =>
 
 /** A browser and a server for the tests of one file. */
 export async function setUp() {
-  const [browser, server] = await Promise.all([launch(), Server.start()])
+  const [browser, server] = await Promise.all([launch(), startServer()])
   after(async () => {
     await browser.close()
     await server.close()
