@@ -17,7 +17,7 @@ const encoder = new TextEncoder()
 export const bytesOf = (text) => encoder.encode(text).length
 
 /** What one `{type, data}` does: `{ key, data }` stores, `{ key }` takes away, `{ models }` adds to the list. */
-export function changeOf(item, index, { maxItem, isSealed }) {
+export function changeOf(item, index, { maxItem, isOfSealed }) {
   const place = `data[${index}]`
   const given = Object.fromEntries(fields(item) ?? refuse(`\`${place}\` must be an object {type, data}`))
   if (given.type === undefined) refuse(`\`${place}.type\` is missing: expected a string`)
@@ -25,7 +25,7 @@ export function changeOf(item, index, { maxItem, isSealed }) {
   const type = parse(given.type)
   if (typeof type !== 'string') refuse(`\`${place}.type\` must be a string`)
   const { data } = given
-  if (/^sealed(?:\.removed)?$/.test(type) !== isSealed) {
+  if (/^sealed(?:\.removed)?$/.test(type) !== isOfSealed) {
     const message = `${place}: a sealed share takes \`sealed\` and \`sealed.removed\` alone, and no other share does`
     throw new Refusal('sealed_mismatch', message)
   }

@@ -39,11 +39,11 @@ export function fields(text) {
   return [...entries(text, '}')]
 }
 
-/** The fields of a body, which has to be an object; of all but `data` it is known that they are JSON. */
-export function fieldsOfBody(text, shape) {
+/** The fields of a body, which has to be an object; of all but `later`, which is read piece by piece, each is JSON. */
+export function fieldsOfBody(text, shape, later) {
   const given = fields(text)
   if (!given) throw new Refusal('malformed', `the body must be a JSON object ${shape}`)
-  for (const [name, value] of given) if (name !== 'data') parse(value)
+  for (const [name, value] of given) if (name !== later) parse(value)
   return Object.fromEntries(given)
 }
 

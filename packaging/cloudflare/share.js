@@ -256,8 +256,8 @@ export class Share extends DurableObject {
   }
 
   /** The fields of a body, once its secret is looked at. */
-  async #admitted(body, shape = '{secret}') {
-    const given = fieldsOfBody(body, shape)
+  async #admitted(body, shape, later) {
+    const given = fieldsOfBody(body, shape, later)
     const claimed = given.secret === undefined ? undefined : parse(given.secret)
     if (typeof claimed !== 'string') throw new Refusal('malformed', '`secret` must be a string')
     await this.#checkSecret(claimed)
@@ -271,11 +271,11 @@ export class Share extends DurableObject {
     // The secret before all else: nothing of a body is read on for somebody who may not write.
     const body = await textOf(request, this.#limits.maxBody, (claimed) => this.#checkSecret(claimed))
     checkNesting(body)
-    const { data } = await this.#admitted(body, '{secret, data}')
+    const { data } = await this.#admitted(body, '{secret, data}', 'data')
     if (data === undefined) throw new Refusal('malformed', '`data` is missing: expected an array of {type, data}')
     const items = elements(data)
     if (!items) throw new Refusal('malformed', '`data` must be an array of {type, data}')
-    const [changes, limits] = [[], { maxItem: this.#limits.maxItem, isSealed: sealed !== undefined }]
+    const [changes, limits] = [[], { maxItem: this.#limits.maxItem, isOfSealed: sealed !== undefined }]
     for (const item of items) {
       // A batch that takes all items of a full share away and brings as many others is no larger.
       if (changes.length >= this.#limits.maxItems * 2) throw this.#tooMany()
@@ -396,7 +396,7 @@ export class Share extends DurableObject {
 
   async #delete(request) {
     if (!this.#share) this.#live()
-    await this.#admitted(await textOf(request, MAX_SMALL_BODY))
+    await this.#admitted(await textOf(request, MAX_SMALL_BODY), '{secret}')
     if (!this.#share.deleted) await this.#remove('deleted')
     return done()
   }

@@ -89,6 +89,7 @@ testWith({}, 'who has opened it has a cookie, or shows the password with each re
     [],
     { password: 7 },
     { password: '' },
+    '{"password":"p","data":tru}',
     { password: 'p', door: 'd' },
     { password: 'x'.repeat(1025) },
   ]) {
