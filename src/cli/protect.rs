@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::person::{Options, Start, ask, ask_or_start, seconds};
+use crate::client;
 use crate::config::Lifetime;
 use crate::protocol::Password;
 use crate::relay::client::{ListedShare, RelayCallError, RelayClient};
@@ -85,7 +86,7 @@ impl WithPassword {
 /// `protect LINK`
 pub(super) fn protect(command: &Protect) -> Result<(), RelayCallError> {
     let Protect { link, options, password_file, remove, expires_in, secret_stdin, start } = command;
-    let (server, id) = parts(link)
+    let client::Link { server, id, .. } = place(link)
         .ok_or_else(|| RelayCallError::NoPassword("LINK has to be one like https://HOST/s/ID".into()))?;
     let mut amendment = json!({});
     // First: the password may be in a later line.
@@ -103,7 +104,7 @@ pub(super) fn protect(command: &Protect) -> Result<(), RelayCallError> {
     if let Some(Lifetime(lifetime)) = expires_in {
         amendment["expiresIn"] = json!(lifetime.map(seconds));
     }
-    let amend = async |relay: &RelayClient| relay.amend(id, &amendment).await;
+    let amend = async |relay: &RelayClient| relay.amend(id.as_str(), &amendment).await;
     ask_or_start(options, start, amend, |_| {
         match &amendment["password"] {
             Value::String(_) => {
@@ -148,12 +149,9 @@ pub(super) fn link(command: &Link) -> Result<(), RelayCallError> {
     Ok(())
 }
 
-/// The server and the id that a link names.
-fn parts(link: &str) -> Option<(&str, &str)> {
-    let link = link.split(['#', '?']).next()?.trim_end_matches('/');
-    let (server, id) = link.rsplit_once("/s/").or_else(|| link.rsplit_once("/share/"))?;
-    let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    (is_id && (server.starts_with("https://") || server.starts_with("http://"))).then_some((server, id))
+/// Which share a link names, whatever key it has.
+fn place(link: &str) -> Option<client::Link> {
+    link.split('#').next()?.parse().ok()
 }
 
 /// What a file holds, but for the end of its line.
@@ -203,11 +201,12 @@ mod tests {
             format!("https://share.example/here/share/{id}/"),
             format!("https://share.example/here/s/{id}?x=1#k1=KEY"),
         ] {
-            assert_eq!(parts(&link), Some(("https://share.example/here", id)), "{link}");
+            let named = place(&link).map(|link| (link.server, link.id.as_str().to_owned()));
+            assert_eq!(named, Some(("https://share.example/here".into(), id.into())), "{link}");
         }
         for link in ["", id, "https://share.example", "https://share.example/s/", "ftp://share.example/s/abc"]
         {
-            assert_eq!(parts(link), None, "{link}");
+            assert_eq!(place(link), None, "{link}");
         }
     }
 }

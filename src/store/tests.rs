@@ -366,26 +366,34 @@ fn an_operator_sees_and_deletes_what_a_server_wrote() {
     });
 }
 
-#[tokio::test]
-async fn what_a_crash_of_the_database_leaves_is_there_and_what_it_refuses_is_its_own() {
-    let mut server = Postgres::start();
-    let url = server.create("share");
-    let store = Store::open_postgres(&url).unwrap();
-    let (id, num) = share(&store, None).await.unwrap();
+/// What was written is there after each of some crashes of a store's server, and nothing is written or known while it
+/// is away. Gives the share that was written, and its head. `have` has the server crash, or run again.
+async fn survives_crashes(store: &Store, mut have: impl FnMut(bool)) -> (i64, Head) {
+    let (id, num) = share(store, None).await.unwrap();
     let mut head = Head { seq: 0, writer: 0 };
     for _ in 0..3 {
         let next = write(num, head, 1, vec![row("todo/a", Some("1"), head.seq + 1)]);
         head = next.after();
         store.write(next).await.unwrap();
-        server.crash();
+        have(false);
         let away = store.write(write(num, head, 1, vec![row("todo/b", Some("1"), head.seq + 1)])).await;
         assert!(matches!(away, Err(StoreError::Unavailable | StoreError::Unknown)), "{away:?}");
         assert!(store.confirm(vec![num]).await.is_err());
         assert!(store.check(1).await.is_err());
-        server.restart();
+        have(true);
         assert_eq!(store.confirm(vec![num]).await.unwrap()[&num], head);
         assert_eq!(keys(&store.load(&id, LIMITLESS).await.unwrap().unwrap().rows), ["todo/a"]);
     }
+    (num, head)
+}
+
+#[tokio::test]
+async fn what_a_crash_of_the_database_leaves_is_there_and_what_it_refuses_is_its_own() {
+    let mut server = Postgres::start();
+    let url = server.create("share");
+    let store = Store::open_postgres(&url).unwrap();
+    let (num, head) =
+        survives_crashes(&store, |runs| if runs { server.restart() } else { server.crash() }).await;
     // A row of one share that the database cannot take does not keep another's out, in one group.
     psql(&url, "ALTER TABLE share_data ADD CHECK (key <> 'todo/bad')");
     let (_, good) = share(&store, None).await.unwrap();
@@ -422,21 +430,8 @@ fn many_processes_may_begin_with_an_empty_database_at_once() {
 async fn what_a_crash_of_sqld_leaves_is_there_and_what_it_refuses_is_its_own() {
     let mut server = Sqld::start();
     let store = Store::open_libsql(&server.url()).unwrap();
-    let (id, num) = share(&store, None).await.unwrap();
-    let mut head = Head { seq: 0, writer: 0 };
-    for _ in 0..3 {
-        let next = write(num, head, 1, vec![row("todo/a", Some("1"), head.seq + 1)]);
-        head = next.after();
-        store.write(next).await.unwrap();
-        server.crash();
-        let away = store.write(write(num, head, 1, vec![row("todo/b", Some("1"), head.seq + 1)])).await;
-        assert!(matches!(away, Err(StoreError::Unavailable | StoreError::Unknown)), "{away:?}");
-        assert!(store.confirm(vec![num]).await.is_err());
-        assert!(store.check(1).await.is_err());
-        server.restart();
-        assert_eq!(store.confirm(vec![num]).await.unwrap()[&num], head);
-        assert_eq!(keys(&store.load(&id, LIMITLESS).await.unwrap().unwrap().rows), ["todo/a"]);
-    }
+    let (num, head) =
+        survives_crashes(&store, |runs| if runs { server.restart() } else { server.crash() }).await;
     // What is larger than the database takes does not keep another's out, in one group; what is not, it takes.
     let max = usize::try_from(store.max_item().unwrap()).unwrap();
     let large = |bytes: usize| format!("\"{}\"", "\\\"é".repeat((bytes - 2) / 4));

@@ -52,12 +52,6 @@ impl Hurt {
         Self { server, control }
     }
 
-    /// `kill -9`, and a new process for which things are as they were.
-    fn crash_and_restart(&mut self) {
-        self.server.kill();
-        self.server.restart_with_env(&env(&self.control));
-    }
-
     fn have(&self, fault: &str) {
         std::fs::write(self.control.path().join("fault"), fault).expect("written");
     }
@@ -137,7 +131,7 @@ async fn what_a_clock_that_is_ahead_ends_is_there_when_it_comes_right() {
     for restarts in [false, true] {
         hurt.have("clock 3456000");
         if restarts {
-            hurt.crash_and_restart();
+            hurt.server.crash_and_restart();
         }
         let share =
             TestShare { server: &hurt.server, id: id.clone(), secret: secret.clone(), url: String::new() };
@@ -151,7 +145,7 @@ async fn what_a_clock_that_is_ahead_ends_is_there_when_it_comes_right() {
 
         hurt.have("clock 0");
         if restarts {
-            hurt.crash_and_restart();
+            hurt.server.crash_and_restart();
         }
         let share =
             TestShare { server: &hurt.server, id: id.clone(), secret: secret.clone(), url: String::new() };

@@ -493,8 +493,7 @@ async fn under_load(seed: u64, faults: Faults) -> usize {
         // One has a clock of its own.
         let control = TempDir::new().expect("a directory");
         std::fs::write(control.path().join("fault"), ahead).expect("written");
-        servers[1].kill();
-        servers[1].restart_with_env(&disk::env(&control));
+        servers[1] = servers[0].beside_with_env(&disk::env(&control));
         let (path, secret) = {
             let share = servers[0].share().await;
             (share.path(""), share.secret)
@@ -532,11 +531,7 @@ async fn under_load(seed: u64, faults: Faults) -> usize {
             conflicted += conflicts(&servers[n]);
             servers[n].kill();
             load.goes_on(random.u64(0..10)).await;
-            if n == 0 {
-                servers[n].restart();
-            } else {
-                servers[n].restart_with_env(&disk::env(&control));
-            }
+            servers[n].restart();
         }
         if store.is_some() {
             crash_under(&load, &mut database, standby.as_ref(), &servers[0], &mut random).await;

@@ -15,7 +15,7 @@ pub mod sqld;
 pub mod wire;
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -45,6 +45,10 @@ pub fn free_address() -> SocketAddr {
 }
 
 const NO_ENV: [(&str, &str); 0] = [];
+
+fn owned(env: &[(&str, impl AsRef<OsStr>)]) -> Vec<(OsString, OsString)> {
+    env.iter().map(|(name, value)| (name.into(), value.as_ref().into())).collect()
+}
 
 /// A running `brutus-share`, followed by its output.
 pub struct TestProcess {
@@ -123,6 +127,7 @@ pub struct TestServer {
     pub url: String,
     data: Arc<TempDir>,
     args: Vec<String>,
+    env: Vec<(OsString, OsString)>,
     /// Its database, when that is one of its own.
     sqld: Option<Arc<Sqld>>,
 }
@@ -143,22 +148,27 @@ impl TestServer {
         if let Some(database) = database.or_else(|| (!elsewhere).then(postgres::database_for_all).flatten()) {
             args.extend(["--store".to_owned(), database]);
         }
-        let server = Self::spawn("127.0.0.1:0", Arc::new(data), args, env);
+        let server = Self::spawn("127.0.0.1:0", Arc::new(data), args, owned(env));
         Self { sqld, ..server }
     }
 
     /// Starts a server on the data that is in a directory.
     pub fn start_on(data: Arc<TempDir>, args: &[&str]) -> Self {
-        Self::spawn("127.0.0.1:0", data, args.iter().map(ToString::to_string).collect(), &NO_ENV)
+        Self::spawn("127.0.0.1:0", data, args.iter().map(ToString::to_string).collect(), Vec::new())
     }
 
     /// Starts another one on the same data directory, with the same options.
     pub fn beside(&self) -> Self {
-        let server = Self::spawn("127.0.0.1:0", self.data.clone(), self.args.clone(), &NO_ENV);
+        self.beside_with_env(&NO_ENV)
+    }
+
+    /// Like `beside`, with an environment of its own.
+    pub fn beside_with_env(&self, env: &[(&str, impl AsRef<OsStr>)]) -> Self {
+        let server = Self::spawn("127.0.0.1:0", self.data.clone(), self.args.clone(), owned(env));
         Self { sqld: self.sqld.clone(), ..server }
     }
 
-    fn spawn(listen: &str, data: Arc<TempDir>, args: Vec<String>, env: &[(&str, impl AsRef<OsStr>)]) -> Self {
+    fn spawn(listen: &str, data: Arc<TempDir>, args: Vec<String>, env: Vec<(OsString, OsString)>) -> Self {
         let process = TestProcess::start(
             program()
                 .arg("serve")
@@ -168,7 +178,7 @@ impl TestServer {
                 .envs(env.iter().map(|(name, value)| (name, value))),
         );
         let url = process.url.clone();
-        Self { process, address: url.replace("http://", ""), url, data, args, sqld: None }
+        Self { process, address: url.replace("http://", ""), url, data, args, env, sqld: None }
     }
 
     pub fn data_dir(&self) -> PathBuf {
@@ -211,14 +221,10 @@ impl TestServer {
         self.restart();
     }
 
-    /// A new process on the same data and port, once this one has ended.
+    /// A new process on the same data and port, once this one has ended, for which all else is as it was.
     pub fn restart(&mut self) {
-        self.restart_with_env(&NO_ENV);
-    }
-
-    /// Like `restart`, with an environment of its own.
-    pub fn restart_with_env(&mut self, env: &[(&str, impl AsRef<OsStr>)]) {
-        let (data, args, sqld) = (self.data.clone(), std::mem::take(&mut self.args), self.sqld.take());
+        let (data, sqld) = (self.data.clone(), self.sqld.take());
+        let (args, env) = (std::mem::take(&mut self.args), std::mem::take(&mut self.env));
         *self = Self { sqld, ..Self::spawn(&self.address.clone(), data, args, env) };
     }
 
