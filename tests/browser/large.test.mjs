@@ -39,8 +39,11 @@ test('two thousand parts: all there, found, printed, linked, and still live', as
     ),
   )
 
-  await page.evaluate(() => dispatchEvent(new Event('beforeprint')))
-  assert.equal(await page.locator('.turn [data-lazy]').count(), 0)
+  const left = await page.evaluate(() => {
+    dispatchEvent(new Event('beforeprint'))
+    return document.querySelectorAll('.turn [data-lazy]').length
+  })
+  assert.equal(left, 0)
   assert.deepEqual(page.record.errors, [])
 })
 

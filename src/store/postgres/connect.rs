@@ -129,12 +129,21 @@ impl Database {
 
     /// A pool of `most` connections.
     pub(super) fn pool(&self, most: usize) -> Result<Pool, PostgresError> {
+        self.pool_with(most, "")
+    }
+
+    /// A pool of `most` connections, for each of which some statements are run first.
+    pub(super) fn pool_with(&self, most: usize, setup: &'static str) -> Result<Pool, PostgresError> {
         let database = self.clone();
         let mut config = ManagerConfig::default();
         config.recycling_method = RecyclingMethod::Fast;
         config.custom_setup = Box::new(move |_| {
             let database = database.clone();
-            let connected = async move { database.connect().await };
+            let connected = async move {
+                let mut connection = database.connect().await?;
+                connection.batch_execute(setup).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+                Ok::<_, ConnectError>(connection)
+            };
             connected
                 .map(|result| result.map_err(|error| ConnectionError::BadConnection(reason(&error))))
                 .boxed()

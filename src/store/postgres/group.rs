@@ -9,6 +9,12 @@ use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use crate::store::group::Group;
 use crate::store::records::signed;
 
+/// Settings of the connections that write groups. The planner does not know how long arrays are, and a plan is kept from
+/// when the tables were small or unknown: by its own choice it goes through all shares for each group, or for each share
+/// of one.
+pub(super) const BY_INDEX: &str =
+    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
+
 /// Moves the heads of shares on where they are those that are expected, and puts the items of these shares; gives their
 /// numbers. Arrays keep its text the same for groups of every size, so it is prepared once.
 #[derive(Default)]
@@ -25,6 +31,7 @@ pub(super) struct WriteGroup<'a> {
     contents: Vec<Option<&'a str>>,
     seqs: Vec<i64>,
     arrivals: Vec<i64>,
+    ats: Vec<i64>,
 }
 
 impl<'a> WriteGroup<'a> {
@@ -45,6 +52,7 @@ impl<'a> WriteGroup<'a> {
                 statement.contents.push(row.content.as_ref().map(|content| content.get()));
                 statement.seqs.push(signed(row.seq));
                 statement.arrivals.push(arrived);
+                statement.ats.push(share.at);
             }
         }
         statement
@@ -54,8 +62,13 @@ impl<'a> WriteGroup<'a> {
 impl QueryFragment<Pg> for WriteGroup<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         // Read committed: a row that another transaction has locked is compared again once it is free, so of two writes
-        // on one head one finds it gone. The order keeps two groups from waiting for each other.
-        out.push_sql("WITH want AS MATERIALIZED (SELECT s.num, w.after, w.writer, w.size, w.at FROM unnest(");
+        // on one head one finds it gone. The order keeps two groups from waiting for each other. Shares are looked up
+        // one by one (LATERAL, `BY_INDEX`), and what is written by hash: an `IN` that is no condition by itself is no
+        // join to the planner.
+        out.push_sql(
+            "WITH want AS MATERIALIZED (SELECT w.num, w.after, w.writer, w.size, w.at \
+             FROM (SELECT * FROM unnest(",
+        );
         let shares =
             [&self.nums, &self.befores, &self.knowns, &self.afters, &self.writers, &self.sizes, &self.times];
         for (nth, column) in shares.into_iter().enumerate() {
@@ -63,13 +76,13 @@ impl QueryFragment<Pg> for WriteGroup<'_> {
             out.push_bind_param::<Array<BigInt>, _>(column)?;
         }
         out.push_sql(
-            ") AS w (num, before, known, after, writer, size, at) \
-             JOIN shares s ON s.num = w.num AND s.seq = w.before AND s.writer = w.known AND s.deleted_at IS NULL \
-             ORDER BY s.num FOR UPDATE OF s), \
+            ") AS w (num, before, known, after, writer, size, at) ORDER BY num) AS w, \
+             LATERAL (SELECT FROM shares s WHERE s.num = w.num AND s.seq = w.before AND s.writer = w.known \
+             AND s.deleted_at IS NULL FOR UPDATE) AS held), \
              moved AS (UPDATE shares s SET seq = want.after, writer = want.writer, size = want.size, \
              updated_at = want.at FROM want WHERE s.num = want.num AND want.after > s.seq), \
              put AS (INSERT INTO share_data (share_num, key, content, seq, arrived, updated_at) \
-             SELECT r.num, r.key, r.content, r.seq, r.arrived, want.at FROM unnest(",
+             SELECT r.num, r.key, r.content, r.seq, r.arrived, r.at FROM unnest(",
         );
         out.push_bind_param::<Array<BigInt>, _>(&self.items)?;
         out.push_sql(", ");
@@ -80,8 +93,10 @@ impl QueryFragment<Pg> for WriteGroup<'_> {
         out.push_bind_param::<Array<BigInt>, _>(&self.seqs)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<BigInt>, _>(&self.arrivals)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.ats)?;
         out.push_sql(
-            ") AS r (num, key, content, seq, arrived) JOIN want USING (num) \
+            ") AS r (num, key, content, seq, arrived, at) WHERE (r.num IN (SELECT num FROM want)) IS TRUE \
              ON CONFLICT (share_num, key) DO UPDATE \
              SET content = excluded.content, seq = excluded.seq, updated_at = excluded.updated_at) \
              SELECT num FROM want",

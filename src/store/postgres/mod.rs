@@ -43,6 +43,7 @@ use crate::trust::TrustError;
 pub(crate) use connect::Database;
 use connect::{Connection, Pool, is_alive, reason};
 pub(super) use direct::Direct;
+use group::BY_INDEX;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
@@ -176,7 +177,7 @@ impl PostgresStore {
         let (questions, asked) = Questions::new();
         // One connection for all who ask for heads, and one for each lane.
         runtime.spawn(asked.answer(Asking(database.pool(1)?)));
-        let writers = database.pool(LANES)?;
+        let writers = database.pool_with(LANES, BY_INDEX)?;
         let mut lanes = Lanes::default();
         for _ in 0..LANES {
             let (lane, queue) = Lane::new(waiting.clone());

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::tls::certificate;
 use crate::harness::balancer::Balancer;
-use crate::harness::postgres::Postgres;
+use crate::harness::postgres::{Postgres, psql};
 use crate::harness::sqld::Sqld;
 use crate::harness::{TestServer, TestShare, client, free_address, part, program, session, until};
 
@@ -113,6 +113,35 @@ fn what_cannot_be_used_is_refused_and_no_password_is_shown() {
         assert!(said.contains(word), "{args:?}: {said}");
         assert!(!said.contains(secret), "{args:?}: {said}");
     }
+}
+
+// A statement's plan is kept from when there was one share.
+#[actix_web::test]
+async fn what_is_written_of_one_share_goes_through_no_others() {
+    let postgres = Postgres::start();
+    let url = postgres.create("share");
+    let server = TestServer::start(&["--store", &url]);
+    let share = server.share().await;
+    let sync = async |range: std::ops::Range<usize>| {
+        for nth in range {
+            share.sync(&[part("m", &format!("p{nth}"), "text")]).await;
+        }
+    };
+    sync(0..10).await;
+    psql(
+        &url,
+        "INSERT INTO shares (id, session_id, secret_hash, epoch, created_at, updated_at) \
+         SELECT 'other' || n, 's', '', 'e', 1, 1 FROM generate_series(1, 2000) AS n",
+    );
+    let count = |what: &str, table: &str| -> u64 {
+        let statistics = format!("SELECT {what} FROM pg_stat_user_tables WHERE relname = '{table}'");
+        psql(&url, &statistics).parse().expect("a number")
+    };
+    let before = count("seq_tup_read", "shares");
+    sync(10..110).await;
+    until("statistics", async || count("n_tup_ins", "share_data") == 110).await;
+    let read = count("seq_tup_read", "shares") - before;
+    assert!(read < 20_000, "{read} rows for 100 syncs");
 }
 
 #[actix_web::test]

@@ -240,8 +240,14 @@ async fn what_may_not_go_in_the_clear_any_more_waits() {
 async fn a_rust_program_can_embed_the_client() {
     let server = TestServer::start(&[]);
     let dir = tempfile::TempDir::new().expect("a directory");
-    let output = std::process::Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--locked", "--example", "embed", "--"])
+    // With the features of the tests: nothing is compiled twice.
+    let built = std::process::Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--locked", "--workspace", "--example", "embed"])
+        .status();
+    assert!(built.expect("cargo runs").success());
+    let tests = std::env::current_exe().expect("a path");
+    let built = tests.ancestors().nth(2).expect("where Cargo builds");
+    let output = std::process::Command::new(built.join("examples/embed"))
         .arg(&server.url)
         .arg(dir.path().join("local"))
         .output()
