@@ -148,7 +148,10 @@ putAround(
   nodes.live,
 )
 
-// What changed is gathered until the next frame of the screen: many small syncs cost one update.
+// What changed is gathered until the next frame of the screen: many small syncs cost one update. While a session is
+// loaded, what comes behind its beginning is gathered for longer: a frame after each page of items costs more than the
+// page.
+const LOADED_EVERY = 150
 let pending
 function changed({ all, messages, added }) {
   // What comes before the page is live was said before.
@@ -158,7 +161,8 @@ function changed({ all, messages, added }) {
   }
   if (!pending) {
     pending = { all: false, messages: new Set(), added: 0 }
-    requestAnimationFrame(update)
+    if (isFirst || status.isLive) requestAnimationFrame(update)
+    else setTimeout(update, LOADED_EVERY)
     // A page in the background gets no frames, and should still be current when it is looked at.
     if (document.hidden) setTimeout(update, 250)
   }
