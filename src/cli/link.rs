@@ -184,10 +184,10 @@ pub(super) fn import(Import { opened }: &Import) -> Result<(), LinkError> {
         give_to_opencode(subagent, Stdio::null())?;
     }
     if !subagents.is_empty() {
-        say!("\nwith the sessions of {} subagents", subagents.len());
+        say!("Imported sessions of its subagents: {}", subagents.len());
     }
     if left_out > 0 {
-        eprintln!("{left_out} parts are left out: OpenCode has nothing like them");
+        eprintln!("parts left out, because OpenCode has nothing like them: {left_out}");
     }
     Ok(())
 }

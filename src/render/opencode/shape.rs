@@ -318,17 +318,17 @@ impl Shape {
     /// is that of the one before it, or `at`. Fields that are not in the table stay: a newer `OpenCode` may know them.
     pub(super) fn fit(self, value: Value, at: u64) -> Option<Value> {
         match (self, value) {
-            (Any, value) => Some(value),
+            (Any, value)
+            | (Text, value @ Value::String(_))
+            | (Number, value @ Value::Number(_))
+            | (Flag, value @ Value::Bool(_)) => Some(value),
             (_, Value::Null) => None,
-            (Text, Value::String(text)) => Some(Value::String(text)),
             (Text, other) => Some(Value::String(other.to_string())),
-            (Count, Value::Number(number)) => whole(number.as_u64(), number.as_f64()),
-            (Time, Value::Number(number)) => whole(number.as_u64(), number.as_f64()),
+            (Count | Time, Value::Number(number)) => whole(number.as_u64(), number.as_f64()),
             (Time, Value::String(text)) => whole(None, milliseconds(&text)),
             (OneOf(texts), Value::String(text)) => {
                 texts.contains(&text.as_str()).then_some(Value::String(text))
             }
-            (Number, value @ Value::Number(_)) | (Flag, value @ Value::Bool(_)) => Some(value),
             (List(of), Value::Array(values)) => {
                 Some(values.into_iter().filter_map(|value| of.fit(value, at)).collect())
             }
