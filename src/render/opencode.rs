@@ -58,10 +58,6 @@ pub fn opencode_sessions(items: &[(Key, Content)], seed: &str) -> OpenCodeSessio
         let (Place::Task { message, .. } | Place::Behind(message)) = subagent.place;
         below[thread_of[message]].push(number);
         threads[number].parent = Some(threads[thread_of[message]].id.clone());
-        threads[number].title = match subagent.place {
-            Place::Task { message, part } => task(&messages[message], part),
-            Place::Behind(_) => None,
-        };
     }
 
     let mut writer = Writer::new(seed, info, messages, &threads);
@@ -74,19 +70,6 @@ pub fn opencode_sessions(items: &[(Key, Content)], seed: &str) -> OpenCodeSessio
     OpenCodeSessions { sessions, left_out: writer.left_out }
 }
 
-/// What a task is about.
-fn task(message: &Message, place: usize) -> Option<String> {
-    let (mut title, mut places) = (None, 0..);
-    message.parts.each(|part| {
-        let is_it = places.next() == Some(place);
-        if is_it {
-            title = part["state"]["input"]["description"].as_str().map(ToOwned::to_owned);
-        }
-        !is_it
-    });
-    title
-}
-
 /// A session, or a subagent's.
 struct Thread {
     id: String,
@@ -94,7 +77,6 @@ struct Thread {
     name: String,
     /// The id of the session that it works for.
     parent: Option<String>,
-    title: Option<String>,
     /// The places of its messages.
     messages: Vec<usize>,
 }
@@ -102,7 +84,7 @@ struct Thread {
 impl Thread {
     fn new(seed: &str, name: String, messages: Vec<usize>) -> Self {
         let id = if is_own(ids::SESSION, &name) { name.clone() } else { ids::session(&[seed, &name]) };
-        Self { id, name, parent: None, title: None, messages }
+        Self { id, name, parent: None, messages }
     }
 }
 
@@ -121,6 +103,8 @@ struct Writer<'a> {
     /// The new ids of sessions and messages, by the old ones.
     sessions: HashMap<String, String>,
     message_ids: HashMap<String, String>,
+    /// What the task of a subagent is about, by its session's old id: its part is written before.
+    tasks: HashMap<String, String>,
     /// The ids of parts so far. Some agents count the parts of each message anew.
     parts: HashSet<String>,
     left_out: usize,
@@ -144,7 +128,8 @@ impl<'a> Writer<'a> {
         let ids = messages.iter().zip(&renamed);
         let message_ids = ids.map(|(message, new)| (message.id.to_string(), new.id.clone())).collect();
         let sessions = threads.iter().map(|thread| (thread.name.clone(), thread.id.clone())).collect();
-        Self { seed, info, messages, renamed, sessions, message_ids, parts: HashSet::new(), left_out: 0 }
+        let (tasks, parts) = (HashMap::new(), HashSet::new());
+        Self { seed, info, messages, renamed, sessions, message_ids, tasks, parts, left_out: 0 }
     }
 
     fn session(&mut self, thread: &Thread) -> Value {
@@ -174,7 +159,7 @@ impl<'a> Writer<'a> {
         let revert = self.revert(&info);
         info.remove("revert");
         let title = if thread.parent.is_some() { "Subagent" } else { "Imported session" };
-        let title = thread.title.as_deref().unwrap_or(title);
+        let title = self.tasks.get(&thread.name).map_or(title, String::as_str);
         for (name, value) in [("slug", thread.id.as_str()), ("title", title), ("version", UNKNOWN)] {
             put_missing(&mut info, name, value);
         }
@@ -257,16 +242,16 @@ impl<'a> Writer<'a> {
         info["sessionID"] = json!(thread.id);
         if !is_prompt {
             let answers = answers.as_ref().and_then(Value::as_str);
-            let known = answers.and_then(|answers| self.message_ids.get(answers));
-            let before = prompt.map(|prompt| &self.renamed[prompt].id);
-            info["parentID"] = match (known.or(before), answers) {
-                (Some(known), _) => json!(known),
-                (None, Some(own)) if is_own(ids::MESSAGE, own) => json!(own),
+            let known = answers.and_then(|answers| {
+                let known = self.message_ids.get(answers).map(String::as_str);
+                known.or_else(|| is_own(ids::MESSAGE, answers).then_some(answers))
+            });
+            let before = prompt.map(|prompt| self.renamed[prompt].id.as_str());
+            info["parentID"] = known.or(before).map_or_else(
                 // Of no message: there is none that it answers.
-                (None, _) => {
-                    json!(Ascending::default().next(ids::MESSAGE, "", 0, &[self.seed, &old, "prompt"]))
-                }
-            };
+                || json!(Ascending::default().next(ids::MESSAGE, "", 0, &[self.seed, &old, "prompt"])),
+                Value::from,
+            );
         }
 
         let mut parts = Vec::new();
@@ -292,7 +277,7 @@ impl<'a> Writer<'a> {
     }
 
     /// A part as `OpenCode` takes it, but for its ids; `None` for what it has nothing like.
-    fn part(&self, part: &Value, name: &str, created: u64) -> Option<Map<String, Value>> {
+    fn part(&mut self, part: &Value, name: &str, created: u64) -> Option<Map<String, Value>> {
         let mut part = fields(part.clone());
         match part.get("type").and_then(Value::as_str) {
             Some("tool") => self.prepare_call(&mut part, name),
@@ -314,7 +299,7 @@ impl<'a> Writer<'a> {
         shape::PART.fit(Value::Object(part), created).or(text).map(fields)
     }
 
-    fn prepare_call(&self, part: &mut Map<String, Value>, name: &str) {
+    fn prepare_call(&mut self, part: &mut Map<String, Value>, name: &str) {
         put_missing(part, "callID", name);
         put_missing(part, "tool", UNKNOWN);
         let mut state = part.remove("state").map(fields).unwrap_or_default();
@@ -323,6 +308,7 @@ impl<'a> Writer<'a> {
             input @ Value::Object(_) => input,
             input => json!({"input": input}),
         };
+        let task = input["description"].as_str().map(ToOwned::to_owned);
         state.insert("input".into(), input);
         let has = |field: &str| state.get(field).is_some_and(|value| !value.is_null());
         let status = state.get("status").and_then(Value::as_str).unwrap_or_default();
@@ -338,6 +324,9 @@ impl<'a> Writer<'a> {
             for field in ["sessionId", "parentSessionId"] {
                 let Some(session) = metadata.get(field).and_then(Value::as_str) else { continue };
                 if let Some(known) = self.sessions.get(session) {
+                    if let (Some(task), "sessionId") = (&task, field) {
+                        self.tasks.entry(session.to_owned()).or_insert_with(|| task.clone());
+                    }
                     metadata.insert(field.into(), json!(known));
                 } else if !is_own(ids::SESSION, session) {
                     metadata.remove(field);
