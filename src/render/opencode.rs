@@ -29,8 +29,8 @@ pub struct OpenCodeSessions {
     pub left_out: usize,
 }
 
-/// Items in reading order as sessions of `OpenCode`. Ids that are its own stay. The others are made out of the old ones,
-/// their times and `seed`: the same for the same items, also when more have come behind them.
+/// Items in reading order as sessions of `OpenCode`. Ids that are its own stay. The others are made out of the old
+/// ones, their times and `seed`: the same for the same items, also when more have come behind them.
 pub fn opencode_sessions(items: &[(Key, Content)], seed: &str) -> OpenCodeSessions {
     let info = items.iter().find(|(key, _)| key.as_str() == Key::SESSION);
     let info = info.map(|(_, content)| parse(content.get())).filter(Value::is_object);
