@@ -23,7 +23,7 @@
 //! | [`access`] | who may do what with a share: links, passwords, secrets |
 //! | [`http`] | the server's routes, the viewer's session and page |
 //! | [`serve`] | the server put together |
-//! | [`render`] | a session as Markdown: pure |
+//! | [`render`] | a session as Markdown, HTML and what OpenCode imports: pure |
 //! | [`redact`] | secrets out of items: pure |
 //! | [`seal`] | items encrypted for whoever has the link: pure |
 //! | [`import`] | conversations as others write them, read as items: pure |

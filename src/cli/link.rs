@@ -3,15 +3,15 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use crate::client::{self, About, Link, NotALink, Pass, ReadError, Reader, StartError, as_data};
 use crate::config::{InClear, OWN_SERVER};
-use crate::model::{Content, Key, parse_lossy};
-use crate::render::{Markdown, markdown};
+use crate::model::{Content, Key};
+use crate::render::{Markdown, OpenCodeSessions, markdown, opencode_sessions};
 use crate::text::printable;
 
 /// Bytes of a link, and of a password or a phrase in a file.
@@ -129,8 +129,7 @@ impl Opened {
     }
 
     /// All items behind it, in reading order.
-    fn items(&self) -> Result<Vec<(Key, Content)>, LinkError> {
-        let link = self.link()?;
+    fn items(&self, link: Link) -> Result<Vec<(Key, Content)>, LinkError> {
         actix_web::rt::System::new().block_on(async {
             let reader = Reader::new(&self.config(), link)?;
             let about = reader.about().await?;
@@ -164,7 +163,7 @@ pub(super) fn secret(what: &'static str, file: Option<&Path>) -> Result<String, 
 
 /// `read LINK`
 pub(super) fn read(Read { opened, json, full, .. }: &Read) -> Result<(), LinkError> {
-    let items = opened.items()?;
+    let items = opened.items(opened.link()?)?;
     if *json {
         say!("{}", printable(&as_data(&items)));
     } else {
@@ -176,33 +175,32 @@ pub(super) fn read(Read { opened, json, full, .. }: &Read) -> Result<(), LinkErr
 
 /// `import LINK`
 pub(super) fn import(Import { opened }: &Import) -> Result<(), LinkError> {
-    let session = exported(&opened.items()?);
+    let link = opened.link()?;
+    let share = link.id.clone();
+    let OpenCodeSessions { sessions, left_out } = opencode_sessions(&opened.items(link)?, share.as_str());
+    let (session, subagents) = sessions.split_first().ok_or(LinkError::NotImported)?;
+    give_to_opencode(session, Stdio::inherit())?;
+    for subagent in subagents {
+        give_to_opencode(subagent, Stdio::null())?;
+    }
+    if !subagents.is_empty() {
+        say!("Imported sessions of its subagents: {}", subagents.len());
+    }
+    if left_out > 0 {
+        eprintln!("parts left out, because OpenCode has nothing like them: {left_out}");
+    }
+    Ok(())
+}
+
+/// Has `opencode import` take a session.
+fn give_to_opencode(session: &Value, output: Stdio) -> Result<(), LinkError> {
     // `tempfile` makes its files 0600.
     let mut file = tempfile::Builder::new().suffix(".json").tempfile().map_err(LinkError::NotWritten)?;
     file.write_all(session.to_string().as_bytes()).map_err(LinkError::NotWritten)?;
-    let status = Command::new("opencode").arg("import").arg(file.path()).status();
+    let status = Command::new("opencode").arg("import").arg(file.path()).stdout(output).status();
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(_) => Err(LinkError::NotImported),
         Err(_) => Err(LinkError::NoOpencode),
     }
-}
-
-/// Items in reading order, in the form in which `opencode export` writes a session.
-fn exported(items: &[(Key, Content)]) -> Value {
-    let (mut info, mut messages) = (Value::Object(Map::new()), Vec::<Value>::new());
-    for (key, content) in items {
-        let data = || parse_lossy(content.get());
-        if key.as_str() == Key::SESSION {
-            info = data();
-        } else if key.message_id().is_some() {
-            messages.push(json!({"info": data(), "parts": []}));
-        } else if let (Some(message), Some(last)) = (key.parent_message_id(), messages.last_mut())
-            && last["info"]["id"] == message
-            && let Some(parts) = last["parts"].as_array_mut()
-        {
-            parts.push(data());
-        }
-    }
-    json!({"info": info, "messages": messages})
 }

@@ -77,7 +77,7 @@ enum Command {
     Read(link::Read),
     /// Open a link in a browser by this program's own page, so that its server's page need not be trusted
     Open(open::Open),
-    /// Import what stands behind a link into OpenCode
+    /// Import what stands behind a link, a session of any agent, into OpenCode
     Import(link::Import),
     /// Take a session's share away, also when the session itself is gone
     Unshare(person::OneSession),

@@ -24,5 +24,5 @@ pub use key::{Key, MAX_ID};
 pub use lifetime::{Life, Lifetimes, expires_at};
 pub use lock::{Lock, PasswordHash};
 pub use lossy::parse_lossy;
-pub use order::{Arrived, reading_order};
+pub use order::{Arrived, milliseconds, reading_order};
 pub use transcript::{Applied, Capacity, Row, ShareFull, Transcript, Window};

@@ -99,7 +99,7 @@ impl<'a> Head<'a> {
 }
 
 /// A time as RFC 3339 has it, in milliseconds since 1970.
-fn milliseconds(text: &str) -> Option<f64> {
+pub fn milliseconds(text: &str) -> Option<f64> {
     let time = humantime::parse_rfc3339_weak(text).ok()?;
     Some(time.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs_f64() * 1000.0)
 }

@@ -65,7 +65,7 @@ pub(super) enum Parts<'a> {
 }
 
 /// The messages, each with its parts, and the parts whose message is not there.
-fn messages(items: &[(Key, Content)]) -> (Vec<Message<'_>>, Vec<&Content>) {
+pub(super) fn messages(items: &[(Key, Content)]) -> (Vec<Message<'_>>, Vec<&Content>) {
     let (mut messages, mut orphans) = (Vec::<Message>::new(), Vec::new());
     for (key, content) in items {
         if let Some(id) = key.message_id() {
@@ -120,7 +120,7 @@ fn gather<'a>(
     messages
 }
 
-fn spoken(message: &Message) -> Spoken {
+pub(super) fn spoken(message: &Message) -> Spoken {
     let (mut opened, mut places) = (Vec::new(), 0..);
     message.parts.each(|part| {
         opened.extend(places.next().zip(opens(part).map(ToOwned::to_owned)));
@@ -130,7 +130,7 @@ fn spoken(message: &Message) -> Spoken {
 }
 
 /// Adds the messages of lists, each id once: of the session's own, or of all while nobody knows which are its own.
-fn add_listed<'a>(messages: &mut Vec<Message<'a>>, items: &'a [(Key, Content)], session: &Value) {
+pub(super) fn add_listed<'a>(messages: &mut Vec<Message<'a>>, items: &'a [(Key, Content)], session: &Value) {
     let lists = items.iter().filter(|(key, _)| key.kind() == Key::MESSAGES);
     let mut lists: Vec<_> = lists.filter_map(|(_, content)| List::of(content)).collect();
     if lists.iter().any(|list| list.is_of(session)) {

@@ -18,7 +18,13 @@ pub struct Owned<'a> {
 
 impl<'a> Owned<'a> {
     pub fn create(server: &'a TestServer) -> Self {
-        let created = ask(&server.address, "POST", "/api/share", "", br#"{"sessionID":"ses_1"}"#);
+        Self::locked(server, "")
+    }
+
+    /// A share with more fields in its body.
+    fn locked(server: &'a TestServer, fields: &str) -> Self {
+        let body = format!(r#"{{"sessionID":"ses_1"{fields}}}"#);
+        let created = ask(&server.address, "POST", "/api/share", "", body.as_bytes());
         assert_eq!(created.status, 200);
         let created = created.json();
         let text = |name: &str| created[name].as_str().expect(name).to_owned();
@@ -324,6 +330,58 @@ const CREATE_BODIES: &[Body] = &[
     ),
 ];
 
+/// Sizes of bodies of which twice as much is not too large yet, in bytes and in fields.
+const SMALL: Sizes = (2000, 30_000);
+const FIELDS: Sizes = (100, 2000);
+
+/// Of a share without a lock: what a password costs is no matter of its body.
+const OPEN_BODIES: &[Body] = &[
+    ("a password of n bytes", SMALL, |n| format!(r#"{{"password":"{}"}}"#, "p".repeat(n)), &[400]),
+    ("a door of n bytes", SMALL, |n| format!(r#"{{"door":"{}"}}"#, "A".repeat(n)), &[400]),
+    (
+        "n other fields",
+        FIELDS,
+        |n| format!(r#"{{{},"password":"p"}}"#, list(n, |i| format!(r#""f{i}":{i}"#))),
+        &[200],
+    ),
+    ("a field of n bytes", SMALL, |n| format!(r#"{{"password":"p","f":"{}"}}"#, "f".repeat(n)), &[200]),
+    ("nested n deep", SMALL, |n| format!(r#"{{"door":{}"#, "[".repeat(n)), &[400]),
+];
+
+const AMEND_BODIES: &[Body] = &[
+    (
+        "a secret of n bytes",
+        SMALL,
+        |n| format!(r#"{{"secret":"{}","expiresIn":null}}"#, "s".repeat(n)),
+        &[401],
+    ),
+    (
+        "a password of n bytes",
+        SMALL,
+        |n| format!(r#"{{"secret":"SECRET","password":"{}"}}"#, "p".repeat(n)),
+        &[400],
+    ),
+    (
+        "an expiresIn of n digits",
+        SMALL,
+        |n| format!(r#"{{"secret":"SECRET","expiresIn":{}}}"#, "9".repeat(n)),
+        &[400],
+    ),
+    (
+        "n other fields",
+        FIELDS,
+        |n| format!(r#"{{{},"secret":"SECRET","expiresIn":null}}"#, list(n, |i| format!(r#""f{i}":{i}"#))),
+        &[200],
+    ),
+    (
+        "a field of n bytes",
+        SMALL,
+        |n| format!(r#"{{"secret":"SECRET","expiresIn":null,"f":"{}"}}"#, "f".repeat(n)),
+        &[200],
+    ),
+    ("nested n deep", SMALL, |n| format!(r#"{{"secret":"SECRET","password":{}"#, "[".repeat(n)), &[400]),
+];
+
 fn bodies() -> Vec<Door<TestServer>> {
     let syncs = SYNC_BODIES.iter().map(|&(name, sizes, body, statuses)| {
         door(format!("sync's body: {name}"), sizes, move |server: &TestServer, n| {
@@ -356,6 +414,29 @@ fn bodies() -> Vec<Door<TestServer>> {
             })
         })
     });
+    let opens = OPEN_BODIES.iter().map(|row| ("open", "POST", "/open", row));
+    let amends = AMEND_BODIES.iter().map(|row| ("amend", "PATCH", "", row));
+    let locks = opens.chain(amends).map(|(what, method, path, &(name, sizes, body, statuses))| {
+        door(format!("{what}'s body: {name}"), sizes, move |server: &TestServer, n| {
+            let share = Owned::create(server);
+            let body = body(n).replace("SECRET", &share.secret);
+            Box::new(move |_| {
+                // A few, for a body is small.
+                for _ in 0..8 {
+                    let status = ask(&server.address, method, &share.path(path), "", body.as_bytes()).status;
+                    assert!(statuses.contains(&status), "{status}");
+                }
+            })
+        })
+    });
+    let too_large = door("open's body: n bytes, too large", BYTES, |server, n| {
+        let share = Owned::create(server);
+        let body = " ".repeat(n + 1);
+        Box::new(move |_| {
+            let status = ask(&server.address, "POST", &share.path("/open"), "", body.as_bytes()).status;
+            assert_eq!(status, 413);
+        })
+    });
     let chunks = door("sync's body: in n chunks", ITEMS, |server, n| {
         Box::new(move |_| {
             let share = Owned::create(server);
@@ -369,7 +450,7 @@ fn bodies() -> Vec<Door<TestServer>> {
             assert_eq!(crate::peer::exchange(&server.address, &pieces).status, 200);
         })
     });
-    syncs.into_iter().chain(creates).chain(deletes).chain([chunks]).collect()
+    syncs.into_iter().chain(creates).chain(deletes).chain(locks).chain([too_large, chunks]).collect()
 }
 
 fn counts() -> Vec<Door<TestServer>> {
@@ -390,6 +471,62 @@ fn counts() -> Vec<Door<TestServer>> {
             deleted(server, list(8, |i| text_part("m", &format!("p{i}"), &"x".repeat(n / 8))))
         }),
     ]
+}
+
+/// 32 bytes that open a lock, and their hash.
+const DOOR: [&str; 2] =
+    ["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "Zmh6rfhivXdsj8GLjp-OIAiXFIVu4jOzkCpZHQ1fKSU"];
+
+/// Locks: what a password's hash costs on purpose comes with each password, and no more than that.
+fn locks() -> Vec<Door<TestServer>> {
+    let opens = [
+        ("n tries with the door", DOOR[0], &[200][..]),
+        ("n tries with another door", DOOR[1], &[401, 429]),
+        ("n wrong passwords", "", &[401, 429]),
+    ];
+    let opens = opens.map(|(name, shown, statuses)| {
+        let sizes = if shown.is_empty() { (4, 100) } else { (20, 400) };
+        door(format!("open: {name}, each from another address"), sizes, move |server, n| {
+            let lock = if shown.is_empty() {
+                r#""password":"right""#.to_owned()
+            } else {
+                format!(r#""sealed":{{"version":1,"check":"{}","door":"{}"}}"#, "A".repeat(22), DOOR[1])
+            };
+            let body = if shown.is_empty() {
+                r#"{"password":"wrong"}"#.to_owned()
+            } else {
+                format!(r#"{{"door":"{shown}"}}"#)
+            };
+            let mut client = 0_u32;
+            Box::new(move |meter: &mut Meter| {
+                let share = Owned::locked(server, &format!(",{lock}"));
+                meter.begin();
+                for _ in 0..n {
+                    client += 1;
+                    let [.., b, c, d] = client.to_be_bytes();
+                    let header = format!("x-forwarded-for: 10.{b}.{c}.{d}\r\n");
+                    let path = share.path("/open");
+                    let status = ask(&server.address, "POST", &path, &header, body.as_bytes()).status;
+                    assert!(statuses.contains(&status), "{status}");
+                }
+            })
+        })
+    });
+    let amends =
+        [("n ends", r#""expiresIn":9000"#, (20, 400)), ("n passwords", r#""password":"p""#, (4, 100))];
+    let amends = amends.map(|(name, field, sizes)| {
+        door(format!("amend: {name}, one after the other"), sizes, move |server, n| {
+            Box::new(move |_| {
+                let share = Owned::create(server);
+                let body = format!(r#"{{"secret":"{}",{field}}}"#, share.secret);
+                for _ in 0..n {
+                    let status = ask(&server.address, "PATCH", &share.path(""), "", body.as_bytes()).status;
+                    assert_eq!(status, 200);
+                }
+            })
+        })
+    });
+    opens.into_iter().chain(amends).collect()
 }
 
 fn deleted(server: &TestServer, items: String) -> Visit<'_> {
@@ -413,6 +550,11 @@ fn what_strangers_send() {
 #[test]
 fn bodies_of_all_kinds() {
     measure(bodies());
+}
+
+#[test]
+fn locks_and_tries() {
+    measure(locks());
 }
 
 #[test]

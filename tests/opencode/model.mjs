@@ -10,9 +10,10 @@ export const ANSWER =
 /**
  * Starts the model. `script(prompt)` gives the steps of a turn: each a list of tool calls `[name, input]`; when they
  * are used up, the model waits for `lastWord(prompt)`, and answers in words; after the first half of these it waits for
- * `halfWay(prompt)`.
+ * `halfWay(prompt)`. `heard` has the messages of each request.
  */
 export async function startModel(script, lastWord = async () => {}, halfWay = async () => {}) {
+  const heard = []
   const server = createServer(async (request, response) => {
     let body = ''
     for await (const chunk of request.setEncoding('utf8')) body += chunk
@@ -21,7 +22,9 @@ export async function startModel(script, lastWord = async () => {}, halfWay = as
       return
     }
     response.writeHead(200, { 'content-type': 'text/event-stream' })
-    for await (const chunk of answer(JSON.parse(body), script, lastWord, halfWay)) {
+    const asked = JSON.parse(body)
+    heard.push(asked.messages)
+    for await (const chunk of answer(asked, script, lastWord, halfWay)) {
       const event = { id: 'c', object: 'chat.completion.chunk', created: 1, model: 'fake-1', ...chunk }
       response.write(`data: ${JSON.stringify(event)}\n\n`)
     }
@@ -31,6 +34,7 @@ export async function startModel(script, lastWord = async () => {}, halfWay = as
   await once(server, 'listening')
   return {
     url: `http://127.0.0.1:${server.address().port}/v1`,
+    heard,
     close: () => {
       server.closeAllConnections()
       server.close()

@@ -9,7 +9,7 @@ import { promisify } from 'node:util'
 
 import { start } from '../lib/process.mjs'
 
-const BINARY = fileURLToPath(new URL('../node_modules/.bin/opencode', import.meta.url))
+export const BINARY = fileURLToPath(new URL('../node_modules/.bin/opencode', import.meta.url))
 
 export class OpenCode {
   /** Lays a home and a project out. `shareUrl` is its `enterprise.url`; `mcp` the servers that it may use. */

@@ -603,8 +603,12 @@ async fn a_link_is_imported_into_opencode() {
     let done = import(&path);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let taken: Value = serde_json::from_slice(&std::fs::read(taken).expect("a file")).expect("JSON");
-    assert_eq!((&taken["info"]["title"], &taken["messages"][0]["info"]["id"]), (&json!("t"), &json!("m")));
-    assert_eq!(taken["messages"][0]["parts"][0]["text"], "a prompt");
+    let message = &taken["messages"][0];
+    assert_eq!((&taken["info"]["title"], &message["parts"][0]["text"]), (&json!("t"), &json!("a prompt")));
+    // `ses_1`, `m` and `p` are no ids of OpenCode.
+    for (id, kind) in [(&taken["info"]["id"], "ses_"), (&message["info"]["id"], "msg_")] {
+        assert!(id.as_str().is_some_and(|id| id.starts_with(kind) && id.len() == 30), "{id}");
+    }
     let missing = import("/nowhere");
     let said = String::from_utf8_lossy(&missing.stderr).into_owned();
     assert!(missing.status.code() == Some(1) && said.contains("opencode is not installed"), "{said}");
