@@ -9,9 +9,9 @@ use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use crate::store::group::Group;
 use crate::store::records::signed;
 
-/// Settings of the connections that write groups. The planner does not know how long arrays are, and a plan is kept from
-/// when the tables were small or unknown: by its own choice it goes through all shares for each group, or for each share
-/// of one.
+/// Settings of the connections that write groups. The planner does not know how long arrays are, and a plan is kept
+/// from when the tables were small or unknown: by its own choice it goes through all shares for each group, or for each
+/// share of one.
 pub(super) const BY_INDEX: &str =
     "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
 
