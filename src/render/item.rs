@@ -1,6 +1,14 @@
 //! What several views say of an item.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+/// The fields of an object, and of what is none nothing.
+pub(super) fn fields(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
 
 /// What an error says, when it is of a shape that is known.
 pub(super) fn error_text(error: &Value) -> Option<String> {

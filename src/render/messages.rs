@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use super::item::fields;
 use crate::model::parse_lossy as parse;
 
 /// All messages of one session, each raw: one at a time is read.
@@ -221,13 +222,6 @@ fn elements(value: &mut Value) -> impl Iterator<Item = Value> + use<> {
         _ => Vec::new(),
     };
     elements.into_iter()
-}
-
-fn fields(value: Value) -> Fields {
-    match value {
-        Value::Object(fields) => fields,
-        _ => Fields::new(),
-    }
 }
 
 /// The fields that have a value.

@@ -9,10 +9,10 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value, json};
 
 use self::ids::{Ascending, is_own};
-use super::item::error_text;
-use super::session::{Message, Parts, add_listed, messages, spoken};
+use super::item::{error_text, fields};
+use super::session::{Message, Parts, add_listed, messages, said_of_session, spoken};
 use crate::model::subagents::{Division, Place, divide};
-use crate::model::{Content, Key, parse_lossy as parse};
+use crate::model::{Content, Key};
 
 /// The agent that answers in `OpenCode` unless another is chosen.
 const AGENT: &str = "build";
@@ -32,9 +32,7 @@ pub struct OpenCodeSessions {
 /// Items in reading order as sessions of `OpenCode`. Ids that are its own stay. The others are made out of the old
 /// ones, their times and `seed`: the same for the same items, also when more have come behind them.
 pub fn opencode_sessions(items: &[(Key, Content)], seed: &str) -> OpenCodeSessions {
-    let info = items.iter().find(|(key, _)| key.as_str() == Key::SESSION);
-    let info = info.map(|(_, content)| parse(content.get())).filter(Value::is_object);
-    let info = info.unwrap_or_else(|| json!({}));
+    let info = Value::Object(fields(said_of_session(items)));
     let (mut messages, orphans) = messages(items);
     let spoken: Vec<_> = messages.iter().map(spoken).collect();
     let Division { mut own, subagents } = divide(info["id"].as_str(), &spoken);
@@ -373,13 +371,6 @@ fn time(value: &Value) -> Option<u64> {
 fn put_missing(fields: &mut Map<String, Value>, name: &str, text: &str) {
     if fields.get(name).is_none_or(Value::is_null) {
         fields.insert(name.to_owned(), json!(text));
-    }
-}
-
-fn fields(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
     }
 }
 

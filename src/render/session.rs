@@ -23,8 +23,7 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     /// Reads items, which are in reading order.
     pub(super) fn of(items: &'a [(Key, Content)]) -> Self {
-        let info = items.iter().find(|(key, _)| key.as_str() == Key::SESSION);
-        let info = info.map(|(_, content)| parse(content.get())).unwrap_or_default();
+        let info = said_of_session(items);
         let (messages, orphans) = messages(items);
         let mut messages = with_subagents(messages, info["id"].as_str());
         add_listed(&mut messages, items, &info["id"]);
@@ -62,6 +61,12 @@ pub(super) enum Parts<'a> {
     Listed(&'a RawValue, usize),
     /// What an undo left of that.
     Left(Vec<Value>),
+}
+
+/// What is said of the session as a whole; null where nothing is.
+pub(super) fn said_of_session(items: &[(Key, Content)]) -> Value {
+    let info = items.iter().find(|(key, _)| key.as_str() == Key::SESSION);
+    info.map(|(_, content)| parse(content.get())).unwrap_or_default()
 }
 
 /// The messages, each with its parts, and the parts whose message is not there.

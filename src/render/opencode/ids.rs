@@ -1,8 +1,7 @@
 //! `OpenCode`'s ids: a kind, twelve hexadecimal digits that ascend with time, and fourteen letters and digits. It sorts
 //! by them, those that it makes later too, so an id that is made here begins with its item's time.
 
-use std::fmt::Write as _;
-
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 pub(super) const SESSION: &str = "ses";
@@ -69,10 +68,7 @@ fn hash(names: &[&str], length: usize) -> String {
         hash.update(name.len().to_le_bytes());
         hash.update(name);
     }
-    let mut text = String::new();
-    for byte in hash.finalize() {
-        let _ = write!(text, "{byte:02x}");
-    }
+    let mut text = HEXLOWER.encode(&hash.finalize());
     text.truncate(length);
     text
 }

@@ -129,11 +129,11 @@ impl Database {
 
     /// A pool of `most` connections.
     pub(super) fn pool(&self, most: usize) -> Result<Pool, PostgresError> {
-        self.pool_with(most, "")
+        self.pool_with(most, None)
     }
 
-    /// A pool of `most` connections, for each of which some statements are run first.
-    pub(super) fn pool_with(&self, most: usize, setup: &'static str) -> Result<Pool, PostgresError> {
+    /// A pool of `most` connections, on each of which some statements are run first.
+    pub(super) fn pool_with(&self, most: usize, setup: Option<&'static str>) -> Result<Pool, PostgresError> {
         let database = self.clone();
         let mut config = ManagerConfig::default();
         config.recycling_method = RecyclingMethod::Fast;
@@ -141,7 +141,10 @@ impl Database {
             let database = database.clone();
             let connected = async move {
                 let mut connection = database.connect().await?;
-                connection.batch_execute(setup).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+                if let Some(setup) = setup {
+                    let done = connection.batch_execute(setup).await;
+                    done.map_err(ConnectionError::CouldntSetupConfiguration)?;
+                }
                 Ok::<_, ConnectError>(connection)
             };
             connected

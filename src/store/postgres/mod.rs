@@ -177,7 +177,7 @@ impl PostgresStore {
         let (questions, asked) = Questions::new();
         // One connection for all who ask for heads, and one for each lane.
         runtime.spawn(asked.answer(Asking(database.pool(1)?)));
-        let writers = database.pool_with(LANES, BY_INDEX)?;
+        let writers = database.pool_with(LANES, Some(BY_INDEX))?;
         let mut lanes = Lanes::default();
         for _ in 0..LANES {
             let (lane, queue) = Lane::new(waiting.clone());

@@ -123,7 +123,7 @@ async fn a_viewer_never_sees_what_a_crash_takes_back() {
 async fn after_a_restart_shares_are_loaded_a_few_at_a_time() {
     let mut server = TestServer::start(&[]);
     let mut paths = Vec::new();
-    for _ in 0..60 {
+    for _ in 0..150 {
         let share = server.share().await;
         share.sync(&[part("m", "p", &"x".repeat(200_000))]).await;
         paths.push(share.path("/data"));
