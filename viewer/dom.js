@@ -136,8 +136,43 @@ const SLICE = 12
 
 const turn = () => new Promise((resolve) => setTimeout(resolve))
 
+// What waits for the next frame, and what is due behind one: looks first, and then changes, for a look behind a change
+// would lay the page out once more.
+const next = { looks: [], changes: [] }
+const due = { looks: [], changes: [] }
+let isAwaited = false
+
+// Milliseconds since a frame was due, at its end: changes behind one that took longer wait for another, but not twice.
+const LONG_FRAME = 28
+let wasLong = false
+
 /** Does something behind the next frame, when the page is laid out: to look at it costs nothing then. */
-export const behindFrame = (action) => requestAnimationFrame(() => setTimeout(action))
+export const behindFrame = (look) => awaitFrame('looks', look)
+
+/** Resolves behind the next frame, when all have looked at it: what changes the page then is laid out by the one after. */
+const looked = () => new Promise((resolve) => awaitFrame('changes', resolve))
+
+function awaitFrame(kind, action) {
+  next[kind].push(action)
+  if (isAwaited) return
+  isAwaited = true
+  requestAnimationFrame((began) => {
+    isAwaited = false
+    for (const kind of Object.keys(next)) due[kind].push(...next[kind].splice(0))
+    setTimeout(() => endFrame(began))
+  })
+}
+
+function endFrame(began) {
+  for (const look of due.looks.splice(0)) guarded(look)
+  const changes = due.changes.splice(0)
+  if (!changes.length) return
+  wasLong = !wasLong && performance.now() - began > LONG_FRAME
+  for (const change of changes) {
+    if (wasLong) awaitFrame('changes', change)
+    else change()
+  }
+}
 
 /**
  * Has something looked at behind each frame in which a reader has scrolled, or the window has got another size, until
@@ -208,12 +243,12 @@ export function save(name, content, type = 'application/octet-stream') {
 const waiting = new WeakMap()
 const near = new Set()
 let isRunning = false
-// Farther than `content-visibility` lays out, which is one and a half screens: what stands in is never laid out then.
+// Farther than `content-visibility` lays out, which is one and a half screens: what stands in is not laid out then.
 const observer = new IntersectionObserver(
   (entries) => {
     for (const { isIntersecting, target } of entries) comesNear(target, isIntersecting)
   },
-  { rootMargin: '200% 0px' },
+  { rootMargin: '400% 0px' },
 )
 
 // So many nodes that work on near ones has made wait are near themselves; more are looked at first.
@@ -227,12 +262,12 @@ export function comesNear(node, isNear = true) {
 }
 
 /**
- * Does the work of nodes that are near, a slice a frame, so that who scrolls gets frames: behind those who only look at
- * the frame, for it is another one then. Each is taken out when its turn comes, for more may come meanwhile.
+ * Does the work of nodes that are near, a slice a frame, so that who scrolls gets frames. Each is taken out when its
+ * turn comes, for more may come meanwhile.
  */
 async function runNear() {
   isRunning = true
-  await turn()
+  await looked()
   await inSlices(
     (function* () {
       for (let node; near.size;) {
@@ -247,7 +282,7 @@ async function runNear() {
       isAtWork = false
     },
     false,
-    () => new Promise((resolve) => behindFrame(() => setTimeout(resolve))),
+    looked,
   )
   isRunning = false
 }

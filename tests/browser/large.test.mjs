@@ -5,6 +5,7 @@ import { test } from 'node:test'
 
 import { answer, openPage, openShare, prompt, session, setUp, text, titled, tool } from '../lib/browser.mjs'
 import { shareLarge } from '../lib/large.mjs'
+import { traced } from '../lib/trace.mjs'
 
 const { browser, server } = await setUp()
 
@@ -81,6 +82,30 @@ test('what comes near is drawn before it is laid out: by scrolling, and when wha
 })
 
 // A browser goes through all of a document when an element with a counter comes into it.
+test('a slow phone lays out once a frame what comes near while one scrolls', async () => {
+  const share = await server.share()
+  const turn = (nth) => [...prompt(`Asked ${nth}`), ...answer([text(`- **Bold ${nth}**\n${'- words\n'.repeat(40)}`)])]
+  await share.sync(session(), ...Array.from({ length: 80 }, (_, nth) => turn(nth)).flat())
+  const page = await openShare(browser, share, { viewport: { width: 390, height: 844 } })
+  await page.waitForFunction(() => document.querySelectorAll('.turn').length === 80)
+  const cdp = await page.context().newCDPSession(page)
+  await cdp.send('Emulation.setCPUThrottlingRate', { rate: 4 })
+  const { forced } = await traced(browser, page, () =>
+    page.evaluate(async () => {
+      for (let frame = 0; frame < 120; frame += 1) {
+        scrollBy(0, 400)
+        await new Promise(requestAnimationFrame)
+      }
+    }),
+  )
+  // Turns have over 80 boxes each; a button that is shown or hidden has some.
+  assert.deepEqual(
+    forced.filter((boxes) => boxes > 20),
+    [],
+  )
+  assert.deepEqual(page.record.errors, [])
+})
+
 test('what comes into a long page counts nothing', async () => {
   const share = await server.share()
   const kinds = [

@@ -21,9 +21,9 @@ const KINDS = {
 
 /**
  * Does something with a page, and gives what its main thread did meanwhile, in milliseconds of the processor's time,
- * which other programs do not make longer: `{ longest, total, kinds, restyled, laidOut }`. `longest` is the longest
+ * which other programs do not make longer: `{ longest, total, kinds, restyled, laidOut, forced }`. `longest` is the longest
  * task, `kinds` has the sum and the longest slice of each kind, without what stands in it; `restyled` and `laidOut` are
- * how many elements and boxes were, by the times that it was done.
+ * how many elements and boxes were, by the times that it was done, and `forced` how many boxes a timer had laid out.
  */
 export async function traced(browser, page, work) {
   await browser.startTracing(page, { categories: ['toplevel', 'devtools.timeline'] })
@@ -33,12 +33,16 @@ export async function traced(browser, page, work) {
   const events = all.filter(({ ph, pid, tid }) => ph === 'X' && `${pid}/${tid}` === thread)
   const tasks = events.filter(({ name }) => name === 'ThreadControllerImpl::RunTask').map(({ tdur }) => tdur ?? 0)
   const counts = (name, count) => events.filter((event) => event.name === name).map(count)
+  const boxes = ({ args }) => args.beginData?.dirtyObjects ?? 0
+  const timers = events.filter(({ name }) => name === 'TimerFire')
+  const isInTimer = ({ ts }) => timers.some((timer) => timer.ts <= ts && ts < timer.ts + timer.dur)
   return {
     longest: tasks.reduce((longest, task) => Math.max(longest, task), 0) / 1000,
     total: tasks.reduce((sum, task) => sum + task, 0) / 1000,
     kinds: byKind(events.filter(({ name }) => KINDS[name])),
     restyled: counts('UpdateLayoutTree', ({ args }) => args.elementCount ?? 0),
-    laidOut: counts('Layout', ({ args }) => args.beginData?.dirtyObjects ?? 0),
+    laidOut: counts('Layout', boxes),
+    forced: events.filter((event) => event.name === 'Layout' && isInTimer(event)).map(boxes),
   }
 }
 

@@ -40,7 +40,7 @@ const FIRST_TURNS = 20
 
 // Screens beyond this one within which turns are drawn: with what is written in them that is done before they are laid
 // out, which `content-visibility` does within one and a half.
-const REACH = 3
+const REACH = 5
 
 /**
  * The turns of a session, or of one of its subagents, in an element. The first ones are drawn at once, and the last one
@@ -257,16 +257,17 @@ class TurnView {
         () => this.#prompt(prompt),
         () => this.promptNode.replaceChildren(output(json(this.#session.partsOf(prompt)))),
       )
+    const height = guarded(
+      () => heightOf(turn, this.#session),
+      () => ({ prompt: AROUND, answer: 0 }),
+    )
     if (this.#isDrawn) this.#draw(changed)
     else if (isAtOnce) this.draw()
     else {
-      guarded(() => this.#standIn())
+      guarded(() => this.#standIn(height.answer))
       postpone(this.node, () => this.draw())
     }
-    this.node.style.containIntrinsicSize = `auto ${guarded(
-      () => heightOf(turn, this.#session),
-      () => AROUND,
-    )}px`
+    this.node.style.containIntrinsicSize = `auto ${height.prompt + height.answer}px`
     guarded(
       () => this.#footer(turn),
       () => this.foot.replaceChildren(),
@@ -282,18 +283,20 @@ class TurnView {
     this.#draw()
   }
 
-  /** Until then its text stands there, so that find-in-page finds it, and whoever hears the page hears it. */
-  #standIn() {
+  /**
+   * Until then its text stands there, so that find-in-page finds it, and whoever hears the page hears it. In one node
+   * for all parts: a browser looks at each that is not laid out when far, at every frame.
+   */
+  #standIn(height) {
     const parts = this.turn.answers.flatMap((message) => this.#session.partsOf(message))
-    this.answer.replaceChildren(
-      ...parts.map((part) =>
-        el(
-          'div',
-          { class: hasPictures(part) ? 'stand-in pictured' : 'stand-in' },
-          saidBy(part).map(({ text }) => el('p', {}, text.slice(0, STAND_IN_CHARACTERS))),
-        ),
-      ),
+    const pieces = parts.flatMap((part) => saidBy(part).map(({ text }) => text.slice(0, STAND_IN_CHARACTERS)))
+    const node = el(
+      'div',
+      { class: parts.some(hasPictures) ? 'stand-in pictured' : 'stand-in' },
+      pieces.map((text) => el('p', {}, text)),
     )
+    node.style.blockSize = `${height}px`
+    this.answer.replaceChildren(node)
   }
 
   #draw(changed) {
@@ -575,16 +578,17 @@ const [LINE, ROW, AROUND, WIDTH] = [26, 38, 190, 84]
 
 const linesOf = (words) => words.split('\n').reduce((sum, line) => sum + 1 + Math.floor(line.length / WIDTH), 0)
 
-/** About how tall a turn is, before it is drawn. */
+/** About how tall a turn is before it is drawn: its answer, and its prompt with what stands around. */
 function heightOf({ prompt, answers }, session) {
-  let height = AROUND + (prompt ? Math.min(PROMPT_LINES, linesOf(promptText(session.partsOf(prompt)))) * LINE : 0)
+  const lines = prompt ? Math.min(PROMPT_LINES, linesOf(promptText(session.partsOf(prompt)))) : 0
+  let answer = 0
   for (const message of answers) {
     for (const part of session.partsOf(message)) {
       if (!heights.has(part)) heights.set(part, heightOfPart(part))
-      height += heights.get(part)
+      answer += heights.get(part)
     }
   }
-  return height
+  return { prompt: AROUND + lines * LINE, answer }
 }
 
 const heights = new WeakMap()
