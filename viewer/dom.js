@@ -142,7 +142,8 @@ const next = { looks: [], changes: [] }
 const due = { looks: [], changes: [] }
 let isAwaited = false
 
-// Milliseconds since a frame was due, at its end: changes behind one that took longer wait for another, but not twice.
+// Milliseconds since a frame was due, at its end: changes behind one at which somebody looked and that took longer wait
+// for another, but not twice.
 const LONG_FRAME = 28
 let wasLong = false
 
@@ -164,10 +165,11 @@ function awaitFrame(kind, action) {
 }
 
 function endFrame(began) {
-  for (const look of due.looks.splice(0)) guarded(look)
+  const looks = due.looks.splice(0)
+  for (const look of looks) guarded(look)
   const changes = due.changes.splice(0)
   if (!changes.length) return
-  wasLong = !wasLong && performance.now() - began > LONG_FRAME
+  wasLong = !wasLong && looks.length > 0 && performance.now() - began > LONG_FRAME
   for (const change of changes) {
     if (wasLong) awaitFrame('changes', change)
     else change()
@@ -267,7 +269,9 @@ export function comesNear(node, isNear = true) {
  */
 async function runNear() {
   isRunning = true
-  await looked()
+  await turn()
+  // A frame may have come meanwhile at which somebody is to look.
+  if (due.looks.length) await new Promise((resolve) => due.changes.push(resolve))
   await inSlices(
     (function* () {
       for (let node; near.size;) {

@@ -186,11 +186,19 @@ test('a small step draws little, however long the session is', async () => {
   const share = await shareOf(...Array.from({ length: 60 }, (_, nth) => turn(nth * 60)))
   const page = await openShare(browser, { url: `${share.url}#t=3000` })
   await page.waitForFunction(() => document.querySelectorAll('.prompt:not([hidden])').length === 51)
-  await page.evaluate(() => {
+  await page.evaluate(async () => {
+    const timeline = document.querySelector('.timeline')
+    const watch = { childList: true, subtree: true }
+    // What is near is drawn a little a frame: until nothing was for a while.
+    let quiet = 0
+    const drawing = new MutationObserver(() => (quiet = 0))
+    drawing.observe(timeline, watch)
+    while (quiet++ < 30) await new Promise(requestAnimationFrame)
+    drawing.disconnect()
     window.touched = new Set()
     new MutationObserver((records) => {
       for (const { target } of records) window.touched.add(target.closest('.turn')?.id ?? 'timeline')
-    }).observe(document.querySelector('.timeline'), { childList: true, subtree: true })
+    }).observe(timeline, watch)
   })
   await goTo(page, '#t=3014')
   await shows(page, '50:14')

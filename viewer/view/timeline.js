@@ -257,17 +257,16 @@ class TurnView {
         () => this.#prompt(prompt),
         () => this.promptNode.replaceChildren(output(json(this.#session.partsOf(prompt)))),
       )
-    const height = guarded(
-      () => heightOf(turn, this.#session),
-      () => ({ prompt: AROUND, answer: 0 }),
-    )
     if (this.#isDrawn) this.#draw(changed)
     else if (isAtOnce) this.draw()
     else {
-      guarded(() => this.#standIn(height.answer))
+      guarded(() => this.#standIn())
       postpone(this.node, () => this.draw())
     }
-    this.node.style.containIntrinsicSize = `auto ${height.prompt + height.answer}px`
+    this.node.style.containIntrinsicSize = `auto ${guarded(
+      () => heightOf(turn, this.#session),
+      () => AROUND,
+    )}px`
     guarded(
       () => this.#footer(turn),
       () => this.foot.replaceChildren(),
@@ -283,20 +282,18 @@ class TurnView {
     this.#draw()
   }
 
-  /**
-   * Until then its text stands there, so that find-in-page finds it, and whoever hears the page hears it. In one node
-   * for all parts: a browser looks at each that is not laid out when far, at every frame.
-   */
-  #standIn(height) {
+  /** Until then its text stands there, so that find-in-page finds it, and whoever hears the page hears it. */
+  #standIn() {
     const parts = this.turn.answers.flatMap((message) => this.#session.partsOf(message))
-    const pieces = parts.flatMap((part) => saidBy(part).map(({ text }) => text.slice(0, STAND_IN_CHARACTERS)))
-    const node = el(
-      'div',
-      { class: parts.some(hasPictures) ? 'stand-in pictured' : 'stand-in' },
-      pieces.map((text) => el('p', {}, text)),
+    this.answer.replaceChildren(
+      ...parts.map((part) =>
+        el(
+          'div',
+          { class: hasPictures(part) ? 'stand-in pictured' : 'stand-in' },
+          saidBy(part).map(({ text }) => el('p', {}, text.slice(0, STAND_IN_CHARACTERS))),
+        ),
+      ),
     )
-    node.style.blockSize = `${height}px`
-    this.answer.replaceChildren(node)
   }
 
   #draw(changed) {
@@ -578,17 +575,16 @@ const [LINE, ROW, AROUND, WIDTH] = [26, 38, 190, 84]
 
 const linesOf = (words) => words.split('\n').reduce((sum, line) => sum + 1 + Math.floor(line.length / WIDTH), 0)
 
-/** About how tall a turn is before it is drawn: its answer, and its prompt with what stands around. */
+/** About how tall a turn is, before it is drawn. */
 function heightOf({ prompt, answers }, session) {
-  const lines = prompt ? Math.min(PROMPT_LINES, linesOf(promptText(session.partsOf(prompt)))) : 0
-  let answer = 0
+  let height = AROUND + (prompt ? Math.min(PROMPT_LINES, linesOf(promptText(session.partsOf(prompt)))) * LINE : 0)
   for (const message of answers) {
     for (const part of session.partsOf(message)) {
       if (!heights.has(part)) heights.set(part, heightOfPart(part))
-      answer += heights.get(part)
+      height += heights.get(part)
     }
   }
-  return { prompt: AROUND + lines * LINE, answer }
+  return height
 }
 
 const heights = new WeakMap()
