@@ -150,7 +150,7 @@ let wasLong = false
 /** Does something behind the next frame, when the page is laid out: to look at it costs nothing then. */
 export const behindFrame = (look) => awaitFrame('looks', look)
 
-/** Resolves behind the next frame, when all have looked at it: what changes the page then is laid out by the one after. */
+/** Resolves behind the next frame, when all have looked: what changes the page then is laid out by the one after. */
 const looked = () => new Promise((resolve) => awaitFrame('changes', resolve))
 
 function awaitFrame(kind, action) {

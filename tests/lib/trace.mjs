@@ -21,9 +21,10 @@ const KINDS = {
 
 /**
  * Does something with a page, and gives what its main thread did meanwhile, in milliseconds of the processor's time,
- * which other programs do not make longer: `{ longest, total, kinds, restyled, laidOut, forced }`. `longest` is the longest
- * task, `kinds` has the sum and the longest slice of each kind, without what stands in it; `restyled` and `laidOut` are
- * how many elements and boxes were, by the times that it was done, and `forced` how many boxes a timer had laid out.
+ * which other programs do not make longer: `{ longest, total, kinds, restyled, laidOut, forced }`. `longest` is the
+ * longest task, `kinds` has the sum and the longest slice of each kind, without what stands in it; `restyled` and
+ * `laidOut` are how many elements and boxes were, by the times that it was done, and `forced` how many boxes a timer
+ * had laid out.
  */
 export async function traced(browser, page, work) {
   await browser.startTracing(page, { categories: ['toplevel', 'devtools.timeline'] })
