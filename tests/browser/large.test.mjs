@@ -81,7 +81,6 @@ test('what comes near is drawn before it is laid out: by scrolling, and when wha
   assert.deepEqual(page.record.errors, [])
 })
 
-// A browser goes through all of a document when an element with a counter comes into it.
 test('a slow phone lays out once a frame what comes near while one scrolls', async () => {
   const share = await server.share()
   const turn = (nth) => [...prompt(`Asked ${nth}`), ...answer([text(`- **Bold ${nth}**\n${'- words\n'.repeat(40)}`)])]
@@ -106,6 +105,7 @@ test('a slow phone lays out once a frame what comes near while one scrolls', asy
   assert.deepEqual(page.record.errors, [])
 })
 
+// A browser goes through all of a document when an element with a counter comes into it.
 test('what comes into a long page counts nothing', async () => {
   const share = await server.share()
   const kinds = [

@@ -33,17 +33,18 @@ export async function traced(browser, page, work) {
   const thread = mainThread(all)
   const events = all.filter(({ ph, pid, tid }) => ph === 'X' && `${pid}/${tid}` === thread)
   const tasks = events.filter(({ name }) => name === 'ThreadControllerImpl::RunTask').map(({ tdur }) => tdur ?? 0)
-  const counts = (name, count) => events.filter((event) => event.name === name).map(count)
+  const named = (wanted) => events.filter(({ name }) => name === wanted)
+  const layouts = named('Layout')
   const boxes = ({ args }) => args.beginData?.dirtyObjects ?? 0
-  const timers = events.filter(({ name }) => name === 'TimerFire')
+  const timers = named('TimerFire')
   const isInTimer = ({ ts }) => timers.some((timer) => timer.ts <= ts && ts < timer.ts + timer.dur)
   return {
     longest: tasks.reduce((longest, task) => Math.max(longest, task), 0) / 1000,
     total: tasks.reduce((sum, task) => sum + task, 0) / 1000,
     kinds: byKind(events.filter(({ name }) => KINDS[name])),
-    restyled: counts('UpdateLayoutTree', ({ args }) => args.elementCount ?? 0),
-    laidOut: counts('Layout', boxes),
-    forced: events.filter((event) => event.name === 'Layout' && isInTimer(event)).map(boxes),
+    restyled: named('UpdateLayoutTree').map(({ args }) => args.elementCount ?? 0),
+    laidOut: layouts.map(boxes),
+    forced: layouts.filter(isInTimer).map(boxes),
   }
 }
 
