@@ -142,11 +142,6 @@ const next = { looks: [], changes: [] }
 const due = { looks: [], changes: [] }
 let isAwaited = false
 
-// Milliseconds since a frame was due, at its end: changes behind one at which somebody looked and that took longer wait
-// for another, but not twice.
-const LONG_FRAME = 28
-let wasLong = false
-
 /** Does something behind the next frame, when the page is laid out: to look at it costs nothing then. */
 export const behindFrame = (look) => awaitFrame('looks', look)
 
@@ -157,23 +152,16 @@ function awaitFrame(kind, action) {
   next[kind].push(action)
   if (isAwaited) return
   isAwaited = true
-  requestAnimationFrame((began) => {
+  requestAnimationFrame(() => {
     isAwaited = false
     for (const kind of Object.keys(next)) due[kind].push(...next[kind].splice(0))
-    setTimeout(() => endFrame(began))
+    setTimeout(endFrame)
   })
 }
 
-function endFrame(began) {
-  const looks = due.looks.splice(0)
-  for (const look of looks) guarded(look)
-  const changes = due.changes.splice(0)
-  if (!changes.length) return
-  wasLong = !wasLong && looks.length > 0 && performance.now() - began > LONG_FRAME
-  for (const change of changes) {
-    if (wasLong) awaitFrame('changes', change)
-    else change()
-  }
+function endFrame() {
+  for (const look of due.looks.splice(0)) guarded(look)
+  for (const change of due.changes.splice(0)) change()
 }
 
 /**
@@ -243,7 +231,7 @@ export function save(name, content, type = 'application/octet-stream') {
 }
 
 const waiting = new WeakMap()
-const near = new Set()
+let near = new Set()
 let isRunning = false
 // Farther than `content-visibility` lays out, which is one and a half screens: what stands in is not laid out then.
 const observer = new IntersectionObserver(
@@ -281,9 +269,11 @@ async function runNear() {
       }
     })(),
     (node) => {
-      isAtWork = true
+      made = []
       begin(node)
-      isAtWork = false
+      // What is nearest is done to its end before what is farther.
+      near = new Set([...made.filter((node) => waiting.has(node)), ...near])
+      made = undefined
     },
     false,
     looked,
@@ -291,9 +281,9 @@ async function runNear() {
   isRunning = false
 }
 
-// Whether near nodes are worked on: what is made there stands near too. It would be laid out before it could be seen to
+// What waits in a near node, while that is worked on: it is near too. It would be laid out before it could be seen to
 // be near, and laid out anew when its work is done.
-let isAtWork = false
+let made
 
 /** Does the work of a node, near or not. */
 export function begin(node) {
@@ -322,7 +312,7 @@ export function whenNear(node, work) {
   postpone(node, work)
   // Watched anew, so that it is told again where it stands.
   observer.unobserve(node)
-  if (isAtWork && near.size < MADE_NEAR) near.add(node)
+  if (made && near.size + made.length < MADE_NEAR) made.push(node)
   else observer.observe(node)
 }
 

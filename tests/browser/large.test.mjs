@@ -9,6 +9,18 @@ import { traced } from '../lib/trace.mjs'
 
 const { browser, server } = await setUp()
 
+/** So many frames of so many pixels. */
+const scroll = (page, frames, by) =>
+  page.evaluate(
+    async ({ frames, by }) => {
+      for (let frame = 0; frame < frames; frame += 1) {
+        scrollBy(0, by)
+        await new Promise(requestAnimationFrame)
+      }
+    },
+    { frames, by },
+  )
+
 test('two thousand parts: all there, found, printed, linked, and still live', async () => {
   const share = await shareLarge(server, 2000, 6 << 20)
   const page = await openPage(browser)
@@ -35,7 +47,7 @@ test('two thousand parts: all there, found, printed, linked, and still live', as
 
   await share.sync(...answer([text('the newest of all')]))
   await page.waitForFunction(() =>
-    [...document.querySelectorAll('.turn:last-child .part')].some((node) =>
+    [...[...document.querySelectorAll('.turn')].at(-1).querySelectorAll('.part')].some((node) =>
       node.textContent.includes('the newest of all'),
     ),
   )
@@ -89,19 +101,63 @@ test('a slow phone lays out once a frame what comes near while one scrolls', asy
   await page.waitForFunction(() => document.querySelectorAll('.turn').length === 80)
   const cdp = await page.context().newCDPSession(page)
   await cdp.send('Emulation.setCPUThrottlingRate', { rate: 4 })
-  const { forced } = await traced(browser, page, () =>
-    page.evaluate(async () => {
-      for (let frame = 0; frame < 120; frame += 1) {
-        scrollBy(0, 400)
-        await new Promise(requestAnimationFrame)
-      }
-    }),
-  )
+  const { forced } = await traced(browser, page, () => scroll(page, 240, 200))
+  const drawn = await page.locator('.turn:not([data-lazy])').count()
+  assert.ok(drawn > 40, `${drawn} turns are drawn`)
   // Turns have over 80 boxes each; a button that is shown or hidden has some.
   assert.deepEqual(
     forced.filter((boxes) => boxes > 20),
     [],
   )
+  assert.deepEqual(page.record.errors, [])
+})
+
+test('who leafs fast through a session sees how each turn begins, and all of the one where they stop', async () => {
+  const share = await server.share()
+  const turn = (nth) => [...prompt(`Asked ${nth}`), ...answer([text(`Done **${nth}**\n\n${'- words\n'.repeat(40)}`)])]
+  await share.sync(session(), ...Array.from({ length: 120 }, (_, nth) => turn(nth)).flat())
+  const page = await openShare(browser, share, { viewport: { width: 390, height: 844 } })
+  await page.waitForFunction(() => document.querySelectorAll('.turn').length === 120)
+  const heightNow = () => page.evaluate(() => document.documentElement.scrollHeight)
+  const before = await heightNow()
+
+  await scroll(page, 120, 400)
+  const passed = page.locator('.turn[data-lazy]').filter({ hasText: /Done \*\*[234]\d/ })
+  assert.ok((await passed.count()) > 20, 'what was out of sight again in a moment is not drawn')
+  const moved = Math.abs((await heightNow()) - before) / before
+  assert.ok(moved < 0.02, `the page's height has changed by ${moved}`)
+
+  const read = await page.evaluateHandle(() => document.elementFromPoint(190, 420).closest('.turn'))
+  await page.waitForFunction((node) => node.querySelector('strong'), read)
+  assert.deepEqual(page.record.errors, [])
+})
+
+test('what is found far away is brought to the screen, and stays there', async () => {
+  const share = await server.share()
+  const turn = (nth) => [
+    ...prompt(`Asked ${nth}`),
+    ...answer([text(`Answer_${nth}\n\n${'- words\n'.repeat(nth % 60)}`)]),
+  ]
+  await share.sync(session(), ...Array.from({ length: 120 }, (_, nth) => turn(nth)).flat())
+  const page = await openShare(browser, share)
+  await page.waitForFunction(() => document.querySelectorAll('.turn').length === 120)
+  for (const nth of [77, 31, 113]) {
+    assert.ok(await page.evaluate((words) => window.find(words, false, false, true), `Answer_${nth}`))
+    const top = await page.evaluate(() => {
+      const found = getSelection().anchorNode.parentElement.closest('.turn')
+      found.scrollIntoView()
+      return found.getBoundingClientRect().top
+    })
+    const turn = page.locator('.turn').nth(nth)
+    await turn.locator('.part-text', { hasText: `Answer_${nth}` }).waitFor()
+    // What is around it is drawn in the frames after.
+    await page.waitForFunction((nth) => {
+      const around = [...document.querySelectorAll('.turn')].slice(nth - 1, nth + 2)
+      return around.every((node) => !node.matches('[data-lazy], :has([data-lazy])'))
+    }, nth)
+    const now = await turn.evaluate((node) => node.getBoundingClientRect().top)
+    assert.ok(Math.abs(now - top) < 30, `Answer_${nth} stood at ${top} and stands at ${now}`)
+  }
   assert.deepEqual(page.record.errors, [])
 })
 

@@ -172,7 +172,7 @@ async function largeOnce(share, parts) {
       (words) =>
         new Promise((resolve) => {
           const look = () => {
-            const drawn = document.querySelector('.timeline').lastElementChild.querySelectorAll('.markdown')
+            const drawn = [...document.querySelectorAll('.turn')].at(-1).querySelectorAll('.markdown')
             if ([...drawn].some((node) => node.textContent.includes(words))) return resolve(Date.now())
             requestAnimationFrame(look)
           }

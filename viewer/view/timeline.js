@@ -36,11 +36,22 @@ import { errorText, isEdit, isLook, saidBy, shownBy } from './words.js'
 const PROMPT_LINES = 12
 
 // Turns at the beginning that are drawn at once.
-const FIRST_TURNS = 20
+const FIRST_TURNS = 4
+
+// Characters of what stands in for a part: to lay out more costs more than to look where it is.
+const LONG_STAND_IN = 2000
+
+// Turns of a group.
+const GROUP = 12
 
 // Screens beyond this one within which turns are drawn: with what is written in them that is done before they are laid
 // out, which `content-visibility` does within one and a half.
 const REACH = 5
+
+// Screens from one frame to the next: who scrolls farther in two in a row reads nothing. What comes near meanwhile is
+// drawn when they slow down, and until then its first words stand there: to draw it would hold up the next frames, for
+// what is out of sight in them.
+const FAST = 0.25
 
 /**
  * The turns of a session, or of one of its subagents, in an element. The first ones are drawn at once, and the last one
@@ -48,6 +59,9 @@ const REACH = 5
  */
 class TurnsView {
   #views = new Map()
+
+  /** The elements of the turns, in order. */
+  nodes = []
 
   /**
    * `link` makes the fragment of a place. `subagents` are the views of all subagents, by their sessions, and `opened`
@@ -66,7 +80,7 @@ class TurnsView {
   /** Brings the page up to date for the messages that changed; all of them when none are named. */
   update(changed) {
     this.turns.update(changed)
-    const nodes = []
+    const views = []
     const { all } = this.turns
     for (const [at, turn] of all.entries()) {
       let view = this.#views.get(turn.id)
@@ -80,10 +94,11 @@ class TurnsView {
         const isAtOnce = this.subagent !== undefined || at < FIRST_TURNS || isLast
         view.update(turn, changed, isAtOnce)
       }
-      nodes.push(view.node)
+      views.push(view)
     }
     for (const id of this.#views.keys()) if (!this.turns.get(id)) this.#views.delete(id)
-    arrange(this.root, nodes)
+    this.nodes = views.map(({ node }) => node)
+    arrangeInGroups(this.root, views)
   }
 
   /** Draws all turns. */
@@ -115,6 +130,7 @@ class TurnsView {
 
 export class Timeline extends TurnsView {
   #near = []
+  #seen = { top: 0, moved: 0 }
   #over = new AbortController()
   // An observer of each turn would cost each frame a look at all of them.
   #look = onScrolled(() => this.#mark(), this.#over.signal)
@@ -137,25 +153,37 @@ export class Timeline extends TurnsView {
     this.#look()
   }
 
-  /** Has the turns drawn that are near the screen now; those that have left it meanwhile are left alone. */
+  /** Has the turns drawn that are near the screen now, the nearest first; those that have left it are left alone. */
   #mark() {
-    const near = this.#nearTurns()
+    const around = this.#isFast() ? [] : this.#waitingAround()
+    const near = around.toSorted((one, other) => one.away - other.away).map(({ node }) => node)
     for (const node of this.#near) if (!near.includes(node)) comesNear(node, false)
     for (const node of near) comesNear(node)
     this.#near = near
   }
 
-  #nearTurns() {
-    const near = []
+  /** Whether a reader scrolls fast. Then somebody is to look again behind the next frame: they may have stopped. */
+  #isFast() {
+    const before = this.#seen
+    this.#seen = { top: scrollY, moved: Math.abs(scrollY - before.top) }
+    const isFast = Math.min(before.moved, this.#seen.moved) > FAST * innerHeight
+    if (isFast) this.#look()
+    return isFast
+  }
+
+  /** The turns that wait and are near the screen, `[{ node, away }]`: how many pixels beyond it they are. */
+  #waitingAround() {
+    const around = []
     // Another room is shown.
-    if (!this.root.getClientRects().length) return near
+    if (!this.root.getClientRects().length) return around
     const reach = REACH * innerHeight
-    const turns = this.root.children
-    for (let at = firstAbove(turns, -reach, bottomOf); at < turns.length; at += 1) {
-      if (turns[at].getBoundingClientRect().top > innerHeight + reach) break
-      if (turns[at].matches('[data-lazy]')) near.push(turns[at])
+    for (let at = firstAbove(this.nodes, -reach, bottomOf); at < this.nodes.length; at += 1) {
+      const node = this.nodes[at]
+      const { top, bottom } = node.getBoundingClientRect()
+      if (top > innerHeight + reach) break
+      if (node.matches('[data-lazy]')) around.push({ node, away: Math.max(0, top - innerHeight, -bottom) })
     }
-    return near
+    return around
   }
 
   /** The element of a message or a part. It is drawn first, and in a subagent that is made. */
@@ -199,6 +227,29 @@ export class Timeline extends TurnsView {
       for (const details of folded) details.open = false
     }
   }
+}
+
+/** Brings turns into their order, so many in a group. */
+function arrangeInGroups(root, views) {
+  const groups = []
+  for (let at = 0; at < views.length; at += GROUP) {
+    const group = root.children[groups.length] ?? el('div', { class: 'turns' })
+    const some = views.slice(at, at + GROUP)
+    arrange(
+      group,
+      some.map(({ node }) => node),
+    )
+    // With the room below each.
+    const height = `calc(${some.reduce((sum, { height }) => sum + height, 0)}px + ${some.length} * 3rem)`
+    setHeight(group, height)
+    groups.push(group)
+  }
+  arrange(root, groups)
+}
+
+/** Says how tall something is thought to be. */
+function setHeight(node, height) {
+  if (node.style.getPropertyValue('--height') !== height) node.style.setProperty('--height', height)
 }
 
 const bottomOf = (node) => node.getBoundingClientRect().bottom
@@ -263,10 +314,11 @@ class TurnView {
       guarded(() => this.#standIn())
       postpone(this.node, () => this.draw())
     }
-    this.node.style.containIntrinsicSize = `auto ${guarded(
+    this.height = guarded(
       () => heightOf(turn, this.#session),
       () => AROUND,
-    )}px`
+    )
+    setHeight(this.node, `${this.height}px`)
     guarded(
       () => this.#footer(turn),
       () => this.foot.replaceChildren(),
@@ -286,13 +338,12 @@ class TurnView {
   #standIn() {
     const parts = this.turn.answers.flatMap((message) => this.#session.partsOf(message))
     this.answer.replaceChildren(
-      ...parts.map((part) =>
-        el(
-          'div',
-          { class: hasPictures(part) ? 'stand-in pictured' : 'stand-in' },
-          saidBy(part).map(({ text }) => el('p', {}, text.slice(0, STAND_IN_CHARACTERS))),
-        ),
-      ),
+      ...parts.map((part) => {
+        const said = saidBy(part).map(({ text }) => el('p', {}, text.slice(0, STAND_IN_CHARACTERS)))
+        const node = el('div', { class: hasPictures(part) ? 'stand-in pictured' : 'stand-in' }, said)
+        node.classList.toggle('long', node.textContent.length > LONG_STAND_IN)
+        return node
+      }),
     )
   }
 
