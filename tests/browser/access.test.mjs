@@ -11,42 +11,41 @@ const share = await shareRecorded(server)
 
 const check = async (page, what) => assert.deepEqual(await axeFinds(page), [], what)
 
-for (const colorScheme of ['light', 'dark']) {
-  for (const viewport of [
-    { width: 1440, height: 900 },
-    { width: 390, height: 844 },
-  ]) {
-    test(`axe finds nothing: ${colorScheme}, ${viewport.width} wide`, async () => {
-      const page = await openShare(browser, share, { colorScheme, viewport })
-      await check(page, 'as it opens')
-      // The edits stand open: the first closes them, the second opens everything.
-      await page.keyboard.press('o')
-      await page.keyboard.press('o')
-      await page.evaluate(async () => {
-        for (let at = 0; at < document.documentElement.scrollHeight; at += 500) {
-          scrollTo(0, at)
-          // What comes into view is drawn in the first frame, and what waits for that is told in the second.
-          for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame)
-        }
-      })
-      await page.waitForFunction(() => !document.querySelector('.turn .code [data-lazy]'))
-      await check(page, 'all open')
-      await page.keyboard.press('/')
-      await check(page, 'search')
-      await page.keyboard.press('Escape')
-      await page.keyboard.press('c')
-      await check(page, 'changes')
-      await page.keyboard.press('Escape')
-      await page.keyboard.press('p')
-      await page.locator('.player').waitFor()
-      await page.keyboard.press('e')
-      await check(page, 'playback')
-      assert.ok(
-        await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth),
-        'nothing is wider than the screen',
-      )
+// Each colour and each width once; `measure.mjs axe` tries all of them together.
+for (const [colorScheme, viewport] of [
+  ['light', { width: 1440, height: 900 }],
+  ['dark', { width: 390, height: 844 }],
+]) {
+  test(`axe finds nothing: ${colorScheme}, ${viewport.width} wide`, async () => {
+    const page = await openShare(browser, share, { colorScheme, viewport })
+    await check(page, 'as it opens')
+    // The edits stand open: the first closes them, the second opens everything.
+    await page.keyboard.press('o')
+    await page.keyboard.press('o')
+    await page.evaluate(async () => {
+      for (let at = 0; at < document.documentElement.scrollHeight; at += 500) {
+        scrollTo(0, at)
+        // What comes into view is drawn in the first frame, and what waits for that is told in the second.
+        for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame)
+      }
     })
-  }
+    await page.waitForFunction(() => !document.querySelector('.turn .code [data-lazy]'))
+    await check(page, 'all open')
+    await page.keyboard.press('/')
+    await check(page, 'search')
+    await page.keyboard.press('Escape')
+    await page.keyboard.press('c')
+    await check(page, 'changes')
+    await page.keyboard.press('Escape')
+    await page.keyboard.press('p')
+    await page.locator('.player').waitFor()
+    await page.keyboard.press('e')
+    await check(page, 'playback')
+    assert.ok(
+      await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth),
+      'nothing is wider than the screen',
+    )
+  })
 }
 
 test('axe finds nothing where there is nothing', async () => {

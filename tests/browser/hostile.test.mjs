@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { answer, openShare, prompt, session, setUp, text, tool } from '../lib/browser.mjs'
+import { answer, live, openPage, openShare, prompt, session, setUp, text, tool } from '../lib/browser.mjs'
 import { EVIL, HOSTILE } from '../lib/hostile.mjs'
 
 const SVG =
@@ -65,10 +65,12 @@ function everywhere(evil) {
 }
 
 test('hostile text in every field runs nothing and asks no other host', async () => {
+  const page = await openPage(browser)
   for (const evil of [HOSTILE.join('\n\n'), ...HOSTILE]) {
     const share = await server.share()
     await share.sync(...everywhere(evil))
-    const page = await openShare(browser, share)
+    await page.goto(share.url)
+    await live(page)
     await page.keyboard.press('o')
     await page.evaluate(async () => {
       for (const details of document.querySelectorAll('details')) details.open = true
@@ -102,7 +104,7 @@ test('hostile text in every field runs nothing and asks no other host', async ()
     assert.deepEqual(page.record.dialogs, [], evil)
     assert.deepEqual([...page.record.hosts], [server.address], evil)
     assert.deepEqual(page.record.errors, [], evil)
-    await page.context().close()
+    await page.evaluate(() => localStorage.clear())
   }
 })
 

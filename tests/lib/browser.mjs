@@ -20,8 +20,9 @@ const ARGS = [
   '--disable-sync',
 ]
 
-export const launch = (...args) =>
-  chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: [...ARGS, ...args] })
+const CHROMIUM = new URL('chromium', import.meta.url).pathname
+
+export const launch = (...args) => chromium.launch({ executablePath: CHROMIUM, args: [...ARGS, ...args] })
 
 /** A browser and a server for the tests of one file. */
 export async function setUp() {
