@@ -4,7 +4,18 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import { axeFinds } from '../lib/axe.mjs'
-import { answer, openPage, openShare, prompt, session, setUp, shareRecorded, text, tool } from '../lib/browser.mjs'
+import {
+  answer,
+  openAll,
+  openPage,
+  openShare,
+  prompt,
+  session,
+  setUp,
+  shareRecorded,
+  text,
+  tool,
+} from '../lib/browser.mjs'
 
 const { browser, server } = await setUp()
 const share = await shareRecorded(server)
@@ -19,16 +30,7 @@ for (const [colorScheme, viewport] of [
   test(`axe finds nothing: ${colorScheme}, ${viewport.width} wide`, async () => {
     const page = await openShare(browser, share, { colorScheme, viewport })
     await check(page, 'as it opens')
-    // The edits stand open: the first closes them, the second opens everything.
-    await page.keyboard.press('o')
-    await page.keyboard.press('o')
-    await page.evaluate(async () => {
-      for (let at = 0; at < document.documentElement.scrollHeight; at += 500) {
-        scrollTo(0, at)
-        // What comes into view is drawn in the first frame, and what waits for that is told in the second.
-        for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame)
-      }
-    })
+    await openAll(page)
     await page.waitForFunction(() => !document.querySelector('.turn .code [data-lazy]'))
     await check(page, 'all open')
     await page.keyboard.press('/')

@@ -7,6 +7,7 @@ import { AxeBuilder } from '@axe-core/playwright'
 import {
   answer,
   launch,
+  openAll,
   live,
   openPage,
   openShare,
@@ -403,16 +404,7 @@ async function loadOnce(share, page, cdp, network) {
 const STATES = {
   'as it opens': async () => {},
   folded: (page) => page.keyboard.press('o'),
-  open: async (page) => {
-    await page.keyboard.press('o')
-    await page.keyboard.press('o')
-    await page.evaluate(async () => {
-      for (let top = 0; top < document.documentElement.scrollHeight; top += 500) {
-        scrollTo(0, top)
-        for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame)
-      }
-    })
-  },
+  open: openAll,
   search: async (page) => {
     await page.keyboard.press('/')
     await page.keyboard.type('def')

@@ -66,6 +66,20 @@ export async function openShare(browser, share, options) {
   return page
 }
 
+/** Opens everything of a session that stands as it opens, and has all of it drawn. */
+export async function openAll(page) {
+  // The edits stand open: the first closes them, the second opens everything.
+  await page.keyboard.press('o')
+  await page.keyboard.press('o')
+  await page.evaluate(async () => {
+    for (let at = 0; at < document.documentElement.scrollHeight; at += 500) {
+      scrollTo(0, at)
+      // What comes into view is drawn in the first frame, and what waits for that is told in the second.
+      for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame)
+    }
+  })
+}
+
 export const live = (page) => page.locator('.state[data-state=live]').waitFor()
 
 /** Waits until a page's title is so: it is brought up to date a moment behind what is seen. */

@@ -240,7 +240,7 @@ function arrangeInGroups(root, views) {
       some.map(({ node }) => node),
     )
     // With the room below each.
-    const height = `calc(${some.reduce((sum, { height }) => sum + height, 0)}px + ${some.length} * 3rem)`
+    const height = `calc(${some.reduce((sum, { height }) => sum + height, 0)}px + ${some.length} * var(--between))`
     setHeight(group, height)
     groups.push(group)
   }
