@@ -323,15 +323,22 @@ function note(place) {
   if (place || hasPlace) history.replaceState(null, '', link(place ?? {}))
 }
 
+// Milliseconds for which what a reader was shown last is marked.
+const POINTED = 2500
+
+let pointed
+let unpointing
 /** Shows a message or a part to the reader. */
 function point(id) {
   const node = timeline.find(id)
   if (!node) return
   reveal(node)
   goTo(node)
-  const mark = node.querySelector('.prompt:not([hidden])') ?? node
-  mark.classList.add('pointed')
-  setTimeout(() => mark.classList.remove('pointed'), 2500)
+  clearTimeout(unpointing)
+  pointed?.classList.remove('pointed')
+  pointed = node.querySelector('.prompt:not([hidden])') ?? node
+  pointed.classList.add('pointed')
+  unpointing = setTimeout(() => pointed.classList.remove('pointed'), POINTED)
 }
 
 /** The address is another. */

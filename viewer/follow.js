@@ -1,6 +1,7 @@
 // Following what is new: a reader at the end of the page stays there; one further up is told how much has come.
 
 import { behindFrame, el, onScrolled } from './dom.js'
+import { goToEnd } from './hold.js'
 import { strings } from './strings.js'
 
 // Nearer to the end than this, in pixels, a reader is at the end.
@@ -8,9 +9,6 @@ const NEAR = 120
 
 /** Whether a reader is at the end of the page. */
 export const isAtEnd = () => scrollY + innerHeight > document.documentElement.scrollHeight - NEAR
-
-/** Goes to the end of the page. */
-export const toEnd = () => scrollTo({ top: document.documentElement.scrollHeight, behavior: 'instant' })
 
 export class Follow {
   #following = false
@@ -41,7 +39,7 @@ export class Follow {
     // Where the reader is was seen when they scrolled: to look now would lay the page out once more.
     const stay = live && this.#following && scrollY > 0
     update()
-    if (stay) this.#toEnd()
+    if (stay) goToEnd()
     // Behind the next frame, which lays the page out anyway.
     else if (live && added) behindFrame(() => this.#miss(added))
     if (live && added) this.announcer.textContent = strings.newAnnounced(added)
@@ -68,14 +66,8 @@ export class Follow {
 
   #go() {
     this.#following = true
-    this.#toEnd()
+    goToEnd()
     this.#forget()
-  }
-
-  #toEnd() {
-    toEnd()
-    // What came into view is drawn now, and may be taller than it was thought to be.
-    requestAnimationFrame(toEnd)
   }
 
   #forget() {

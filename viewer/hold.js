@@ -1,29 +1,42 @@
-// Going to a node and staying there: what comes into view is drawn then, and may be of another height than it was
+// Going to a place and staying there: what comes into view is drawn then, and may be of another height than it was
 // thought to be. Whoever touches the page goes on from there.
 
 const HOLDS = 1500
 
+// What is held; nothing when a reader has touched the page.
 let held
 
 for (const name of ['wheel', 'touchstart', 'keydown', 'pointerdown'])
   addEventListener(name, () => (held = undefined), { passive: true, capture: true })
 
 /** Brings a node to the top of the screen, and keeps it there until all around it is drawn. */
-export const goTo = (node) => hold(node, () => node.scrollIntoView({ block: 'start' }))
+export const goTo = (node) => holdNode(node, () => node.scrollIntoView({ block: 'start' }))
 
 /** Brings a node so far below the top of the screen, and keeps it there. */
 export const holdAt = (node, from) =>
-  hold(node, () => scrollBy({ top: node.getBoundingClientRect().top - from, behavior: 'instant' }))
+  holdNode(node, () => scrollBy({ top: node.getBoundingClientRect().top - from, behavior: 'instant' }))
 
-function hold(node, bring) {
+/** Goes to the end of the page, and stays there until all around it is drawn. */
+export const goToEnd = () => hold(() => document.documentElement.scrollHeight - scrollY, toEnd)
+
+/** Goes to the end of the page as it is now. */
+export const toEnd = () => scrollTo({ top: document.documentElement.scrollHeight, behavior: 'instant' })
+
+const holdNode = (node, bring) => hold(() => (node.isConnected ? node.getBoundingClientRect().top : undefined), bring)
+
+/** Brings the page to a place whenever it is elsewhere: `where` says where it stands, nothing when it is gone. */
+function hold(where, bring) {
   const until = performance.now() + HOLDS
-  let top
-  held = node
+  const mine = {}
+  held = mine
+  let at
   const settle = () => {
-    if (held !== node || performance.now() > until || !node.isConnected) return
-    if (node.getBoundingClientRect().top !== top) {
+    if (held !== mine || performance.now() > until) return
+    const is = where()
+    if (is === undefined) return
+    if (is !== at) {
       bring()
-      top = node.getBoundingClientRect().top
+      at = where()
     }
     requestAnimationFrame(settle)
   }

@@ -9,7 +9,8 @@ const WITHOUT_TEXT = '[type=range], [type=checkbox], [type=radio]'
 export function listen(actions) {
   addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return
-    if (event.target.closest?.(`input:not(${WITHOUT_TEXT}), textarea, select, dialog`)) return
+    // What was closed a moment ago may have the focus until the next frame.
+    if (event.target.closest?.(`input:not(${WITHOUT_TEXT}), textarea, select, dialog`)?.checkVisibility()) return
     const action = actions[event.key]
     if (!action) return
     event.preventDefault()

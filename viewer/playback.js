@@ -2,8 +2,9 @@
 // (load/seen.js), and a bar to go through its time. What comes meanwhile is drawn when the room is left.
 
 import { copyButton, el, iconButton } from './dom.js'
-import { isAtEnd, toEnd } from './follow.js'
+import { isAtEnd } from './follow.js'
 import { clock, duration } from './format.js'
+import { toEnd } from './hold.js'
 import { icon } from './icons.js'
 import { Schedule } from './load/schedule.js'
 import { SeenSession } from './load/seen.js'

@@ -20,8 +20,9 @@ export function putAround(...nodes) {
 /** What was written gives way to what is drawn: the turn that is read, which `find` draws, stays where it is. */
 export function giveWay(find) {
   if (!written?.isConnected) return
-  const read =
-    scrollY > 0 && [...written.querySelectorAll('.turn')].find((node) => node.getBoundingClientRect().bottom > 0)
+  const turns = [...written.querySelectorAll('.turn')]
+  // The last that begins in the upper half of the screen, or fills it.
+  const read = scrollY > 0 && (turns.findLast((node) => node.getBoundingClientRect().top < innerHeight / 2) ?? turns[0])
   const top = read && read.getBoundingClientRect().top
   const drawn = read && find(read.dataset.id)
   written.remove()

@@ -331,3 +331,23 @@ test('every key that the help lists does what it says', async () => {
     await check()
   }
 })
+
+test('a key that is pressed right after something was closed counts', async () => {
+  const page = await openWalk()
+  for (const [opens, closed] of [
+    ['?', 'dialog'],
+    ['/', '.search'],
+  ]) {
+    await page.keyboard.press(opens)
+    await page.locator(closed).waitFor()
+    await page.evaluate((closed) => {
+      const node = document.querySelector(closed)
+      const { activeElement } = document
+      if (node.close) node.close()
+      else activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', bubbles: true }))
+      document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: 'j', bubbles: true }))
+    }, closed)
+    await page.waitForFunction(() => document.activeElement.matches('.turn'))
+    await page.evaluate(() => document.activeElement.blur())
+  }
+})

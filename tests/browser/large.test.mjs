@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { answer, openPage, openShare, prompt, session, setUp, text, titled, tool } from '../lib/browser.mjs'
+import { answer, live, openPage, openShare, prompt, session, setUp, text, titled, tool } from '../lib/browser.mjs'
 import { shareLarge } from '../lib/large.mjs'
 import { traced } from '../lib/trace.mjs'
 
@@ -73,7 +73,7 @@ test('what comes near is drawn before it is laid out: by scrolling, and when wha
   const page = await openPage(browser, { viewport: { width: 1280, height: 400 } })
   await page.addInitScript(() => localStorage.setItem('brutus-share', JSON.stringify({ open: ['tool'] })))
   await page.goto(share.url)
-  await page.waitForFunction(() => document.querySelectorAll('.turn').length === 60)
+  await live(page)
 
   // All of it, before the browser lays it out: nothing that stands in is laid out first.
   await page.evaluate(() => document.querySelectorAll('.turn')[30].scrollIntoView())
@@ -90,6 +90,27 @@ test('what comes near is drawn before it is laid out: by scrolling, and when wha
   const far = await turns.evaluateAll((all) => all.findIndex((node, at) => at > 40 && 'lazy' in node.dataset))
   for (let nth = 40; nth < far; nth += 1) await turns.nth(nth).locator('.part-tool summary').click()
   await turns.nth(far).locator('strong').waitFor()
+  assert.deepEqual(page.record.errors, [])
+})
+
+test('who goes to the end is there, also when what stands before it is drawn only then', async () => {
+  const share = await server.share()
+  const turn = (nth) => [
+    ...prompt(`Asked ${nth}`),
+    ...answer([tool('bash', { command: 'make' }, { output: 'line\n'.repeat(60) }), text(`**Bold ${nth}**`)]),
+  ]
+  const turns = Array.from({ length: 40 }, (_, nth) => turn(nth))
+  await share.sync(session(), ...turns.flat(), ...prompt('And?'), ...answer([text('The **end**.')]))
+  const page = await openPage(browser)
+  await page.addInitScript(() => localStorage.setItem('brutus-share', JSON.stringify({ open: ['tool'] })))
+  await page.goto(share.url)
+  await live(page)
+  const before = page.locator('.turn').nth(-2)
+  assert.equal(await before.locator('.output').count(), 0, 'what stands before the end is not drawn yet')
+  await page.keyboard.press('f')
+  await before.locator('.output').waitFor()
+  const isAtEnd = () => scrollY + innerHeight > document.documentElement.scrollHeight - 2
+  await page.waitForFunction(isAtEnd)
   assert.deepEqual(page.record.errors, [])
 })
 
