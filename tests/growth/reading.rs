@@ -1,6 +1,10 @@
 //! What reads: every route of a share, with many items, with large ones, and with texts that are hostile to whoever
 //! writes them as Markdown.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use crate::harness::TestServer;
 use crate::meter::Meter;
 use crate::peer::get;
@@ -49,19 +53,45 @@ fn messages(list: &str) -> String {
     )
 }
 
-fn read(server: &TestServer, share: &Owned<'_>, path: &str, headers: &str) {
-    let answer = get(&server.address, &path.replace("ID", &share.id), headers);
+fn read(server: &TestServer, share: &str, path: &str, headers: &str) {
+    let answer = get(&server.address, &path.replace("ID", share), headers);
     assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
+}
+
+/// The shares of one kind that several doors read, by server and size: each is written once.
+#[derive(Clone)]
+struct Kind {
+    items: fn(usize) -> String,
+    ids: Rc<RefCell<HashMap<(u32, usize), String>>>,
+}
+
+impl Kind {
+    fn of(items: fn(usize) -> String) -> Self {
+        Self { items, ids: Rc::default() }
+    }
+
+    /// A door to the share of this kind by a path.
+    fn door(
+        &self,
+        name: String,
+        sizes: Sizes,
+        path: &'static str,
+        headers: &'static str,
+    ) -> Door<TestServer> {
+        let Self { items, ids } = self.clone();
+        door(name, sizes, move |server: &TestServer, n| {
+            let mut ids = ids.borrow_mut();
+            let id = ids.entry((server.id(), n)).or_insert_with(|| Owned::with(server, &items(n)).id).clone();
+            Box::new(move |_| read(server, &id, path, headers))
+        })
+    }
 }
 
 fn routes() -> Vec<Door<TestServer>> {
     let with = |what: &str, sizes, items: fn(usize) -> String| {
-        let what = what.to_owned();
+        let (what, kind) = (what.to_owned(), Kind::of(items));
         ROUTES.iter().map(move |&(name, path, headers)| {
-            door(format!("read {name}: {what}"), sizes, move |server, n| {
-                let share = Owned::with(server, &items(n));
-                Box::new(move |_| read(server, &share, path, headers))
-            })
+            kind.door(format!("read {name}: {what}"), sizes, path, headers)
         })
     };
     let many = with("n items", ITEMS, session);
@@ -112,16 +142,9 @@ const SHAPES: &[Shape] = &[
 
 fn shapes() -> Vec<Door<TestServer>> {
     let shapes = SHAPES.iter().flat_map(|&(name, items)| {
-        ["/api/share/ID/data", "/s/ID.md"].map(|path| {
-            door(
-                format!("read {}: {name}", path.replace("/api/share/ID", "").replace("/s/ID", "")),
-                ITEMS,
-                move |server, n| {
-                    let share = Owned::with(server, &items(n));
-                    Box::new(move |_| read(server, &share, path, ""))
-                },
-            )
-        })
+        let kind = Kind::of(items);
+        [("/data", "/api/share/ID/data"), (".md", "/s/ID.md")]
+            .map(|(way, path)| kind.door(format!("read {way}: {name}"), ITEMS, path, ""))
     });
     shapes.collect()
 }
@@ -174,7 +197,7 @@ fn hostile() -> Vec<Door<TestServer>> {
     let texts = HOSTILE.iter().map(|&(name, piece)| {
         door(format!("Markdown of n bytes of {name}"), (8 << 10, 512 << 10), move |server: &TestServer, n| {
             let share = Owned::with(server, &everywhere(&piece.repeat(n / piece.len())));
-            Box::new(move |_| read(server, &share, "/s/ID.md?full=1", ""))
+            Box::new(move |_| read(server, &share.id, "/s/ID.md?full=1", ""))
         })
     });
     texts.into_iter().collect()
@@ -186,7 +209,7 @@ fn lists() -> Vec<Door<TestServer>> {
         door(format!("Markdown: {name}"), sizes, move |server: &TestServer, n| {
             let tool = part("m", "p", &format!(r#","type":"tool",{}"#, state(n)));
             let share = Owned::with(server, &format!("{},{tool}", message("m", 1, "")));
-            Box::new(move |_| read(server, &share, "/s/ID.md?full=1", ""))
+            Box::new(move |_| read(server, &share.id, "/s/ID.md?full=1", ""))
         })
     };
     vec![
@@ -244,7 +267,7 @@ fn lists() -> Vec<Door<TestServer>> {
             let session =
                 format!(r#"{{"type":"session","data":{{"revert":{{"messageID":"m{:x}"}}}}}}"#, n / 4);
             let share = Owned::with(server, &format!("{},{session}", session_without_title(n)));
-            Box::new(move |_| read(server, &share, "/s/ID.md", ""))
+            Box::new(move |_| read(server, &share.id, "/s/ID.md", ""))
         }),
     ]
 }
@@ -264,7 +287,7 @@ fn cold() -> Vec<Door<Forgetful>> {
                     std::thread::sleep(std::time::Duration::from_millis(20));
                 }
                 meter.begin();
-                read(server, &share, "/api/share/ID", "");
+                read(server, &share.id, "/api/share/ID", "");
             })
         })
     };
