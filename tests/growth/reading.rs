@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::Instant;
 
 use crate::harness::TestServer;
 use crate::meter::Meter;
@@ -58,19 +59,23 @@ fn read(server: &TestServer, share: &str, path: &str, headers: &str) {
     assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
 }
 
+/// The ids and secrets of shares, by server and size.
+type Shares = HashMap<(u32, usize), (String, String)>;
+
 /// The shares of one kind that several doors read, by server and size: each is written once.
 #[derive(Clone)]
 struct Kind {
     items: fn(usize) -> String,
-    ids: Rc<RefCell<HashMap<(u32, usize), String>>>,
+    shares: Rc<RefCell<Shares>>,
 }
 
 impl Kind {
     fn of(items: fn(usize) -> String) -> Self {
-        Self { items, ids: Rc::default() }
+        Self { items, shares: Rc::default() }
     }
 
-    /// A door to the share of this kind by a path.
+    /// A door to the share of this kind by a path. Something is new before each visit: what was made for the last reader
+    /// is kept for the next one of the same state.
     fn door(
         &self,
         name: String,
@@ -78,11 +83,19 @@ impl Kind {
         path: &'static str,
         headers: &'static str,
     ) -> Door<TestServer> {
-        let Self { items, ids } = self.clone();
+        let Self { items, shares } = self.clone();
         door(name, sizes, move |server: &TestServer, n| {
-            let mut ids = ids.borrow_mut();
-            let id = ids.entry((server.id(), n)).or_insert_with(|| Owned::with(server, &items(n)).id).clone();
-            Box::new(move |_| read(server, &id, path, headers))
+            let mut shares = shares.borrow_mut();
+            let (id, secret) = shares.entry((server.id(), n)).or_insert_with(|| {
+                let share = Owned::with(server, &items(n));
+                (share.id, share.secret)
+            });
+            let share = Owned { server, id: id.clone(), secret: secret.clone() };
+            Box::new(move |meter: &mut Meter| {
+                share.sync(&message("new", 1, &format!(r#","agent":"{:?}""#, Instant::now())));
+                meter.begin();
+                read(server, &share.id, path, headers);
+            })
         })
     }
 }
