@@ -74,8 +74,8 @@ impl Kind {
         Self { items, shares: Rc::default() }
     }
 
-    /// A door to the share of this kind by a path. Something is new before each visit: what was made for the last reader
-    /// is kept for the next one of the same state.
+    /// A door to the share of this kind by a path. Something is new before each visit: what was made for the last
+    /// reader is kept for the next one of the same state.
     fn door(
         &self,
         name: String,

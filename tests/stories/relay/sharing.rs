@@ -240,8 +240,9 @@ async fn what_may_not_go_in_the_clear_any_more_waits() {
 async fn a_rust_program_can_embed_the_client() {
     let server = TestServer::start(&[]);
     let dir = tempfile::TempDir::new().expect("a directory");
-    // With the features of the tests, and without what Cargo tells a test of its package: some build scripts ask to be run
-    // again when that changes (`rerun-if-env-changed`), and then this build and the next one compile half of it anew.
+    // With the features of the tests, and without what Cargo tells a test of its package: some build scripts ask to be
+    // run again when that changes (`rerun-if-env-changed`), and then this build and the next one compile half of it
+    // anew.
     let mut cargo = std::process::Command::new(env!("CARGO"));
     for (name, _) in std::env::vars() {
         if name == "OUT_DIR" || name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
