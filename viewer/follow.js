@@ -1,7 +1,7 @@
 // Following what is new: a reader at the end of the page stays there; one further up is told how much has come.
 
 import { behindFrame, el, onScrolled } from './dom.js'
-import { goToEnd } from './hold.js'
+import { goToEnd, toEnd } from './hold.js'
 import { strings } from './strings.js'
 
 // Nearer to the end than this, in pixels, a reader is at the end.
@@ -9,6 +9,12 @@ const NEAR = 120
 
 /** Whether a reader is at the end of the page. */
 export const isAtEnd = () => scrollY + innerHeight > document.documentElement.scrollHeight - NEAR
+
+/** Stays at the end when something came; with what comes into view by it, in the next frame. To hold it costs more. */
+function stayAtEnd() {
+  toEnd()
+  requestAnimationFrame(toEnd)
+}
 
 export class Follow {
   #following = false
@@ -39,7 +45,7 @@ export class Follow {
     // Where the reader is was seen when they scrolled: to look now would lay the page out once more.
     const stay = live && this.#following && scrollY > 0
     update()
-    if (stay) goToEnd()
+    if (stay) stayAtEnd()
     // Behind the next frame, which lays the page out anyway.
     else if (live && added) behindFrame(() => this.#miss(added))
     if (live && added) this.announcer.textContent = strings.newAnnounced(added)
