@@ -3,7 +3,7 @@
 
 const HOLDS = 1500
 
-// What is held; nothing when a reader has touched the page.
+// Where the page that is held stands; nothing when a reader has touched it.
 let held
 
 for (const name of ['wheel', 'touchstart', 'keydown', 'pointerdown'])
@@ -27,11 +27,10 @@ const holdNode = (node, bring) => hold(() => (node.isConnected ? node.getBoundin
 /** Brings the page to a place whenever it is elsewhere: `where` says where it stands, nothing when it is gone. */
 function hold(where, bring) {
   const until = performance.now() + HOLDS
-  const mine = {}
-  held = mine
+  held = where
   let at
   const settle = () => {
-    if (held !== mine || performance.now() > until) return
+    if (held !== where || performance.now() > until) return
     const is = where()
     if (is === undefined) return
     if (is !== at) {

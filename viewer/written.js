@@ -20,10 +20,10 @@ export function putAround(...nodes) {
 /** What was written gives way to what is drawn: the turn that is read, which `find` draws, stays where it is. */
 export function giveWay(find) {
   if (!written?.isConnected) return
-  const turns = [...written.querySelectorAll('.turn')]
+  const turns = scrollY > 0 ? [...written.querySelectorAll('.turn')] : []
   // The last that begins in the upper half of the screen, or fills it.
-  const read = scrollY > 0 && (turns.findLast((node) => node.getBoundingClientRect().top < innerHeight / 2) ?? turns[0])
-  const top = read && read.getBoundingClientRect().top
+  const read = turns.findLast((node) => node.getBoundingClientRect().top < innerHeight / 2) ?? turns[0]
+  const top = read?.getBoundingClientRect().top
   const drawn = read && find(read.dataset.id)
   written.remove()
   if (drawn) holdAt(drawn, top)

@@ -9,6 +9,15 @@ import { traced } from '../lib/trace.mjs'
 
 const { browser, server } = await setUp()
 
+/** Opens a share's page for a reader who has outputs open always: turns are taller then than they are thought to be. */
+async function openWithOutputs(share, options) {
+  const page = await openPage(browser, options)
+  await page.addInitScript(() => localStorage.setItem('brutus-share', JSON.stringify({ open: ['tool'] })))
+  await page.goto(share.url)
+  await live(page)
+  return page
+}
+
 /** So many frames of so many pixels. */
 const scroll = (page, frames, by) =>
   page.evaluate(
@@ -70,10 +79,7 @@ test('what comes near is drawn before it is laid out: by scrolling, and when wha
     ]),
   ]
   await share.sync(session(), ...Array.from({ length: 60 }, (_, nth) => turn(nth)).flat())
-  const page = await openPage(browser, { viewport: { width: 1280, height: 400 } })
-  await page.addInitScript(() => localStorage.setItem('brutus-share', JSON.stringify({ open: ['tool'] })))
-  await page.goto(share.url)
-  await live(page)
+  const page = await openWithOutputs(share, { viewport: { width: 1280, height: 400 } })
 
   // All of it, before the browser lays it out: nothing that stands in is laid out first.
   await page.evaluate(() => document.querySelectorAll('.turn')[30].scrollIntoView())
@@ -101,10 +107,7 @@ test('who goes to the end is there, also when what stands before it is drawn onl
   ]
   const turns = Array.from({ length: 40 }, (_, nth) => turn(nth))
   await share.sync(session(), ...turns.flat(), ...prompt('And?'), ...answer([text('The **end**.')]))
-  const page = await openPage(browser)
-  await page.addInitScript(() => localStorage.setItem('brutus-share', JSON.stringify({ open: ['tool'] })))
-  await page.goto(share.url)
-  await live(page)
+  const page = await openWithOutputs(share)
   const before = page.locator('.turn').nth(-2)
   assert.equal(await before.locator('.output').count(), 0, 'what stands before the end is not drawn yet')
   await page.keyboard.press('f')

@@ -7,8 +7,8 @@ import { AxeBuilder } from '@axe-core/playwright'
 import {
   answer,
   launch,
-  openAll,
   live,
+  openAll,
   openPage,
   openShare,
   prompt,
