@@ -43,7 +43,16 @@ async function startSqld() {
   const address = await freeAddress()
   const dir = directory()
   const args = ['--no-welcome', '--db-path', join(dir, 'data'), '--http-listen-addr', address]
-  await until(address, spawn(SQLD, args, { stdio: 'ignore' }))
+  const [host, port] = address.split(':')
+  await until('sqld', spawn(SQLD, args, { stdio: 'ignore' }), async () => {
+    const socket = connect(port, host)
+    const connected = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    )
+    socket.destroy()
+    return connected
+  })
   return address
 }
 
@@ -60,11 +69,17 @@ async function startPostgres() {
     await chown(dir, as.uid, as.gid)
   }
   const data = join(dir, 'data')
-  const made = await run(join(programs, 'initdb'), ['-A', 'trust', '-U', 'postgres', '-E', 'UTF8', '-D', data], as)
+  const initdb = ['-A', 'trust', '-U', 'postgres', '-E', 'UTF8', '--no-sync', '-D', data]
+  const made = await run(join(programs, 'initdb'), initdb, as)
   if (made.code !== 0) throw new Error(made.stderr)
   const options = ['listen_addresses=127.0.0.1', 'fsync=off', 'max_connections=500', `unix_socket_directories=${dir}`]
-  const args = ['-D', data, '-p', address.split(':')[1], ...options.flatMap((option) => ['-c', option])]
-  await until(address, spawn(join(programs, 'postgres'), args, { ...as, stdio: 'ignore' }))
+  const [host, port] = address.split(':')
+  const args = ['-D', data, '-p', port, ...options.flatMap((option) => ['-c', option])]
+  // It listens before it takes connections: until its recovery has ended it refuses them.
+  await until('postgres', spawn(join(programs, 'postgres'), args, { ...as, stdio: 'ignore' }), async () => {
+    const { code } = await run(join(programs, 'pg_isready'), ['-q', '-h', host, '-p', port], as)
+    return code === 0
+  })
   return { programs, as, address }
 }
 
@@ -82,21 +97,14 @@ async function freeAddress() {
   return `127.0.0.1:${port}`
 }
 
-/** Until a process listens. */
-async function until(address, child) {
+/** Waits until a database takes requests. */
+async function until(name, child, isReady) {
   children.push(child)
   child.unref()
-  const [host, port] = address.split(':')
   const late = Date.now() + PATIENCE
   while (child.exitCode === null && Date.now() < late) {
-    const socket = connect(port, host)
-    const answers = await once(socket, 'connect').then(
-      () => true,
-      () => false,
-    )
-    socket.destroy()
-    if (answers) return
+    if (await isReady()) return
     await sleep(20)
   }
-  throw new Error(`${address} does not listen`)
+  throw new Error(`${name} is not ready`)
 }
