@@ -258,7 +258,8 @@ impl TestServer {
         line.split_whitespace().nth(1).and_then(|kib| kib.parse::<usize>().ok()).expect("a number") << 10
     }
 
-    /// Bytes over a plain connection, and all that comes back until the server closes it or is silent.
+    /// Bytes over a plain connection, and what comes back until a JSON object ends it, or the server closes it or is
+    /// silent.
     pub fn raw(&self, bytes: &[u8]) -> String {
         let mut stream = TcpStream::connect(&self.address).expect("connects");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");

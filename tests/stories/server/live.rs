@@ -157,8 +157,10 @@ async fn a_viewer_that_takes_nothing_is_reaped_by_the_kernel() {
     let text = "y".repeat(1 << 20);
     let parts: Vec<_> = (0..16).map(|n| part("m", &format!("p{n:02}"), &text)).collect();
     share.sync(&parts).await;
-    let stalled = share.view().await;
+    // Has read all before the other comes, and so hears of it while it lives.
     let mut good = share.view().await;
+    good.until("caught up", |viewer| viewer.caught_up).await;
+    let stalled = share.view().await;
     good.until("both", |viewer| viewer.viewers == 2).await;
     good.until("the dead one is gone", |viewer| viewer.viewers == 1).await;
     drop(stalled);
