@@ -232,7 +232,7 @@ export class Playback {
     const changed = this.#seen.seek(time)
     if (changed.size) this.timeline.update(changed)
     if (this.#filling === undefined) this.#fill()
-    const { span, length } = this.#schedule
+    const { span } = this.#schedule
     const turn = this.#marks.findLast((mark) => !mark.isError && mark.time <= time)?.turn
     const label = turn ? `${turn.number}. ${turn.label}` : ''
     this.scrubber.value = String(played)

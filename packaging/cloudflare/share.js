@@ -635,7 +635,8 @@ export class Share extends DurableObject {
 
   /** Tells viewers how many they are, soon: that changes often while many come. */
   #countViewers() {
-    this.#telling ??= setTimeout(() => {
+    if (this.#telling !== undefined) return
+    this.#telling = setTimeout(() => {
       this.#telling = undefined
       const viewers = this.#viewers
       if (viewers.length === this.#told) return

@@ -8,7 +8,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 
-import { PATIENCE, run } from '../lib/process.mjs'
+import { PATIENCE } from '../lib/process.mjs'
 import { BINARY } from '../lib/server.mjs'
 import { Network, missing } from './network.mjs'
 

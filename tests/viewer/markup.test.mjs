@@ -123,7 +123,7 @@ test('what a person typed keeps its lines, and a pasted log is code', () => {
   const log = Array.from({ length: 12 }, (_, at) => `  at * step ${at} <x>`).join('\n')
   assert.match(
     toHtml(`See:\n\n${log}\n\nand mend it`, true),
-    /^<p>See:<\/p>\n<pre><code>  at \* step 0 &lt;x&gt;[^]*<p>and mend it<\/p>/,
+    /^<p>See:<\/p>\n<pre><code> {2}at \* step 0 &lt;x&gt;[^]*<p>and mend it<\/p>/,
   )
   const list = Array.from({ length: 14 }, (_, at) => `- item ${at}`).join('\n')
   assert.match(toHtml(list, true), /<ul>/)

@@ -8,7 +8,7 @@ import { Schedule } from '../../viewer/load/schedule.js'
 import { SeenSession } from '../../viewer/load/seen.js'
 import { Session } from '../../viewer/load/session.js'
 import { Turns } from '../../viewer/load/turns.js'
-import { prompt, session as sessionItem, text } from '../lib/items.mjs'
+import { session as sessionItem } from '../lib/items.mjs'
 import { largeSession } from '../lib/large.mjs'
 import { sessionOf } from '../lib/session.mjs'
 

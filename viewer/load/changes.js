@@ -1,6 +1,6 @@
 // All that a session changed in its files, one entry a file, with its net change where that can be known. Pure.
 
-import { isRecord, list, number, record, text } from '../values.js'
+import { isRecord, list, number, text } from '../values.js'
 import { netPatch } from './net.js'
 import { filePatch } from './patch.js'
 import { relativeTo } from './paths.js'

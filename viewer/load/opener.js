@@ -26,7 +26,6 @@ export class Opener extends EventTarget {
   #keys
   // The server's word by which a phrase is known to be the right one.
   #check
-  #epoch
   // By their names, all items that ever came: `v`, whether it `lives`, and `key`, `type`, `data` and `n` of what is in
   // it. Of what is `gone` version and key stay: it does not come back, and is known when that is said again.
   #items = new Map()

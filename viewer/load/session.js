@@ -1,7 +1,7 @@
 // The session as this page knows it: items out of frames, put in order. Knows no page and no network.
 
 import { Hidden } from '../secrets.js'
-import { isRecord, list, moment, number, record, text } from '../values.js'
+import { isRecord, list, moment, record, text } from '../values.js'
 import { messagesOf } from './messages.js'
 import { messagesLeft, partOrder, partsLeft, readingOrder, standing } from './order.js'
 import { divide, opens, sessionOf } from './subagents.js'

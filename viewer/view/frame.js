@@ -4,7 +4,6 @@
 import { anchor, begin, copyButton, el, guarded, iconButton, inSlices, save, track, write } from '../dom.js'
 import { bytesOf, fileName, parseDataUrl, pictureUrl, textOf } from '../files.js'
 import { bytes, count } from '../format.js'
-import { icon } from '../icons.js'
 import { endOf, startOf, textPieces } from '../pieces.js'
 import { safeLink } from '../sanitize.js'
 import { opened } from '../settings.js'
