@@ -18,6 +18,18 @@ export function readCall(part) {
   return call
 }
 
+// Of which nothing is known.
+const UNKNOWN = { changes: [] }
+
+/** The call that a part is; of another, or one that cannot be read, nothing is known. */
+export function callIn(part) {
+  try {
+    return part.type === 'tool' ? readCall(part) : UNKNOWN
+  } catch {
+    return UNKNOWN
+  }
+}
+
 // Characters of old and new texts up to which their difference is found at once, to be counted.
 const MAX_AT_ONCE = 20_000
 

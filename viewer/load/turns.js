@@ -2,7 +2,7 @@
 // is counted when somebody asks for it, and then again only when something of it has changed. Pure.
 
 import { isRecord, list, number, record, text } from '../values.js'
-import { readCall } from './calls.js'
+import { callIn } from './calls.js'
 import { relativeTo } from './paths.js'
 import { isOver, messagesOfTurn, promptText, times } from './session.js'
 import { testResults } from './test-results.js'
@@ -143,20 +143,11 @@ export const firstWords = (words) => withoutMarks(words.slice(0, 2000)).slice(0,
 // What single parts say, by the parts, which are other objects once they change.
 const said = new WeakMap()
 
-/** A call; one that cannot be read says nothing, and takes nothing along. */
-function readable(part) {
-  try {
-    return readCall(part)
-  } catch {
-    return { changes: [], failed: false }
-  }
-}
-
 /** What a call adds to the sum of its turn. */
 function callSum(part) {
   let sum = said.get(part)
   if (!sum) {
-    const call = readable(part)
+    const call = callIn(part)
     const isRun = call.meaning === 'run'
     sum = { call, isRun, tests: isRun && typeof call.output === 'string' ? testResults(call.output) : undefined }
     said.set(part, sum)
