@@ -11,10 +11,12 @@ const drawn = () =>
 // A page in the background draws no frames.
 if (!document.hidden) await drawn()
 document.head.append(document.querySelector('template.modules').content)
-// What opens a sealed session is fetched with the rest, where the link has a key.
-if (location.hash.includes('k1='))
+const page = import('./app.js')
+// What opens a sealed session is fetched beside the rest, where the link has a key.
+const { keyOf } = await import('./address.js')
+if (keyOf(location.hash) !== undefined)
   for (const module of ['load/opener.js', 'load/seal.js', 'vendor/inflate.min.js']) {
     const { href } = new URL(module, import.meta.url)
     document.head.append(Object.assign(document.createElement('link'), { rel: 'modulepreload', href }))
   }
-await import('./app.js')
+await page
