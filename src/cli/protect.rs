@@ -87,7 +87,7 @@ impl WithPassword {
 pub(super) fn protect(command: &Protect) -> Result<(), RelayCallError> {
     let Protect { link, options, password_file, remove, expires_in, secret_stdin, start } = command;
     let client::Link { server, id, .. } = place(link)
-        .ok_or_else(|| RelayCallError::NoPassword("LINK has to be one like https://HOST/s/ID".into()))?;
+        .ok_or_else(|| RelayCallError::Input("LINK has to be one like https://HOST/s/ID".into()))?;
     let mut amendment = json!({});
     // First: the password may be in a later line.
     if *secret_stdin {
@@ -166,18 +166,17 @@ fn asked_for() -> Result<Password, RelayCallError> {
     if !stdin().is_terminal() {
         return password(&line()?);
     }
-    let ask = |prompt| {
-        rpassword::prompt_password(prompt).map_err(|error| RelayCallError::NoPassword(error.to_string()))
-    };
+    let ask =
+        |prompt| rpassword::prompt_password(prompt).map_err(|error| RelayCallError::Input(error.to_string()));
     let typed = ask("Password for readers: ")?;
     if typed != ask("Once more: ")? {
-        return Err(RelayCallError::NoPassword("the two are not the same".into()));
+        return Err(RelayCallError::Input("the two are not the same".into()));
     }
     password(&typed)
 }
 
 fn password(text: &str) -> Result<Password, RelayCallError> {
-    Password::new(text).map_err(|error| RelayCallError::NoPassword(error.to_string()))
+    Password::new(text).map_err(|error| RelayCallError::Input(error.to_string()))
 }
 
 fn line() -> Result<String, RelayCallError> {
@@ -185,7 +184,7 @@ fn line() -> Result<String, RelayCallError> {
     stdin()
         .lock()
         .read_line(&mut line)
-        .map_err(|error| RelayCallError::NoPassword(format!("standard input: {error}")))?;
+        .map_err(|error| RelayCallError::Input(format!("standard input: {error}")))?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 

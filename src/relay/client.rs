@@ -84,9 +84,9 @@ pub(crate) enum RelayCallError {
     /// A file is no transcript of a known agent.
     #[error("{}: no transcript of an agent that is known here", .0.display())]
     NoTranscript(PathBuf),
-    /// A password, or what stands in its place, cannot be had.
+    /// What was given, typed or read from standard input is not what is expected, or cannot be read.
     #[error("{0}")]
-    NoPassword(String),
+    Input(String),
     /// A file cannot be read.
     #[error("{}: {source}", file.display())]
     NoFile { file: PathBuf, source: std::io::Error },
