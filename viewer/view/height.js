@@ -1,5 +1,5 @@
-// How tall turns are about, before they are drawn: so the page has its length from the beginning, and what is read stays
-// where it is when something above it is drawn.
+// How tall turns are about, before they are drawn: so the page has its length from the beginning, and what is read
+// stays where it is when something above it is drawn.
 
 import { guarded } from '../dom.js'
 import { callIn } from '../load/calls.js'

@@ -1,5 +1,5 @@
-// One turn: its prompt, what was answered to it, and what it came to. What was answered is drawn at once, or when it comes
-// near the screen; until then its words stand there.
+// One turn: its prompt, what was answered to it, and what it came to. What was answered is drawn at once, or when it
+// comes near the screen; until then its words stand there.
 
 import { time } from '../clock.js'
 import { anchor, arrange, copyButton, el, guarded, postpone, settled, whenNear, write } from '../dom.js'
