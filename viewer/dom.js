@@ -64,6 +64,11 @@ export function write(node, words) {
   node.replaceChildren(...textNodes(words.toWellFormed()))
 }
 
+/** Puts words of the page's own into a node, unless they stand there. */
+export function rewrite(node, words) {
+  if (node.textContent !== words) node.textContent = words
+}
+
 /** Makes chips of what was hidden in the texts of elements that are not shown yet. */
 export function showSecrets(fragment) {
   if (piecesOf(fragment.textContent).length === 1) return

@@ -1,6 +1,7 @@
 // How the page stands to its share, and what the agent does: in the bar, in the page's title, and for who looks
 // elsewhere as a notification.
 
+import { rewrite } from './dom.js'
 import { duration, exactTime, timeAgo } from './format.js'
 import { doingOf } from './load/doing.js'
 import { strings } from './strings.js'
@@ -54,7 +55,7 @@ export class Status {
     const { ended } = this.turns
     const isDone = ended && (does === 'idle' || does === 'gone')
     const words = isDone ? strings.done(timeAgo(ended)) : does === 'rests' && ended && strings.ended(timeAgo(ended))
-    write(stateNode, words || strings.state[state])
+    rewrite(stateNode, words || strings.state[state])
     stateNode.title = ended ? exactTime(ended) : ''
     this.#activity(does)
     this.#elsewhere(does)
@@ -70,7 +71,7 @@ export class Status {
     const silence = does === 'busy' && this.lastWord ? Date.now() - this.lastWord : 0
     const words = [label.slice(0, MAX_LABEL).toWellFormed() || this.#doing(does)]
     if (silence > RESTS) words.push(strings.silent(duration(silence)))
-    write(activityNode, words.join(', '))
+    rewrite(activityNode, words.join(', '))
     activityNode.title = at ? exactTime(at) : ''
   }
 
@@ -109,8 +110,4 @@ export class Status {
     const last = Math.max(since, this.turns.ended ?? 0, this.lastWord ?? 0)
     return rests || node.closest('[data-over]') || (this.lastWord && Date.now() - last > UNFINISHED)
   }
-}
-
-function write(node, words) {
-  if (node.textContent !== words) node.textContent = words
 }
