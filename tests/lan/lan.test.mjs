@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { readFile, stat } from 'node:fs/promises'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 
@@ -185,11 +185,13 @@ describe('near by', { concurrency: true }, () => {
     assert.equal((await desk.share('unshare', 'ses_1')).code, 0)
   })
 
-  story('several servers, two of one name, by IPv6 alone and with a token', async (nas, desk, laptop) => {
+  story('several servers, two of one name, by IPv6 alone, with a token and without', async (nas, desk, laptop) => {
     laptop.name = 'nas'
     const one = await nas.serve('--listen', '[fd09::1]:8090')
     await near(desk, (servers) => servers.length === 1)
-    const other = await laptop.serve('--listen', '0.0.0.0:8090', '--create-tokens', 'true')
+    const config = join(laptop.dir, 'config.toml')
+    await writeFile(config, 'create_tokens = true')
+    const other = await laptop.serve('--listen', '0.0.0.0:8090', '--config', config)
     const servers = await near(desk, (servers) => servers.length === 2)
     assert.deepEqual(servers, [
       { name: 'nas', url: 'http://[fd09::1]:8090', fingerprint: one.fingerprint, security: 'none', paired: false },
@@ -207,6 +209,12 @@ describe('near by', { concurrency: true }, () => {
     const again = await paired(desk, one.fingerprint)
     assert.ok(again.stdout.includes(`takes the place of another server: http://10.9.0.3:8090  ${other.fingerprint}`))
     assert.match(await shared(desk, 'ses_1'), /^http:\/\/\[fd09::1\]:8090\/s\//)
+
+    await writeFile(config, 'create_tokens = false')
+    other.child.kill('SIGHUP')
+    await near(desk, (servers) => servers.length === 2 && servers.every(({ security }) => security === 'none'))
+    await paired(desk, 'nas (2)')
+    await shared(desk, 'ses_2')
   })
 
   story('a paired server is found again, and who has its address gets nothing', async (nas, desk, laptop) => {
