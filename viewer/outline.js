@@ -1,6 +1,6 @@
 // The prompts as a list beside the session, with what each came to, and where the reader is in it.
 
-import { arrange, el, onScrolled, write } from './dom.js'
+import { arrange, el, onScrolled, rewrite, write } from './dom.js'
 import { count } from './format.js'
 import { goTo } from './hold.js'
 import { different, headingsOf } from './load/headings.js'
@@ -100,7 +100,7 @@ export class Outline {
         write(label, words)
         link.title = shown[at].words
       }
-      if (number.textContent !== String(turn.number)) number.textContent = turn.number
+      rewrite(number, String(turn.number))
     })
     this.#look()
     if (isAlike) return

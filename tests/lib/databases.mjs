@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { chown } from 'node:fs/promises'
-import { connect, createServer } from 'node:net'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -43,16 +43,12 @@ async function startSqld() {
   const address = await freeAddress()
   const dir = directory()
   const args = ['--no-welcome', '--db-path', join(dir, 'data'), '--http-listen-addr', address]
-  const [host, port] = address.split(':')
-  await until('sqld', spawn(SQLD, args, { stdio: 'ignore' }), async () => {
-    const socket = connect(port, host)
-    const connected = await once(socket, 'connect').then(
-      () => true,
+  const isReady = () =>
+    fetch(`http://${address}/health`).then(
+      ({ ok }) => ok,
       () => false,
     )
-    socket.destroy()
-    return connected
-  })
+  await until('sqld', spawn(SQLD, args, { stdio: 'ignore' }), isReady)
   return address
 }
 
@@ -73,13 +69,11 @@ async function startPostgres() {
   const made = await run(join(programs, 'initdb'), initdb, as)
   if (made.code !== 0) throw new Error(made.stderr)
   const options = ['listen_addresses=127.0.0.1', 'fsync=off', 'max_connections=500', `unix_socket_directories=${dir}`]
-  const [host, port] = address.split(':')
-  const args = ['-D', data, '-p', port, ...options.flatMap((option) => ['-c', option])]
+  const args = ['-D', data, '-p', address.split(':')[1], ...options.flatMap((option) => ['-c', option])]
   // It listens before it takes connections: until its recovery has ended it refuses them.
-  await until('postgres', spawn(join(programs, 'postgres'), args, { ...as, stdio: 'ignore' }), async () => {
-    const { code } = await run(join(programs, 'pg_isready'), ['-q', '-h', host, '-p', port], as)
-    return code === 0
-  })
+  const asks = ['-q', '-d', `postgres://${address}`]
+  const isReady = async () => (await run(join(programs, 'pg_isready'), asks, as)).code === 0
+  await until('postgres', spawn(join(programs, 'postgres'), args, { ...as, stdio: 'ignore' }), isReady)
   return { programs, as, address }
 }
 

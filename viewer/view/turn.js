@@ -2,7 +2,7 @@
 // comes near the screen; until then its words stand there.
 
 import { time } from '../clock.js'
-import { anchor, arrange, copyButton, el, guarded, postpone, settled, whenNear, write } from '../dom.js'
+import { anchor, arrange, copyButton, el, guarded, postpone, rewrite, settled, whenNear } from '../dom.js'
 import { cost, count, duration, short } from '../format.js'
 import { icon } from '../icons.js'
 import { callIn } from '../load/calls.js'
@@ -286,9 +286,9 @@ export class TurnView {
     const files = new Set(reads.flatMap(({ view }) => view.call.paths ?? [])).size
     const spent = run.reduce((sum, { part, view }) => sum + took(view.call ? part.state : part), 0)
     const label = strings.lookedAt(files || reads.length, looks.length - reads.length)
-    write(group.label, label)
+    rewrite(group.label, label)
     group.node.firstChild.setAttribute('aria-label', label)
-    write(group.took, spent >= SHOWN ? duration(spent) : '')
+    rewrite(group.took, spent >= SHOWN ? duration(spent) : '')
     arrange(
       group.inner,
       run.map(({ view }) => view.node),

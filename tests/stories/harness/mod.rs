@@ -283,12 +283,25 @@ impl TestServer {
 
     /// One request; the status and the JSON, or the text, of its answer.
     pub async fn request(&self, method: Method, path: &str, body: impl Into<Vec<u8>>) -> (u16, Value) {
-        let mut answer = client()
+        self.request_with(method, path, &[], body).await
+    }
+
+    /// The same with headers, which take the place of others of their names.
+    pub async fn request_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Vec<u8>>,
+    ) -> (u16, Value) {
+        let mut request = client()
             .request(method, format!("{}{path}", self.url))
-            .insert_header(("content-type", "application/json"))
-            .send_body(body.into())
-            .await
-            .unwrap_or_else(|error| panic!("{path}: {error}"));
+            .insert_header(("content-type", "application/json"));
+        for (name, value) in headers {
+            request = request.insert_header((*name, *value));
+        }
+        let sent = request.send_body(body.into()).await;
+        let mut answer = sent.unwrap_or_else(|error| panic!("{path}: {error}"));
         let body = answer.body().limit(256 << 20).await.expect("a body");
         let text = String::from_utf8(body.to_vec()).expect("UTF-8");
         (answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))

@@ -1,17 +1,14 @@
 //! Whom a proxy asks for.
 
+use awc::http::Method;
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::harness::{PATIENCE, TestServer, TestViewer, client, part};
+use crate::harness::{PATIENCE, TestServer, TestViewer, part};
 
-async fn create(server: &TestServer, headers: &[(&'static str, &str)]) -> u16 {
-    let mut request = client().post(format!("{}/api/share", server.url));
-    for (name, value) in headers {
-        request = request.append_header((*name, *value));
-    }
-    request.send_body(r#"{"sessionID":"s"}"#).await.expect("an answer").status().as_u16()
+async fn create(server: &TestServer, headers: &[(&str, &str)]) -> u16 {
+    server.request_with(Method::POST, "/api/share", headers, r#"{"sessionID":"s"}"#).await.0
 }
 
 #[actix_web::test]

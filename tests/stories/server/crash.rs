@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use actix_web::http::StatusCode;
+use awc::http::Method;
 use serde_json::json;
 
 use crate::harness::{ON_DISK, TestServer, client, part, session};
@@ -135,12 +135,8 @@ async fn after_a_restart_shares_are_loaded_a_few_at_a_time() {
     let mut most = before;
     // Each is read by a client of its own: of one client a few are read at once, whatever they cost.
     let loads = futures_util::future::join_all(paths.iter().enumerate().map(async |(n, path)| {
-        let read = client()
-            .get(format!("{}{path}", server.url))
-            .insert_header(("x-forwarded-for", format!("198.51.100.{n}")));
-        let mut answer = read.send().await.unwrap_or_else(|error| panic!("{path}: {error}"));
-        let text = answer.body().limit(1 << 20).await.expect("a body");
-        (answer.status(), text)
+        let address = format!("198.51.100.{n}");
+        server.request_with(Method::GET, path, &[("x-forwarded-for", &address)], "").await
     }));
     let mut loads = std::pin::pin!(loads);
     let answers = loop {
@@ -151,7 +147,7 @@ async fn after_a_restart_shares_are_loaded_a_few_at_a_time() {
         }
         tokio::task::yield_now().await;
     };
-    let refused = answers.iter().find(|(status, _)| *status != StatusCode::OK);
+    let refused = answers.iter().find(|(status, _)| *status != 200);
     assert!(refused.is_none(), "{refused:?}");
     assert!(most < before + 30, "{most} threads, {before} before");
 }

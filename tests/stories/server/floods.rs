@@ -437,12 +437,9 @@ async fn web_pages_of_others_may_not_write() {
     let server = TestServer::start(&["--public-url", "https://share.example"]);
     let share = server.share().await;
     let write = async |method: Method, path: &str, origin: &str, body: String| {
-        let url = format!("{}{path}", server.url);
-        let request = crate::harness::client().request(method, url).insert_header(("origin", origin));
-        let mut answer = request.insert_header(("content-type", "text/plain")).send_body(body).await;
-        let answer = answer.as_mut().expect("an answer");
-        let body: Value = answer.json().await.expect("JSON");
-        (answer.status().as_u16(), body["error"]["code"].as_str().unwrap_or("-").to_owned())
+        let headers = [("origin", origin), ("content-type", "text/plain")];
+        let (status, answer) = server.request_with(method, path, &headers, body).await;
+        (status, answer["error"]["code"].as_str().unwrap_or("-").to_owned())
     };
     let sync = json!({"secret": share.secret, "data": [session("t")]}).to_string();
     let secret = json!({"secret": share.secret}).to_string();
