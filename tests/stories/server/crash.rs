@@ -122,7 +122,7 @@ async fn a_viewer_never_sees_what_a_crash_takes_back() {
 
 #[actix_web::test]
 async fn after_a_restart_shares_are_loaded_a_few_at_a_time() {
-    let mut server = TestServer::start(&["--trusted-proxies", "127.0.0.1"]);
+    let mut server = TestServer::start(&["--trusted-proxies", "127.0.0.1", "--workers", "1"]);
     let mut paths = Vec::new();
     for _ in 0..150 {
         let share = server.share().await;
@@ -149,5 +149,7 @@ async fn after_a_restart_shares_are_loaded_a_few_at_a_time() {
     };
     let refused = answers.iter().find(|(status, _)| *status != 200);
     assert!(refused.is_none(), "{refused:?}");
-    assert!(most < before + 30, "{most} threads, {before} before");
+    // Answers are written on at most 16 threads beside the one that serves HTTP, and the store reads six at a time.
+    // Loads that waited for the database each on a thread of its own were 60 to 83 more.
+    assert!(most < before + 40, "{most} threads, {before} before");
 }
