@@ -49,12 +49,17 @@ fn announce(stream: &mut TcpStream, method: &str, path: &str, length: usize) {
 fn answer(stream: &mut TcpStream) -> (u16, String) {
     let head = head(stream);
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    let length = head.to_ascii_lowercase();
-    let length = length.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
-    let mut body = vec![0; length.parse().expect("a number")];
+    let mut body = vec![0; content_length(&head)];
     stream.read_exact(&mut body).expect("a body");
     let body: Value = serde_json::from_slice(&body).expect("JSON");
     (status, body["error"]["code"].as_str().unwrap_or("-").to_owned())
+}
+
+/// The length of a body, by the head before it.
+fn content_length(head: &str) -> usize {
+    let head = head.to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
+    length.parse().expect("a number")
 }
 
 fn refused(status: u16, code: &str) -> (u16, String) {
@@ -337,16 +342,23 @@ async fn readers_who_do_not_read_cost_little() {
 
 #[actix_web::test]
 async fn readers_who_stop_reading_are_ended() {
-    let server = TestServer::start(&["--body-timeout", "200ms"]);
+    let server = TestServer::start(&["--body-timeout", "200ms", "--metrics-listen", "127.0.0.1:0"]);
+    let url = metrics_url(&server).await;
     let share = large_share(&server, 8).await;
-    for path in [share.path("/data"), format!("/s/{}.md?full=1", share.id)] {
-        let mut held: Vec<_> = (0..8).map(|_| ask(&server, 2, &path)).collect();
-        // Their places are free again although they are still there.
-        let next = async || head(&mut ask(&server, 2, &path)).starts_with("HTTP/1.1 200");
-        until("a place for another reader", next).await;
-        let mut rest = Vec::new();
-        let ended = held[0].read_to_end(&mut rest);
-        assert!(ended.is_err() || rest.len() < 8 << 20, "{path}: {}", rest.len());
+    let held_bytes = async || value(&metrics(&url).await, "brutus_share_memory_held_bytes");
+    let before = held_bytes().await;
+    // As many as one client may have open, and one of what is long in the making.
+    for (readers, path) in [(8, share.path("/data")), (1, format!("/s/{}.md?full=1", share.id))] {
+        let mut held: Vec<_> = (0..readers).map(|_| ask(&server, 2, &path)).collect();
+        let heads: Vec<_> = held.iter_mut().map(head).collect();
+        assert!(heads.iter().all(|head| head.starts_with("HTTP/1.1 200")), "{heads:?}");
+        until("nothing is held for them", async || held_bytes().await <= before).await;
+        // Their places are free although they are still there.
+        assert!(head(&mut ask(&server, 2, &path)).starts_with("HTTP/1.1 200"));
+        for (stream, head) in held.iter_mut().zip(&heads) {
+            let mut rest = vec![0; content_length(head)];
+            assert!(stream.read_exact(&mut rest).is_err(), "{path} came whole");
+        }
     }
 }
 
