@@ -26,7 +26,7 @@ async fn until_gone(share: &TestShare<'_>) {
 #[actix_web::test]
 async fn a_share_lives_as_long_as_was_asked_and_its_viewers_are_told() {
     let server = TestServer::start(&[ON_DISK, SOON].concat());
-    let (status, created) = create(&server, json!(2)).await;
+    let (status, created) = create(&server, json!(5)).await;
     assert_eq!(status, 200);
     let share = share(&server, &created);
     share.sync(&[session("canary 8d1f")]).await;
@@ -34,7 +34,7 @@ async fn a_share_lives_as_long_as_was_asked_and_its_viewers_are_told() {
     assert_eq!(summary["expiresAt"], created["expiresAt"]);
     let left =
         created["expiresAt"].as_i64().expect("a time") - summary["createdAt"].as_i64().expect("a time");
-    assert_eq!(left, 2000);
+    assert_eq!(left, 5000);
     let mut viewer = share.view().await;
     viewer.until_closed().await;
     assert_eq!((viewer.closed.as_deref(), viewer.close_code), (Some("expired"), Some(4410)));
@@ -62,10 +62,10 @@ async fn the_server_has_a_default_and_a_longest_lifetime() {
 
 #[actix_web::test]
 async fn a_share_that_nobody_syncs_goes_and_one_that_is_used_stays() {
-    let server =
-        TestServer::start(&["--unsynced-lifetime", "300ms", "--idle-lifetime", "1h", SOON[0], SOON[1]]);
-    let (used, unused) = (server.share().await, server.share().await);
+    let server = TestServer::start(&["--unsynced-lifetime", "2s", "--idle-lifetime", "1h", SOON[0], SOON[1]]);
+    let used = server.share().await;
     used.sync(&[session("t")]).await;
+    let unused = server.share().await;
     until_gone(&unused).await;
     assert_eq!(used.data().await.len(), 1);
     assert_eq!(unused.try_sync(&[session("t")]).await.0, 404);
