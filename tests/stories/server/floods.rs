@@ -342,7 +342,7 @@ async fn readers_who_do_not_read_cost_little() {
 
 #[actix_web::test]
 async fn readers_who_stop_reading_are_ended() {
-    let server = TestServer::start(&["--body-timeout", "200ms", "--metrics-listen", "127.0.0.1:0"]);
+    let server = TestServer::start(&["--body-timeout", "1s", "--metrics-listen", "127.0.0.1:0"]);
     let url = metrics_url(&server).await;
     let share = large_share(&server, 8).await;
     let held_bytes = async || value(&metrics(&url).await, "brutus_share_memory_held_bytes");
