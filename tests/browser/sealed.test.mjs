@@ -15,6 +15,7 @@ import {
   prompt,
   session,
   setUp,
+  shown,
   text,
   titled,
   tool,
@@ -87,7 +88,7 @@ for (const [device, options] of Object.entries({ desk: {}, phone: PHONE })) {
     await page.waitForFunction((id) => document.getElementById(id).getBoundingClientRect().top < 200, id)
     await page.reload()
     await live(page)
-    await seen(id)
+    await shown(page, id)
     await keyed(`&at=${id}`, 'a reload')
     await open('Share')
     await open('Copy link')

@@ -6,7 +6,7 @@ import { test } from 'node:test'
 
 import { AxeBuilder } from '@axe-core/playwright'
 
-import { answer, openShare, prompt, session, setUp, text, tool } from '../lib/browser.mjs'
+import { answer, openShare, prompt, session, setUp, shown, text, tool } from '../lib/browser.mjs'
 
 const { browser, server } = await setUp()
 
@@ -124,8 +124,7 @@ test('a link to what a subagent said opens its task', async () => {
   const { share, sub } = await working()
   const message = sub[0].data.id
   const page = await openShare(browser, { url: `${share.url}#${message}` })
-  await page.locator(`[id="${message}"] .prompt.pointed`).waitFor()
-  assert.ok(await page.locator(`[id="${message}"]`).isVisible())
+  await shown(page, message)
   const part = sub.at(-1).data.id
   const other = await openShare(browser, share)
   await other.evaluate((id) => (location.hash = id), part)

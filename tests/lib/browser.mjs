@@ -82,6 +82,13 @@ export async function openAll(page) {
 
 export const live = (page) => page.locator('.state[data-state=live]').waitFor()
 
+/** Waits until a message or a part stands before the reader. That it was marked a slow machine may not see in time. */
+export const shown = (page, id) =>
+  page.waitForFunction((id) => {
+    const { top, height } = document.getElementById(id)?.getBoundingClientRect() ?? {}
+    return height > 0 && top > -1 && top < innerHeight
+  }, id)
+
 /** Waits until a page's title is so: it is brought up to date a moment behind what is seen. */
 export const titled = (page, title) =>
   page.waitForFunction((title) => new RegExp(title, 'u').test(document.title), title.source)
