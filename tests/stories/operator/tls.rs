@@ -278,10 +278,12 @@ async fn haproxy_stands_in_front_of_two_nodes_as_its_example_says() {
     );
     until_it_listens(port).await;
     let base = format!("https://localhost:{port}");
-    let shares: Vec<_> = (0..8).map(|_| share_and_watch(&cert, &base)).collect();
-    // Each of its own at one node, all of them at both.
-    for server in [&one, &two] {
-        assert!(server.log().contains("/sync"), "{}", server.log());
+    // Each of its own at one node, all of them at both. Its random id tells which, and once in 128 runs the first eight
+    // are at the same node.
+    let mut shares = Vec::new();
+    while shares.len() < 8 || ![&one, &two].iter().all(|node| node.log().contains("/sync")) {
+        assert!(shares.len() < 64, "one node takes them all: {}", one.log());
+        shares.push(share_and_watch(&cert, &base));
     }
     one.kill();
     for share in &shares {
