@@ -127,6 +127,8 @@ test('a link to what a subagent said opens its task', async () => {
   await shown(page, message)
   const part = sub.at(-1).data.id
   const other = await openShare(browser, share)
+  await other.evaluate((id) => (location.hash = id), message)
+  await other.locator(`[id="${message}"] .prompt.pointed`).waitFor()
   await other.evaluate((id) => (location.hash = id), part)
   await other.locator(`[id="${part}"].pointed`).waitFor()
 })

@@ -126,7 +126,7 @@ async fn after_a_restart_shares_are_loaded_a_few_at_a_time() {
     let mut paths = Vec::new();
     for _ in 0..150 {
         let share = server.share().await;
-        share.sync(&[part("m", "p", &"x".repeat(200_000))]).await;
+        share.sync(&[part("m", "p", &"x".repeat(50_000))]).await;
         paths.push(share.path("/data"));
     }
     server.crash_and_restart();
@@ -149,7 +149,7 @@ async fn after_a_restart_shares_are_loaded_a_few_at_a_time() {
     };
     let refused = answers.iter().find(|(status, _)| *status != 200);
     assert!(refused.is_none(), "{refused:?}");
-    // Answers are written on at most 16 threads beside the one that serves HTTP, and the store reads six at a time.
-    // Loads that waited for the database each on a thread of its own were 60 to 83 more.
-    assert!(most < before + 40, "{most} threads, {before} before");
+    // The store reads six at a time; an answer of this size is written without a thread of its own. Loads that waited
+    // for the database each on a thread were 34 to 46 more.
+    assert!(most < before + 20, "{most} threads, {before} before");
 }
